@@ -1,0 +1,61 @@
+# hotspare. `make demo` and `make test` need python3 (3.11+), make and git, nothing else.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help
+help: ## show this help
+	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+$(STAMP): requirements-dev.lock pyproject.toml deploy/bootstrap.py
+	@$(PYTHON) deploy/bootstrap.py $(VENV)
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP) ## create .venv from the locked, hashed requirements
+
+.PHONY: demo
+demo: $(STAMP) ## run the pair on this machine: a real failover in one command
+	@$(BIN)/nodectl demo $(DEMO)
+
+.PHONY: test
+test: $(STAMP) ## run all tests
+	@$(BIN)/python -m pytest $(PYTEST)
+
+.PHONY: unit
+unit: $(STAMP) ## run the tests without real node processes
+	@$(BIN)/python -m pytest -m "not e2e" $(PYTEST)
+
+.PHONY: e2e
+e2e: $(STAMP) ## run the tests with real node processes
+	@$(BIN)/python -m pytest -m e2e $(PYTEST)
+
+.PHONY: lint
+lint: $(STAMP) ## check style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+.PHONY: fmt
+fmt: $(STAMP) ## format and mend what can be mended
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+.PHONY: types
+types: $(STAMP) ## check types, strictly
+	@$(BIN)/mypy
+
+.PHONY: arch
+arch: $(STAMP) ## check the import contracts
+	@$(BIN)/lint-imports
+
+.PHONY: check
+check: lint types arch test ## everything CI runs
+
+.PHONY: lock
+lock: ## resolve the locked requirements anew (needs uv)
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## remove .venv and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,1 @@
+"""Who is told: a durable outbox, rendering, Telegram and the console."""

@@ -1,0 +1,1 @@
+"""Who may act: the lease, its stores, the heartbeat and the kernel fence."""

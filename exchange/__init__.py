@@ -1,0 +1,1 @@
+"""What happens at the venue: orders, identity, journal, reconcile, the one write path."""

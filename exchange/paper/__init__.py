@@ -1,0 +1,1 @@
+"""A local exchange that speaks Binance's spot REST API, for trying, testing and drilling."""

@@ -1,0 +1,1 @@
+"""The process: configuration, roles, takeover, runtime, wiring, status."""

@@ -1,0 +1,1 @@
+"""nodectl: one file per group of verbs."""

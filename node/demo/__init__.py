@@ -1,0 +1,1 @@
+"""The pair on one machine: a real failover with a checker that reads only the logs."""

@@ -1,0 +1,1 @@
+"""What we want: pure decisions on closed candles, run in a worker process."""
