@@ -1,0 +1,115 @@
+"""Boundaries of election/: stores, clock, fence, epoch file.
+
+All calls block. Nobody retries inside them: the heartbeat decides when to ask again (R8).
+"""
+
+from typing import Protocol
+
+from election.model import Identity, Incarnation, StoreName, StoreReply, WriteId
+
+
+class LeaseStore(Protocol):
+    """One Redis-protocol server that keeps the lease record (scripts R3-R5).
+
+    Each method is one atomic script, answers within the request timeout and raises
+    `StoreUnreachable` for every failure to get a usable answer (refused, timeout, -READONLY, -OOM,
+    -NOAUTH, unreadable reply); the write may then have been done. It never retries.
+    """
+
+    @property
+    def name(self) -> StoreName:
+        """The store's name in the configuration."""
+        ...
+
+    def observe(self, *, identity: Identity, new_wid: WriteId) -> StoreReply:
+        """Read the record; create a void tombstone with `new_wid` when there is none (R5)."""
+        ...
+
+    def acquire(
+        self,
+        *,
+        identity: Identity,
+        epoch: int,
+        ttl_ms: int,
+        expected_inc: Incarnation,
+        expected_wid: WriteId,
+        new_wid: WriteId,
+        reason: str,
+    ) -> StoreReply:
+        """Compare-and-set to held by `identity` with `epoch` > max_epoch (R4, R7)."""
+        ...
+
+    def renew(
+        self,
+        *,
+        identity: Identity,
+        epoch: int,
+        ttl_ms: int,
+        expected_inc: Incarnation,
+        new_wid: WriteId,
+    ) -> StoreReply:
+        """Write a new wid when nonce, epoch, state=held and incarnation match (R8)."""
+        ...
+
+    def reassert(
+        self,
+        *,
+        identity: Identity,
+        epoch: int,
+        ttl_ms: int,
+        expected_inc: Incarnation,
+        expected_wid: WriteId,
+        new_wid: WriteId,
+    ) -> StoreReply:
+        """Holder only: put the same epoch back after a restart or flush, CAS on wid+inc (R8)."""
+        ...
+
+    def release(
+        self,
+        *,
+        identity: Identity,
+        epoch: int,
+        expected_inc: Incarnation,
+        new_wid: WriteId,
+        drain_ms: int,
+        reserved_for: str,
+        reason: str,
+    ) -> StoreReply:
+        """Write state=released when nonce, epoch, state=held and incarnation match (R10)."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class LeaseClock(Protocol):
+    """Two clocks that NTP cannot step: CLOCK_BOOTTIME and CLOCK_MONOTONIC_RAW (R0)."""
+
+    def read(self) -> tuple[float, float, float]:
+        """Return (boottime_s, monotonic_raw_s, wall_s) read back to back; wall for checks only."""
+        ...
+
+
+class Fence(Protocol):
+    """The kernel's dead-man timer: kills this process at an absolute CLOCK_BOOTTIME instant."""
+
+    def arm(self, boottime_s: float) -> None:
+        """Set or move the instant. Raises FenceUnavailable. A past instant fires at once."""
+        ...
+
+    def disarm(self) -> None:
+        """Take the timer away."""
+        ...
+
+
+class EpochFile(Protocol):
+    """The highest epoch this node ever asked for, durable before the asking (R7)."""
+
+    def load(self) -> int:
+        """Return the stored epoch, 0 when there is none. Raises EpochFileUnusable."""
+        ...
+
+    def store(self, epoch: int) -> None:
+        """Write, fsync, rename, fsync the directory. Raises EpochFileUnusable."""
+        ...
