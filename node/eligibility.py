@@ -1,0 +1,74 @@
+"""May this node contend? Pure: facts in, reasons out; no reason means eligible (R7).
+
+A fact that nobody knows yet counts against the node: eligibility is proven, not assumed.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EligibilityFacts:
+    """What is known about this node now.
+
+    `account` is what the node's own signed call returned, `expected_account` what the holder
+    published (None when no holder ever did). `peer_config_ids` are those of fresh members only.
+    """
+
+    is_ready: bool
+    is_paused: bool
+    pause_reason: str
+    venue_error: str  # empty: the last signed call worked
+    account: str | None
+    expected_account: str | None
+    clock_error_ms: float | None
+    clock_error_ms_max: float
+    config_id: str
+    peer_config_ids: tuple[tuple[str, str], ...]  # (node id, config id)
+    resource_reasons: tuple[str, ...]
+    journal_error: str
+    fence_error: str
+    fatal: str
+
+
+def judge_eligibility(facts: EligibilityFacts) -> tuple[str, ...]:
+    """Return why this node may not contend, in words a person can act on."""
+    reasons: list[str] = []
+    if facts.fatal:
+        reasons.append(facts.fatal)
+    if not facts.is_ready:
+        reasons.append("still starting")
+    if facts.is_paused:
+        reasons.append(f"the cluster is paused: {facts.pause_reason}")
+    reasons.extend(_judge_venue(facts))
+    reasons.extend(
+        f"configuration: {node} has another store list than this node; make both equal"
+        for node, config_id in facts.peer_config_ids
+        if config_id != facts.config_id
+    )
+    reasons.extend(facts.resource_reasons)
+    if facts.journal_error:
+        reasons.append(f"journal: {facts.journal_error}")
+    if facts.fence_error:
+        reasons.append(f"kernel fence: {facts.fence_error}")
+    return tuple(reasons)
+
+
+def _judge_venue(facts: EligibilityFacts) -> list[str]:
+    reasons: list[str] = []
+    if facts.venue_error:
+        reasons.append(f"venue: {facts.venue_error}")
+    elif facts.account is None:
+        reasons.append("venue: no signed call has worked yet")
+    elif facts.expected_account is not None and facts.account != facts.expected_account:
+        reasons.append(
+            f"wrong account: this node's API key belongs to account {facts.account}, the cluster "
+            f"trades {facts.expected_account}; give this node a key of that account"
+        )
+    if facts.clock_error_ms is None:
+        reasons.append("clock: the offset to the venue is not known")
+    elif facts.clock_error_ms > facts.clock_error_ms_max:
+        reasons.append(
+            f"clock: the offset to the venue is uncertain by {facts.clock_error_ms:.0f} ms, "
+            f"allowed are {facts.clock_error_ms_max:.0f} ms"
+        )
+    return reasons

@@ -1,0 +1,56 @@
+"""Eligibility: proven, never assumed (R7)."""
+
+import dataclasses
+
+import pytest
+
+from node.eligibility import EligibilityFacts, judge_eligibility
+
+FIT = EligibilityFacts(
+    is_ready=True,
+    is_paused=False,
+    pause_reason="",
+    venue_error="",
+    account="7",
+    expected_account="7",
+    clock_error_ms=20.0,
+    clock_error_ms_max=500.0,
+    config_id="c",
+    peer_config_ids=(("raspberrypi", "c"),),
+    resource_reasons=(),
+    journal_error="",
+    fence_error="",
+    fatal="",
+)
+
+
+def test_eligibility_fit_node_has_no_reasons() -> None:
+    assert judge_eligibility(FIT) == ()
+
+
+def test_eligibility_first_holder_ever_needs_no_published_account() -> None:
+    assert judge_eligibility(dataclasses.replace(FIT, expected_account=None)) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"is_ready": False}, "starting"),
+        ({"is_paused": True, "pause_reason": "holiday"}, "holiday"),
+        ({"venue_error": "timed out"}, "timed out"),
+        ({"account": None}, "no signed call"),
+        ({"account": "8"}, "wrong account"),
+        ({"clock_error_ms": None}, "clock"),
+        ({"clock_error_ms": 500.1}, "clock"),
+        ({"peer_config_ids": (("raspberrypi", "other"),)}, "raspberrypi"),
+        ({"resource_reasons": ("disk: full",)}, "disk: full"),
+        ({"journal_error": "read-only"}, "read-only"),
+        ({"fence_error": "no timer"}, "no timer"),
+        ({"fatal": "copied card"}, "copied card"),
+    ],
+    ids=lambda v: str(next(iter(v))) if isinstance(v, dict) else "",
+)
+def test_eligibility_each_fact_alone_refuses(change: dict[str, object], word: str) -> None:
+    reasons = judge_eligibility(dataclasses.replace(FIT, **change))  # type: ignore[arg-type]
+    assert len(reasons) == 1
+    assert word in reasons[0]

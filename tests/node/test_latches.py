@@ -1,0 +1,74 @@
+"""Latches: highest version wins, absence means paused, only `init` starts free (S6)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.latches import Latch, merge_latches, parse_latch
+
+
+def make(kind: str, version: int, **value: object) -> Latch:
+    return Latch(kind=kind, version=version, value=value, by="test", at_ms=1, reason="because")
+
+
+def test_latches_found_nowhere_count_as_paused() -> None:
+    latches, is_first = merge_latches({}, {}, is_first_start_allowed=False)
+    assert latches.is_paused
+    assert not is_first
+    assert "no control record" in latches.pause_reason
+
+
+def test_latches_found_nowhere_after_init_start_free() -> None:
+    latches, is_first = merge_latches({}, {}, is_first_start_allowed=True)
+    assert not latches.is_paused
+    assert is_first
+
+
+def test_latches_marker_is_ignored_once_any_record_exists() -> None:
+    known = {"pause": make("pause", 3, is_paused=True)}
+    latches, is_first = merge_latches(known, is_first_start_allowed=True)
+    assert latches.is_paused
+    assert not is_first
+
+
+def test_latches_pause_without_readable_flag_counts_as_paused() -> None:
+    latches, _ = merge_latches({"pause": make("pause", 1)}, is_first_start_allowed=False)
+    assert latches.is_paused
+
+
+def test_latches_loss_limit_latches_until_lifted() -> None:
+    set_ = make("loss_limit", 1, is_latched=True)
+    lifted = make("loss_limit", 2, is_latched=False)
+    assert merge_latches({"loss_limit": set_}, is_first_start_allowed=False)[0].is_loss_latched
+    both = merge_latches({"loss_limit": lifted}, {"loss_limit": set_}, is_first_start_allowed=False)
+    assert not both[0].is_loss_latched
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["pause", "cluster", "accept"]), st.integers(1, 9)),
+        max_size=5,
+    ),
+    st.randoms(),
+)
+def test_latches_merge_does_not_depend_on_order(
+    versions: list[dict[str, int]], random_source: object
+) -> None:
+    """The same records in any order and repetition give the same latches."""
+    sources = [{k: make(k, v, is_paused=v % 2 == 0) for k, v in each.items()} for each in versions]
+    shuffled = list(sources)
+    random_source.shuffle(shuffled)  # type: ignore[attr-defined]
+    first = merge_latches(*sources, is_first_start_allowed=False)[0]
+    again = merge_latches(*shuffled, *sources, is_first_start_allowed=False)[0]
+    assert first == again
+
+
+def test_latch_round_trip() -> None:
+    latch = make("accept", 4, fingerprint="abc")
+    assert parse_latch("accept", latch.to_json()) == latch
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"version": "x"}', '{"version":1}'])
+def test_latch_garbage_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match="'pause' is unreadable"):
+        parse_latch("pause", text)
