@@ -1,0 +1,55 @@
+"""Events from other threads to the work loop: published there, acted on here, at its own pace.
+
+Rules: `publish` may be called from any thread and only appends; the work loop alone takes. It is
+bounded: a work loop that hangs loses its lease long before this is full, and then the newest
+event matters least, because the permit is closed.
+"""
+
+import asyncio
+import threading
+from collections import deque
+
+from election.model import LeaseEvent
+
+# An hour of one event a second; a healthy loop takes each within a cycle.
+EVENTS_MAX = 4096
+
+
+class LeaseMailbox:
+    """Carries lease events from the heartbeat's thread to the work loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Bind to the loop that will wait."""
+        self._loop = loop
+        self._events: deque[LeaseEvent] = deque(maxlen=EVENTS_MAX)
+        self._guard = threading.Lock()
+        self._woken = asyncio.Event()
+
+    def publish(self, event: LeaseEvent) -> None:
+        """Append an event and wake the loop; callable from any thread."""
+        with self._guard:
+            self._events.append(event)
+        # A loop that is already closed has nobody left to wake.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    def take_all(self) -> tuple[LeaseEvent, ...]:
+        """Take every event, oldest first."""
+        with self._guard:
+            events = tuple(self._events)
+            self._events.clear()
+        self._woken.clear()
+        return events
+
+    def wake(self) -> None:
+        """Wake the loop without an event; callable from the loop's own thread."""
+        self._woken.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return at the next event or wake-up, or after `timeout_s`."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), timeout_s)
+        except TimeoutError:
+            return
+        finally:
+            self._woken.clear()
