@@ -214,7 +214,10 @@ def _put(
             spot[key] = value
             _note(sources, value, name, done)
             return []
-        spot = spot.setdefault(key, {}) if isinstance(spot, dict) else spot[key]
+        if isinstance(spot, dict) and key not in spot:
+            spot[key] = {}
+            sources[done] = name
+        spot = spot[key]
     return [
         Problem(
             path=".".join(keys),

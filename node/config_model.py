@@ -266,8 +266,8 @@ class HealthConfig(Section):
     """Bounds beyond which a node does not contend for the lease."""
 
     max_clock_error_ms: PositiveMs = 500
-    """Largest uncertainty of the measured offset to the venue's clock, milliseconds. Default 500: half of
-    the second by which Binance accepts early requests."""
+    """Largest uncertainty of the measured offset to the venue's clock, milliseconds. Default 500:
+    half of the second by which Binance accepts early requests."""
 
     min_disk_free_mb: int = Field(default=200, ge=1)
     """Least free space of the state directory's disk, in MB. Default 200."""

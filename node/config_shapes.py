@@ -21,6 +21,12 @@ SECRET_WORDS = ("key", "secret", "token", "password")
 
 
 def read_parts(tree: dict[str, Any], sources: dict[Keys, str]) -> tuple[Parts, list[Problem]]:
+    """Return the sections that are readable, and a problem for each place that is not.
+
+    Args:
+        tree: the merged tree.
+        sources: which file or variable set each place.
+    """
     problems: list[Problem] = []
     found: dict[str, Any] = {}
     for key in tree:

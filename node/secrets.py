@@ -1,0 +1,174 @@
+"""Secrets of one node: API key, store passwords, Telegram token; read once, never printed.
+
+Order, later wins: the file, then `HOTSPARE_SECRET__VENUE__API_KEY` and the like from the
+environment. The file is `<node>.toml` in `$CREDENTIALS_DIRECTORY` (systemd), else in `secrets/`
+beside cluster.toml, and is refused when others can read it. No message here shows a value.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from node.config_model import Config
+from node.errors import SecretsRefused
+
+PREFIX = "HOTSPARE_SECRET__"
+FOLDER = "secrets"
+READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+DEFAULT_STORE = "default"
+SHORTEST = 4  # a shorter value could not be taken out of logs without blanking ordinary words
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class VenueSecrets(_Frozen):
+    """Key of this box at the exchange; read and spot trading, never withdrawal."""
+
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+
+
+class StoreSecrets(_Frozen):
+    """Password of one lease store."""
+
+    password: SecretStr | None = None
+
+
+class TelegramSecrets(_Frozen):
+    """Token of the bot."""
+
+    token: SecretStr | None = None
+
+
+class Secrets(_Frozen):
+    """All secrets of one node. `stores.default` applies to every store that is not named."""
+
+    venue: VenueSecrets = VenueSecrets()
+    stores: dict[str, StoreSecrets] = {}
+    telegram: TelegramSecrets = TelegramSecrets()
+
+    def store_password(self, name: str) -> str | None:
+        """Return the password of a store, None when it has none."""
+        found = self.stores.get(name) or self.stores.get(DEFAULT_STORE)
+        if found is None or found.password is None:
+            return None
+        return found.password.get_secret_value()
+
+    def venue_key(self) -> tuple[str, str]:
+        """Return API key and secret. Raises SecretsRefused when one is missing."""
+        key, secret = self.venue.api_key, self.venue.api_secret
+        if key is None or secret is None:
+            raise SecretsRefused(
+                "the exchange's API key is missing\n    → put venue.api_key and venue.api_secret "
+                f"into secrets/<node>.toml, or set {PREFIX}VENUE__API_KEY and "
+                f"{PREFIX}VENUE__API_SECRET"
+            )
+        return key.get_secret_value(), secret.get_secret_value()
+
+    def telegram_token(self) -> str | None:
+        """Return the bot's token, None when there is none."""
+        return None if self.telegram.token is None else self.telegram.token.get_secret_value()
+
+    def all_values(self) -> frozenset[str]:
+        """Return every secret value, for taking them out of logs."""
+        found = [self.venue.api_key, self.venue.api_secret, self.telegram.token]
+        found += [s.password for s in self.stores.values()]
+        return frozenset(v.get_secret_value() for v in found if v is not None)
+
+
+def secrets_path(config: Config, node_id: str, environ: Mapping[str, str]) -> Path:
+    """Return where the secrets file of a node is, or would be."""
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and (Path(credentials) / f"{node_id}.toml").exists():
+        return Path(credentials) / f"{node_id}.toml"
+    return config.directory / FOLDER / f"{node_id}.toml"
+
+
+def load_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> Secrets:
+    """Read the secrets of a node; a missing file means that only the environment has some.
+
+    Raises:
+        SecretsRefused: the file is readable by others, unreadable, or not what it should be.
+    """
+    path = secrets_path(config, node_id, environ)
+    is_credential = path.parent == Path(environ.get("CREDENTIALS_DIRECTORY") or os.devnull)
+    tree = _read(path, is_credential=is_credential)
+    for name in sorted(environ):
+        if name.startswith(PREFIX):
+            _put(tree, name.removeprefix(PREFIX).lower().split("__"), environ[name], name)
+    unknown = sorted(set(tree.get("stores", {})) - {s.name for s in config.stores})
+    unknown = [name for name in unknown if name != DEFAULT_STORE]
+    if unknown:
+        raise SecretsRefused(
+            f"{path}: there is no store {', '.join(unknown)}\n"
+            f"    → name one of: {', '.join(s.name for s in config.stores)}, {DEFAULT_STORE}"
+        )
+    try:
+        secrets = Secrets.model_validate(tree)
+    except ValidationError as error:
+        # only places and kinds: pydantic is told to leave values out, and so do we
+        said = "; ".join(
+            f"{'.'.join(str(k) for k in e['loc'])}: {e['msg'].lower()}"
+            for e in error.errors(include_url=False, include_input=False)
+        )
+        raise SecretsRefused(
+            f"{path}: {said}\n    → see docs/configuration.md#secrets for the keys"
+        ) from None
+    if any(len(value) < SHORTEST for value in secrets.all_values()):
+        raise SecretsRefused(
+            f"{path}: a secret has fewer than {SHORTEST} characters\n    → fill it in, or remove "
+            "its line"
+        )
+    return secrets
+
+
+def _read(path: Path, *, is_credential: bool) -> dict[str, Any]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SecretsRefused(
+            f"{path}: cannot be read: {error.strerror}\n    → make it readable for the user that "
+            "runs the node"
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        # systemd shows its credentials as 0440 where it grants access by ACL; their folder is
+        # readable by the unit alone
+        forbidden = stat.S_IRWXO if is_credential else READABLE_BY_OTHERS
+        if mode & forbidden:
+            raise SecretsRefused(
+                f"{path}: others can read it (mode {mode:04o})\n    → run: chmod 600 {path}; and "
+                "replace the keys if others use this machine"
+            )
+        raw = file.read()
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        # the parser's message may quote the line, and the line may be a secret
+        raise SecretsRefused(
+            f'{path}: is not TOML\n    → each line is `name = "value"`, below [venue], [telegram] '
+            "or [stores.NAME]"
+        ) from None
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: str, name: str) -> None:
+    if keys[0] == "stores":
+        keys = [k.replace("_", "-") if place == 1 else k for place, k in enumerate(keys)]
+    spot = tree
+    for key in keys[:-1]:
+        inner = spot.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise SecretsRefused(
+                f"{name}: there is no such secret\n    → see docs/configuration.md"
+            )
+        spot = inner
+    spot[keys[-1]] = value

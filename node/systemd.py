@@ -1,0 +1,77 @@
+"""Telling systemd how the process is, by its datagram protocol (sd_notify), without a library.
+
+Never raises and never blocks: a supervisor that does not listen must not stop trading. The
+watchdog is fed by the work loop only, after a finished cycle.
+
+Source: sd_notify(3), sd_watchdog_enabled(3).
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+
+STATUS_LIMIT = 200  # one line in `systemctl status`
+
+
+class Notifier:
+    """Sends states to the socket that systemd named; says nothing where there is none."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """Read the address; nothing is opened yet."""
+        self._address = _address_of(environ.get("NOTIFY_SOCKET", ""))
+        self._watchdog_s = _watchdog_of(environ)
+
+    @property
+    def is_listening(self) -> bool:
+        """True when a supervisor gave an address."""
+        return self._address is not None
+
+    @property
+    def watchdog_s(self) -> float | None:
+        """Seconds within which the supervisor wants a sign of life; None when it wants none."""
+        return self._watchdog_s
+
+    def ready(self, status: str) -> bool:
+        """Say that the start is over."""
+        return self._send(f"READY=1\nSTATUS={_line(status)}")
+
+    def status(self, status: str) -> bool:
+        """Say in words what the process does."""
+        return self._send(f"STATUS={_line(status)}")
+
+    def watchdog(self) -> bool:
+        """Give a sign of life; called by the work loop after each finished cycle."""
+        return self._send("WATCHDOG=1")
+
+    def stopping(self, status: str) -> bool:
+        """Say that the process is about to end."""
+        return self._send(f"STOPPING=1\nSTATUS={_line(status)}")
+
+    def _send(self, text: str) -> bool:
+        if self._address is None:
+            return False
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                sender.setblocking(False)
+                sender.sendto(text.encode("utf-8"), self._address)
+        except OSError:
+            return False
+        return True
+
+
+def _address_of(named: str) -> str | bytes | None:
+    if named.startswith("@"):  # abstract namespace: the name begins with a zero byte
+        return b"\0" + os.fsencode(named[1:])
+    return named if named.startswith("/") else None
+
+
+def _watchdog_of(environ: Mapping[str, str]) -> float | None:
+    meant_for = environ.get("WATCHDOG_PID", "")
+    if meant_for and meant_for != str(os.getpid()):
+        return None
+    usec = environ.get("WATCHDOG_USEC", "")
+    return int(usec) / 1e6 if usec.isdigit() and int(usec) > 0 else None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:STATUS_LIMIT]
