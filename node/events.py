@@ -1,0 +1,168 @@
+"""Every event the log can contain: constant name, level, stream, meaning.
+
+Rules of this file: names are dotted and never change their meaning; values are fields, never part
+of the name. A test finds every `log_event("...")` in the source and looks it up here;
+docs/log-events.md is printed from this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Level(StrEnum):
+    """error: someone must act; warning: may become one; info: changes; debug: ticks."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Stream(StrEnum):
+    """What a line is about, for filtering."""
+
+    TRADES = "trades"
+    DECISIONS = "decisions"
+    VENUE = "venue"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSpec:
+    """One kind of line."""
+
+    name: str
+    level: Level
+    stream: Stream
+    doc: str
+
+
+_D, _I, _W, _E = Level.DEBUG, Level.INFO, Level.WARNING, Level.ERROR
+_TRADES, _DECIDE, _VENUE, _SYSTEM = (
+    Stream.TRADES,
+    Stream.DECISIONS,
+    Stream.VENUE,
+    Stream.SYSTEM,
+)
+
+_TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
+    # the process
+    ("node.starting", _I, _SYSTEM, "The process begins; version, profile, configuration id."),
+    ("node.ready", _I, _SYSTEM, "Markets loaded, clock measured, stores asked: may contend."),
+    ("node.stopping", _I, _SYSTEM, "Asked to end; why."),
+    ("node.stopped", _I, _SYSTEM, "Everything closed; the last line of a clean end."),
+    ("node.refused", _E, _SYSTEM, "The process may not start; what to mend."),
+    ("node.previous_end", _W, _SYSTEM, "How the last process of this node ended, in words."),
+    ("node.crashed", _E, _SYSTEM, "An unexpected exception ended the process."),
+    ("node.task_failed", _E, _SYSTEM, "A part of the process failed; which, and what follows."),
+    ("node.account_confirmed", _I, _SYSTEM, "This node's own key reaches the cluster's account."),
+    ("config.warning", _W, _SYSTEM, "Something about the configuration that should be known."),
+    ("config.changed", _I, _SYSTEM, "The configuration differs from the last start."),
+    ("role.changed", _I, _SYSTEM, "What this process does changed; from, to, why."),
+    ("role.halted", _E, _SYSTEM, "A broken invariant: nothing is sent until a person looked."),
+    ("eligibility.changed", _I, _SYSTEM, "Whether this node may contend changed; reasons."),
+    ("member.joined", _I, _SYSTEM, "Another node is seen again."),
+    ("member.lost", _W, _SYSTEM, "Another node is no longer seen."),
+    ("member.duplicate", _E, _SYSTEM, "Another living process uses this node id."),
+    ("spare.lost", _W, _SYSTEM, "Nobody could take over now."),
+    ("spare.back", _I, _SYSTEM, "A standby could take over again."),
+    ("preferred.fit", _I, _SYSTEM, "The preferred node has been well long enough."),
+    ("trading.nobody", _E, _SYSTEM, "Nobody trades, longer than a takeover may take."),
+    # the lease
+    ("lease.granted", _I, _SYSTEM, "This node holds the lease; epoch, previous holder, silence."),
+    ("lease.lapsed", _W, _SYSTEM, "The holder cannot prove its lease any more; gate closed."),
+    ("lease.deposed", _W, _SYSTEM, "Another node holds a higher epoch; gate closed."),
+    ("lease.released", _I, _SYSTEM, "The lease was given up; whether a majority acknowledged."),
+    ("lease.holder_changed", _I, _SYSTEM, "A majority names another holder."),
+    ("lease.heartbeat_late", _W, _SYSTEM, "The gap between two heartbeats was above ttl/3."),
+    ("lease.anomaly", _W, _SYSTEM, "Something odd about the lease; a code and details."),
+    ("lease.refused", _E, _SYSTEM, "The lease may not be contended for; why."),
+    ("lease.fence_killed", _W, _SYSTEM, "The kernel fence killed the last process; what froze."),
+    ("store.lost", _W, _SYSTEM, "A lease store stopped answering usably."),
+    ("store.back", _I, _SYSTEM, "A lease store answers again."),
+    ("store.reincarnated", _W, _SYSTEM, "A lease store restarted or lost its data; pushed again."),
+    ("ledger.refused", _W, _SYSTEM, "The stores did not accept a journal write; why."),
+    ("ledger.pushed", _I, _SYSTEM, "Journal and latches were written to the stores again."),
+    ("journal.corrupt", _E, _SYSTEM, "The journal's file was damaged and set aside."),
+    ("journal.failed", _E, _SYSTEM, "The journal could not be written on this disk."),
+    ("journal.recovered", _I, _SYSTEM, "The journal can be written again."),
+    ("journal.replayed", _I, _SYSTEM, "The journal was read at the start; how much."),
+    # takeover
+    ("takeover.started", _I, _SYSTEM, "Granted: reconciling begins, nothing new is sent."),
+    ("takeover.waiting", _I, _SYSTEM, "Something in flight must settle first; how long, what."),
+    ("takeover.retried", _W, _SYSTEM, "A takeover step could not be trusted; looked again."),
+    ("takeover.finished", _I, _SYSTEM, "Everything is accounted for; gap, orders, position."),
+    ("takeover.failed", _E, _SYSTEM, "The takeover was given up; why."),
+    ("switchover.requested", _I, _SYSTEM, "A person asked that another node trades."),
+    ("switchover.refused", _W, _SYSTEM, "A switchover cannot be done now; why."),
+    ("switchover.started", _I, _SYSTEM, "This node drains and hands over."),
+    ("reconcile.started", _D, _SYSTEM, "A comparison of journal and venue begins."),
+    ("reconcile.finished", _D, _SYSTEM, "The comparison ended; steps."),
+    ("reconcile.corrected", _W, _TRADES, "Journal and venue differed; what was believed."),
+    ("reconcile.failed", _W, _SYSTEM, "The comparison could not be completed; why."),
+    ("plan.step", _I, _TRADES, "One step of a plan was carried out; outcome."),
+    # latches
+    ("latch.paused", _W, _SYSTEM, "The cluster is paused; by whom, why."),
+    ("latch.resumed", _I, _SYSTEM, "A person lifted the pause."),
+    ("latch.loss_limit", _E, _TRADES, "The daily loss limit was reached; new risk is off."),
+    ("latch.unreadable", _E, _SYSTEM, "A control record is unreadable; counted as paused."),
+    ("latch.accepted", _I, _SYSTEM, "A person accepted a strategy fingerprint."),
+    ("fingerprint.differs", _W, _SYSTEM, "Strategy or limits differ from the last holder's."),
+    # orders
+    ("order.intended", _I, _TRADES, "An order was journalled, before it is sent."),
+    ("order.confirmed", _I, _TRADES, "The venue accepted an order."),
+    ("order.rejected", _W, _TRADES, "The venue refused an order, proven by its code."),
+    ("order.unknown", _E, _TRADES, "An order's outcome is unknown; its symbol is blocked."),
+    ("order.not_sent", _W, _TRADES, "An order did not leave this process; why."),
+    ("order.resolved", _I, _TRADES, "An unknown order's outcome is known now."),
+    ("order.adopted", _I, _TRADES, "An older epoch's order is kept working."),
+    ("order.orphaned", _W, _TRADES, "An order is ours by id but not in the journal."),
+    ("order.foreign", _W, _TRADES, "An open order is not ours; never touched."),
+    ("order.cancelled", _I, _TRADES, "An order was cancelled."),
+    ("order.cancel_failed", _W, _TRADES, "An order could not be cancelled; outcome."),
+    ("order.filled", _I, _TRADES, "A fill was booked."),
+    ("order.done", _I, _TRADES, "An order ended; filled, expired or cancelled."),
+    ("order.limited", _W, _TRADES, "A risk limit kept an order back; which limit."),
+    ("position.changed", _I, _TRADES, "The cluster's position in a symbol changed."),
+    # strategy
+    ("strategy.started", _I, _DECIDE, "A strategy's worker is ready; fingerprint."),
+    ("strategy.stopped", _W, _DECIDE, "A strategy's worker ended; why."),
+    ("strategy.decided", _I, _DECIDE, "A decision with its evidence."),
+    ("strategy.skipped", _W, _DECIDE, "A candle was skipped; late, failed or nonsense."),
+    ("strategy.blocked", _I, _DECIDE, "A decision was not carried out; what blocks new risk."),
+    # venue
+    ("venue.call", _D, _VENUE, "One call; method, latency, error."),
+    ("venue.write", _I, _VENUE, "One order request; latency, outcome."),
+    ("venue.unreachable", _W, _VENUE, "The venue gives no usable answers."),
+    ("venue.reachable", _I, _VENUE, "The venue answers again; how long it did not."),
+    ("venue.rate_limited", _W, _VENUE, "The venue asked for silence; how long."),
+    ("venue.refused", _E, _VENUE, "The venue refuses this key or request; its code."),
+    ("venue.untrusted", _W, _VENUE, "An answer was no answer (HTML, empty, cut)."),
+    ("venue.clock", _D, _VENUE, "The offset to the venue's clock was measured."),
+    ("venue.clock_lost", _W, _VENUE, "The offset to the venue's clock is not known well enough."),
+    # alerts
+    ("alert.queued", _D, _SYSTEM, "A message waits to be sent."),
+    ("alert.sent", _D, _SYSTEM, "A message was delivered."),
+    ("alert.failed", _W, _SYSTEM, "A message could not be delivered yet; why."),
+    ("alert.refused", _E, _SYSTEM, "Messages cannot be delivered until a person acts."),
+    ("alert.dropped", _W, _SYSTEM, "Messages were dropped because too many waited."),
+    ("alert.console", _I, _SYSTEM, "A message, told here because there is no Telegram."),
+    ("command.received", _I, _SYSTEM, "A command came by phone or from nodectl."),
+    ("command.refused", _W, _SYSTEM, "A command was refused; why."),
+    # resources and the log itself
+    ("resources.read", _D, _SYSTEM, "Processor, memory, disk, temperature."),
+    ("resources.short", _W, _SYSTEM, "A resource is out of bounds; which."),
+    ("resources.good", _I, _SYSTEM, "All resources are within bounds again."),
+    ("clock.stepped", _W, _SYSTEM, "The wall clock jumped; the offset is measured anew."),
+    ("log.dropped", _W, _SYSTEM, "Lines could not be written; how many, why."),
+    ("log.message", _I, _SYSTEM, "A line from a library, or one without a name."),
+)
+
+EVENTS: Mapping[str, EventSpec] = MappingProxyType(
+    {
+        name: EventSpec(name=name, level=level, stream=stream, doc=doc)
+        for name, level, stream, doc in _TABLE
+    }
+)
