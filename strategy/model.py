@@ -8,16 +8,19 @@ gives the same output. See docs/strategies.md.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from exchange.model import Candle, MarketRules, Position, Side, TimeInForce
+
+ParameterValue = Decimal | int | str | bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
     """One typed parameter of a strategy; the type is that of `default`."""
 
-    default: Decimal | int | str | bool
+    default: ParameterValue
     doc: str
     minimum: Decimal | int | None = None
     maximum: Decimal | int | None = None
@@ -108,3 +111,38 @@ class Decision:
     state: Mapping[str, Any] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     reason: str = ""
+
+
+class SkipKind(StrEnum):
+    """Why a candle was skipped."""
+
+    OVERRUN = "overrun"  # no answer within the budget; the worker was ended
+    EXCEPTION = "exception"  # decide() raised
+    NONSENSE = "nonsense"  # decide() answered something that cannot be wanted
+    CRASH = "crash"  # the worker process ended, or does not start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """No decision for this candle: everything stays as it is, and a person is told.
+
+    `where` is `file:line` of the strategy where that is known, else empty.
+    """
+
+    kind: SkipKind
+    reason: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing to change in a strategy file; reads `file:line: what, use this instead`."""
+
+    file: str
+    line: int
+    what: str
+    instead: str = ""
+
+    def __str__(self) -> str:
+        tail = f", {self.instead}" if self.instead else ""
+        return f"{self.file}:{self.line}: {self.what}{tail}"
