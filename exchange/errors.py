@@ -6,8 +6,9 @@ VenueError
 │   └── AnswerUntrusted  the answer was no answer (HTML, empty, cut, impossible values)
 ├── VenueRefused         a person must act: key, permission, symbol, address; `code` says which
 └── ConfigurationRefused the venue or its settings are not supported; the message says what is
-JournalError
+JournalError             the disk copy cannot be read or written; the message says how to mend it
 └── JournalCorrupt       the file was set aside; treat its content as absent and tell a person
+IllegalTransition        our own bug: halt and tell a person, do not repair
 """
 
 
@@ -52,3 +53,7 @@ class JournalError(Exception):
 
 class JournalCorrupt(JournalError):  # noqa: N818
     """The journal's file is damaged; it was set aside under the name in the message."""
+
+
+class IllegalTransition(AssertionError):  # noqa: N818  (it is an event that cannot happen)
+    """An order intent was given an event that its state does not allow; our own bug."""

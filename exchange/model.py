@@ -168,7 +168,8 @@ class OrderIntent:
     """What one order shall be; its id is fixed before anything is sent.
 
     `tag` is the strategy's name for the order (`target` for orders that move a position to its
-    target). `created_wall_ms` is for people only.
+    target). `created_wall_ms` is for people only. `deadline_venue_ms`: the gateway may give the
+    venue an earlier deadline, never a later one; it is what the journal said before the send.
     """
 
     client_order_id: ClientOrderId
@@ -182,6 +183,7 @@ class OrderIntent:
     epoch: int
     node_id: str
     created_wall_ms: int
+    deadline_venue_ms: int | None = None
 
     def __post_init__(self) -> None:
         """A limit order has a price, a market order has none."""
@@ -245,6 +247,8 @@ class Snapshot:
 
     `looked_up` answers single look-ups by client order id: None means that the venue said it
     knows no such order, which is evidence, not proof (the absence rule in reconcile.py).
+    `looked_up_by_venue_id` does the same for fills of orders that the journal cannot name.
+    `taken_venue_ms` is read *before* the first of these reads.
     """
 
     symbols: tuple[str, ...]
@@ -253,6 +257,7 @@ class Snapshot:
     looked_up: Mapping[ClientOrderId, VenueOrder | None] = field(default_factory=dict)
     fills: tuple[Fill, ...] = ()
     balances: Mapping[str, Balance] = field(default_factory=dict)
+    looked_up_by_venue_id: Mapping[VenueOrderId, VenueOrder | None] = field(default_factory=dict)
 
     def by_client_order_id(self) -> dict[ClientOrderId, VenueOrder]:
         """Index the open orders that carry a client order id."""
