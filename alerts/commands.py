@@ -135,6 +135,7 @@ class CommandDesk:
         self._allowed = frozenset(allowed_user_ids)
         self._bot_name = bot_name.removeprefix("@").lower()
         self._handled: dict[int, None] = {}
+        self._handled_elsewhere: set[int] = set()
         self._asked: dict[tuple[int, int], _Asked] = {}
         self._strangers: set[int] = set()
         self.remember(handled_update_ids)
@@ -145,7 +146,12 @@ class CommandDesk:
         return tuple(self._handled)
 
     def remember(self, update_ids: Collection[int]) -> None:
-        """Add ids that another node handled."""
+        """Add ids that another node, or this one before a restart, began to handle."""
+        self._handled_elsewhere |= set(update_ids) - set(self._handled)
+        self._note_handled(*update_ids)
+        self._handled_elsewhere &= set(self._handled)
+
+    def _note_handled(self, *update_ids: int) -> None:
         for update_id in update_ids:
             self._handled[update_id] = None
         while len(self._handled) > IDS_MAX:
@@ -164,8 +170,8 @@ class CommandDesk:
             takeover_wall_ms: when this node took over, Unix time; None when it never did.
         """
         if incoming.update_id in self._handled:
-            return Ignore(reason="handled before")
-        self.remember((incoming.update_id,))
+            return self._decide_again(incoming)
+        self._note_handled(incoming.update_id)
         match = _COMMAND.match(incoming.text.strip())
         if match is None:
             return Ignore(reason="not a command")
@@ -185,6 +191,19 @@ class CommandDesk:
             fresh_code=fresh_code,
             takeover_wall_ms=takeover_wall_ms,
         )
+
+    def _decide_again(self, incoming: Incoming) -> Decision:
+        """Never run it again; but whoever asked may not have had an answer from the other node."""
+        is_elsewhere = incoming.update_id in self._handled_elsewhere
+        self._handled_elsewhere.discard(incoming.update_id)
+        is_command = _COMMAND.match(incoming.text.strip()) is not None
+        if is_elsewhere and is_command and incoming.user_id in self._allowed:
+            return Answer(
+                text=f"{incoming.text.split()[0][:40]} came in just before a change of nodes and "
+                "may have been carried out. It is not carried out again: look at /status.",
+                reason="handled elsewhere",
+            )
+        return Ignore(reason="handled before")
 
     def _decide(
         self,

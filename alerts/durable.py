@@ -86,10 +86,6 @@ class DurableOutbox:
                 self._rewrite()
             return plan(self._outbox.rows)
 
-    def start(self, number: int) -> Row | None:
-        """Record that an attempt begins; None when the row has left meanwhile."""
-        return self.step(number, RowInput.START)
-
     def step(self, number: int, row_input: RowInput, reason: str = "") -> Row | None:
         """Record what happened to a row; returns it if it is still to be told."""
         with self._lock:
@@ -97,6 +93,11 @@ class DurableOutbox:
                 return None
             self._commit((Stepped(number=number, input=row_input, reason=reason),))
             return self._outbox.row(number)
+
+    def recover(self) -> None:
+        """Treat rows in flight as possibly sent, when nobody is sending them any more."""
+        with self._lock:
+            self._commit(self._outbox.plan_restart())
 
     def tell_drops(self, count: int) -> None:
         """Record that a delivered message named this many dropped events."""

@@ -47,6 +47,11 @@ class Sender(Protocol):
         """Where messages go now (a chat id), empty when the channel has no addresses."""
         ...
 
+    @property
+    def has_html(self) -> bool:
+        """True when the channel reads Telegram's HTML; others are given plain text."""
+        ...
+
     def move_to(self, address: str) -> None:
         """Send to this address from now on (a group became a supergroup)."""
         ...

@@ -55,20 +55,24 @@ class Message:
     plain: str
 
 
-def render_row(row: Row, *, wall_ms: int, dropped: int = 0) -> Message:
+def render_row(
+    row: Row, *, wall_ms: int, dropped: int = 0, is_possibly_told: bool = False
+) -> Message:
     """Return the message for a row.
 
     Args:
         row: what is told, and whether it may have been told before.
         wall_ms: Unix time now, for the age.
         dropped: events left out before, to be said in this message.
+        is_possibly_told: the other node may have told it.
     """
     event = row.event
+    is_repeat = row.is_possibly_sent or is_possibly_told
     head = render_headline(event, age=_late_words(event, wall_ms))
     if row.count > 1:
         head += f" ({row.count} times)"
     lines = [head]
-    if row.is_possibly_sent:
+    if is_repeat:
         lines.append(f"(possibly sent before, see {short_id(row.events[0].event_id)})")
     lines += _body(event)
     lines += _earlier(row)
