@@ -1,0 +1,85 @@
+"""Both sides of one venue with what they share: one clock, one limiter, one set of markets."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from exchange.ccxt_gateway import CcxtGateway, LateOutcome
+from exchange.clock_offset import VenueClock
+from exchange.limiter import WeightLimiter
+from exchange.ports import Permit
+from exchange.reader import CcxtVenue
+from exchange.retry import RetryTools
+from exchange.venues import VenueRow, VenueSettings, venue_row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueLink:
+    """One node's connection to one venue."""
+
+    row: VenueRow
+    clock: VenueClock
+    limiter: WeightLimiter
+    venue: CcxtVenue
+    gateway: CcxtGateway
+
+    async def load(self) -> None:
+        """Load markets, measure the clock, hand the markets to the gateway; before READY.
+
+        Raises:
+            VenueError: the venue did not answer or refused.
+        """
+        await self.venue.load()
+        self.gateway.use_markets(self.venue.markets())
+        await self.gateway.warm()
+
+    async def close(self) -> None:
+        """Let requests under way end, then close all connections."""
+        await self.gateway.close()
+        await self.venue.close()
+
+
+def build_link(
+    settings: VenueSettings,
+    *,
+    permit: Permit,
+    boot_s: Callable[[], float],
+    monotonic_s: Callable[[], float],
+    on_step: Callable[[str], None],
+    on_late_outcome: LateOutcome,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> VenueLink:
+    """Build both sides; nothing is opened yet.
+
+    Args:
+        settings: where and as whom.
+        permit: the lease's permit, asked in the last hop of every write.
+        boot_s: local clock that counts suspend (CLOCK_BOOTTIME), in seconds.
+        monotonic_s: local monotonic clock, in seconds.
+        on_step: told after every bounded call of a read.
+        on_late_outcome: told the outcome of a write whose caller was cancelled meanwhile.
+        sleep: waits between attempts.
+
+    Raises:
+        ConfigurationRefused: the venue cannot be used in this way.
+    """
+    row = venue_row(settings.exchange_id)
+    clock = VenueClock(boot_s)
+    limiter = WeightLimiter(
+        weight_per_minute=row.weight_per_minute, monotonic_s=monotonic_s, sleep=sleep
+    )
+    tools = RetryTools(monotonic_s=monotonic_s, on_step=on_step, sleep=sleep)
+    return VenueLink(
+        row=row,
+        clock=clock,
+        limiter=limiter,
+        venue=CcxtVenue(settings, clock=clock, limiter=limiter, tools=tools),
+        gateway=CcxtGateway(
+            settings,
+            permit=permit,
+            clock=clock,
+            limiter=limiter,
+            monotonic_s=monotonic_s,
+            on_late_outcome=on_late_outcome,
+        ),
+    )

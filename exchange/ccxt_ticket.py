@@ -1,0 +1,76 @@
+"""What lets one changing request out: a ticket that is spent by the first request, and a stamp.
+
+A `WriteTicket` is the only thing that opens the last hop for a request that changes something.
+It is spent after signing, when the permit is asked for the last time; the time stamp and the
+window in which the venue accepts the request were set before, within the permit, so that nothing
+the venue accepts can be later than the permit (R9).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from exchange.ccxt_strict import CallRefused
+from exchange.ports import Permit
+
+# Taken off the permit for what lies between computing a bound and acting on it (R9's eps).
+MARGIN_S: Final = 0.05
+# A request with a shorter total timeout than this would be cut before it can be answered.
+TIMEOUT_S_MIN: Final = 0.05
+
+
+class WriteTicket:
+    """The right to send exactly one changing request, given by the permit in the last hop."""
+
+    shape: type | None = dict
+    row_count: int | None = None
+
+    def __init__(self, *, permit: Permit, epoch: int, timeout_s: float) -> None:
+        self._permit = permit
+        self._epoch = epoch
+        self._timeout_s = timeout_s
+        self._is_spent = False
+
+    @property
+    def is_spent(self) -> bool:
+        """True when a request was let out; False proves that nothing left."""
+        return self._is_spent
+
+    def enter(self, *, is_change: bool) -> float:
+        """Spend the ticket; return the request's total timeout, connect included (R9).
+
+        Raises:
+            CallRefused: spent already, not a write, or the permit is gone or too short.
+        """
+        if not is_change:
+            raise CallRefused("a write tried to read first; what it needs must be loaded before")
+        if self._is_spent:
+            raise CallRefused("a second request for one write was stopped")
+        timeout_s = min(self._timeout_s, self._permit.remaining_s() - MARGIN_S)
+        if timeout_s < TIMEOUT_S_MIN:
+            raise CallRefused("the permit ended before the request left")
+        if not self._permit.begin_write(epoch=self._epoch, needed_s=timeout_s):
+            raise CallRefused("the permit is not for this epoch or too short")
+        self._is_spent = True
+        return timeout_s
+
+    def close(self) -> None:
+        """Tell the permit that the request ended; exactly once for each one let out."""
+        if self._is_spent:
+            self._permit.end_write()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """When a request was made and until when the venue takes it; venue time in ms."""
+
+    timestamp_ms: int
+    window_ms: int
+
+    @property
+    def deadline_ms(self) -> int:
+        """The instant after which the venue refuses it."""
+        return self.timestamp_ms + self.window_ms
+
+    def params(self) -> dict[str, int]:
+        """Return the parameters that override ccxt's own stamp."""
+        return {"timestamp": self.timestamp_ms, "recvWindow": self.window_ms}
