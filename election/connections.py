@@ -15,7 +15,6 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from redis.backoff import NoBackoff
@@ -24,35 +23,13 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from election.address import StoreAddress
 from election.errors import StoreUnreachable
-from election.model import StoreName
 from election.redis_errors import unreachable
 from election.redis_info import ServerFacts, facts_of, parse_info, refuse_server
+from election.resp import Argument, Reply, ServerSaid, encode_argument
 
-Reply = bytes | int | None | list["Reply"] | ResponseError
-Argument = str | bytes | int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreAddress:
-    """Where a store is and how to log in. The password never shows in repr.
-
-    Prefer an IP address as `host`: resolving a name costs time of every reconnect, and whoever
-    serves names may be the box that just died.
-    """
-
-    name: StoreName
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    db: int = 0
-
-    @property
-    def text(self) -> str:
-        """Return the address for people: name and host:port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"store {self.name} ({host}:{self.port})"
+__all__ = ["NoScript", "StoreAddress", "StoreConnection"]
 
 
 class _Wire(Protocol):
@@ -105,8 +82,8 @@ class StoreConnection:
             NoScript: the server does not know the script; nothing was done.
         """
         (reply,) = self.call_many((command,), deadline_s=deadline_s)
-        if isinstance(reply, ResponseError):
-            if _is_unknown_script(reply):
+        if isinstance(reply, ServerSaid):
+            if str(reply).startswith("NOSCRIPT"):
                 raise NoScript(self._address.text)
             raise self._failed(reply)
         return reply
@@ -122,7 +99,7 @@ class StoreConnection:
         try:
             connection = self._ready(deadline_s)
             return _exchange(connection, commands, deadline_s)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ServerSaid) as error:
             raise self._failed(error) from None  # the cause could quote the password
         except StoreUnreachable:
             self.close()
@@ -153,7 +130,7 @@ class StoreConnection:
             try:
                 connection.connect()
                 self._facts = self._log_in(connection, deadline_s)
-            except (RedisError, OSError) as failure:
+            except (RedisError, OSError, ServerSaid) as failure:
                 connection.disconnect()
                 error = failure
             except StoreUnreachable:
@@ -176,7 +153,7 @@ class StoreConnection:
         commands.append(("INFO",))
         replies = _exchange(connection, commands, deadline_s)
         for reply in replies:
-            if isinstance(reply, ResponseError):
+            if isinstance(reply, ServerSaid):
                 raise reply
         said = replies[-1]
         info = parse_info(said.decode("utf-8", "replace") if isinstance(said, bytes) else "")
@@ -212,7 +189,9 @@ def _exchange(
     """Write all commands, read all answers; error answers are returned as values."""
     connection.socket_timeout = _left_s(deadline_s)
     connection.update_current_socket_timeout(-1)  # -1: the value that was just set
-    packed = connection.pack_commands([tuple(map(_encoded, command)) for command in commands])
+    packed = connection.pack_commands(
+        [tuple(map(encode_argument, command)) for command in commands]
+    )
     connection.send_packed_command(packed, check_health=False)
     return tuple(_read(connection, deadline_s) for _ in commands)
 
@@ -221,14 +200,9 @@ def _read(connection: _Wire, deadline_s: float) -> Reply:
     try:
         return connection.read_response(timeout=_left_s(deadline_s), disconnect_on_error=False)
     except ResponseError as error:
-        return error
-
-
-def _encoded(argument: Argument) -> bytes:
-    """Encode as UTF-8; what cannot be (a file name in a message) is shown, not refused."""
-    if isinstance(argument, bytes):
-        return argument
-    return str(argument).encode("utf-8", "backslashreplace")
+        # redis-py cuts the code off from some errors and keeps it beside them.
+        code, text = error.status_code or "", str(error)
+        return ServerSaid(text if text.startswith(code) else f"{code} {text}")
 
 
 def _left_s(deadline_s: float) -> float:
@@ -245,10 +219,6 @@ def _is_stale(connection: _Wire) -> bool:
         return connection.can_read(0)
     except (RedisError, OSError):
         return True
-
-
-def _is_unknown_script(error: ResponseError) -> bool:
-    return type(error).__name__ == "NoScriptError"
 
 
 def _resolve(address: StoreAddress, deadline_s: float) -> tuple[str, ...]:

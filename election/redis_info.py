@@ -7,15 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from election.model import Incarnation
+
 # Redis 4.0: the oldest server with master_replid in INFO, which the incarnation needs (R2).
 OLDEST_VERSION: Final = (4, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What the server said when the connection was opened; `warnings` are sentences."""
+    """What the server said when the connection was opened; `warnings` are sentences.
+
+    `version` is for people ("Valkey 9.1.2"); `inc` is the life that it was in then (R2).
+    """
 
     version: str
+    inc: Incarnation
     warnings: tuple[str, ...]
 
 
@@ -26,14 +32,15 @@ def parse_info(text: str) -> Mapping[str, str]:
 
 
 def facts_of(info: Mapping[str, str]) -> ServerFacts:
-    """Return the version for people ("Valkey 9.1.0") and what should be mended."""
+    """Return version, incarnation, and what should be mended."""
     if "valkey_version" in info:
         version = f"Valkey {info['valkey_version']}"
     else:
         version = f"Redis {info.get('redis_version', '?')}"
     policy = info.get("maxmemory_policy", "noeviction")
     warnings = () if policy == "noeviction" else (_EVICTS.format(policy),)
-    return ServerFacts(version=version, warnings=warnings)
+    inc = Incarnation(f"{info.get('run_id', '')}:{info.get('master_replid', '')}")
+    return ServerFacts(version=version, inc=inc, warnings=warnings)
 
 
 def refuse_server(info: Mapping[str, str]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from election.connections import Reply
 from election.errors import StoreUnreachable
 from election.model import (
     Incarnation,
@@ -14,6 +13,7 @@ from election.model import (
     StoreReply,
     WriteId,
 )
+from election.resp import Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 
-from election.connections import Argument, NoScript, Reply, StoreConnection
+from election.connections import NoScript, StoreConnection
 from election.errors import StoreUnreachable
+from election.resp import Argument, Reply
 
 
 class ScriptName(StrEnum):

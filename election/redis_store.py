@@ -8,12 +8,14 @@ import threading
 import time
 from typing import Final
 
-from election.connections import Argument, Reply, StoreAddress, StoreConnection
+from election.address import StoreAddress
+from election.connections import StoreConnection
 from election.errors import StoreUnreachable
 from election.model import Identity, Incarnation, StoreName, StoreReply, WriteId
 from election.redis_info import ServerFacts
 from election.redis_reply import keys_of, parse_store_reply
 from election.redis_scripts import ScriptName, load_script, run_script
+from election.resp import Argument, Reply
 
 _SCRIPTS: Final = (
     ScriptName.OBSERVE,
