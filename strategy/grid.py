@@ -90,7 +90,7 @@ def decide(market: Market, portfolio: Portfolio, state: Mapping[str, Any]) -> De
             len(buys) == levels - slots,
         ),
     )
-    reason = f"{len(buys)} buys and {len(sells)} sells around {reference}"
+    reason = f"around {reference}: buys {len(buys)}, sells {len(sells)}"
     return Decision(
         orders=(*buys, *sells),
         state={"reference": str(reference)},
