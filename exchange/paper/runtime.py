@@ -1,0 +1,232 @@
+"""The running exchange: venue, feeds, log and clock put together (no HTTP).
+
+Rules of this file: every change goes plan → log (synced) → apply, in `commit`; a restart replays
+the log. The venue's clock is this machine's wall clock plus a skew that can be set.
+"""
+
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from exchange.paper.book import Market
+from exchange.paper.candles import CandleSource, CsvCandles, WalkCandles
+from exchange.paper.codec import Line, parse_event, render_balances, render_event
+from exchange.paper.config import TIMEFRAMES_MS, ConfigError, PaperConfig, SymbolConfig
+from exchange.paper.feed import Feed, Timeline
+from exchange.paper.values import AccountOpened, Event, FillMade, OrderAccepted, OrderEnded
+from exchange.paper.venue import PaperVenue
+from exchange.paper.wal import RequestLog
+
+BASIS_POINT = Decimal("0.0001")
+# Public trades kept for /trades; the real venue serves 1000 at most.
+PUBLIC_TRADES = 1000
+
+
+class VenueClock:
+    """This venue's time: wall clock plus skew."""
+
+    def __init__(self) -> None:
+        """Start without skew."""
+        self.skew_ms = 0
+
+    def now_ms(self) -> int:
+        """Return the venue's time."""
+        return self.wall_ms() + self.skew_ms
+
+    @staticmethod
+    def wall_ms() -> int:
+        """Return this machine's wall time."""
+        return time.time_ns() // 1_000_000
+
+
+class PaperRuntime:
+    """State, prices and log of one process."""
+
+    def __init__(self, config: PaperConfig) -> None:
+        """Open the log, replay it, and start the feeds where their timelines are now."""
+        self.clock = VenueClock()
+        self.log = RequestLog(config.state_dir)
+        self.feeds: dict[str, Feed] = {}
+        self.newest: dict[str, int] = {}
+        self.public_trades: dict[str, list[dict[str, Any]]] = {}
+        self.arrivals = 0
+        markets = [self._open_symbol(entry) for entry in config.symbols]
+        self.venue = PaperVenue(
+            markets=markets,
+            maker_fee=Decimal(config.maker_fee_bps) * BASIS_POINT,
+            taker_fee=Decimal(config.taker_fee_bps) * BASIS_POINT,
+        )
+        self._replay()
+        for account in config.accounts:
+            events = self.venue.plan_account(
+                account.name, account.uid, account.balances, self.clock.now_ms()
+            )
+            self.commit(events)
+        for symbol, feed in self.feeds.items():
+            self._show(symbol, feed.number_at(self.clock.wall_ms()))
+
+    def close(self) -> None:
+        """Sync and close the log."""
+        self.log.close()
+
+    # -- changing --------------------------------------------------------------------------
+
+    def commit(self, events: Sequence[Event], head: Sequence[Line] = ()) -> None:
+        """Write what is about to happen, then do it.
+
+        `head` are lines that go in front, such as the request that caused the events. When this
+        returns, everything is on disk.
+        """
+        lines = [*head, *(render_event(event) for event in events)]
+        for event in events:
+            self.venue.apply(event)
+        now_ms = self.clock.now_ms()
+        lines += [
+            render_balances(account, self.venue.accounts[account], now_ms)
+            for account in sorted({_account_of(event, self.venue) for event in events})
+        ]
+        self.log.append(lines, is_synced=bool(events))
+
+    def advance(self, symbol: str, number: int) -> None:
+        """Bring one symbol to a price point, with the fills it leads to."""
+        self._show(symbol, number)
+        point = self.feeds[symbol].point(number)
+        now_ms = self.clock.now_ms()
+        events = self.venue.plan_point(
+            symbol, price=point.price, volume=point.volume, now_ms=now_ms
+        )
+        if events:
+            head = {"type": "point", "symbol": symbol, "price": format(point.price, "f")}
+            self.commit(events, [head | {"candle_ms": point.candle_ms, "venue_ms": now_ms}])
+        trades = self.public_trades.setdefault(symbol, [])
+        trades.append({"id": number, "price": point.price, "qty": point.volume, "time": now_ms})
+        del trades[:-PUBLIC_TRADES]
+
+    def advance_due(self, limit: int) -> tuple[int, int | None]:
+        """Advance all symbols to now, by at most `limit` points.
+
+        Returns:
+            How many points were walked, and the wall time of the next one (None: none comes).
+        """
+        walked = 0
+        due: list[int] = []
+        for symbol, feed in self.feeds.items():
+            now_number = feed.number_at(self.clock.wall_ms())
+            while self.newest[symbol] < now_number and walked < limit:
+                self.advance(symbol, self.newest[symbol] + 1)
+                walked += 1
+            next_ms = feed.due_wall_ms(self.newest[symbol] + 1)
+            due += [next_ms] if next_ms is not None else []
+        return walked, min(due, default=None)
+
+    def set_timeline(self, symbol: str, timeline: Timeline) -> None:
+        """Change how a symbol's candle time runs; it is remembered over restarts."""
+        self.feeds[symbol].timeline = timeline
+        self.log.append([timeline.to_line(symbol)], is_synced=True)
+
+    def set_skew(self, skew_ms: int) -> None:
+        """Set the venue clock's skew; it is remembered over restarts."""
+        self.clock.skew_ms = skew_ms
+        line = {"type": "clock", "skew_ms": skew_ms, "venue_ms": self.clock.now_ms()}
+        self.log.append([line], is_synced=True)
+
+    def write_balances(self) -> list[Line]:
+        """Write a `balances` line for every account and return them."""
+        now_ms = self.clock.now_ms()
+        lines = [
+            render_balances(account, balances, now_ms)
+            for account, balances in sorted(self.venue.accounts.items())
+        ]
+        self.log.append(lines, is_synced=True)
+        return lines
+
+    # -- starting --------------------------------------------------------------------------
+
+    def _replay(self) -> None:
+        for line in self.log.loaded:
+            event = parse_event(line)
+            if event is not None:
+                self.venue.apply(event)
+            elif line["type"] == "feed" and line["symbol"] in self.feeds:
+                self.feeds[line["symbol"]].timeline = Timeline.from_line(line)
+            elif line["type"] == "clock":
+                self.clock.skew_ms = int(line["skew_ms"])
+            elif line["type"] == "request":
+                self.arrivals = max(self.arrivals, int(line["arrival"]))
+        known = {line["symbol"] for line in self.log.loaded if line["type"] == "feed"}
+        for symbol, feed in self.feeds.items():
+            if symbol not in known:
+                self.log.append([feed.timeline.to_line(symbol)], is_synced=True)
+        self.log.loaded.clear()
+
+    def _open_symbol(self, entry: SymbolConfig) -> Market:
+        timeframe_ms = TIMEFRAMES_MS[entry.timeframe]
+        first_price = _first_price(entry)
+        rules = entry.rules(first_price)
+        source, first_open_ms = _open_source(entry, rules.price_step)
+        now_ms = self.clock.wall_ms()
+        aligned_ms = now_ms - now_ms % timeframe_ms
+        start_ms = first_open_ms + entry.warmup * timeframe_ms if first_open_ms else now_ms
+        if first_open_ms is None or entry.is_rebased:
+            first_open_ms = aligned_ms - entry.warmup * timeframe_ms
+            start_ms = now_ms if entry.speed == 1 else aligned_ms
+        self.feeds[rules.symbol] = Feed(
+            rules=rules,
+            source=source,
+            timeframe_ms=timeframe_ms,
+            seed=f"{entry.seed or 'file'}/{rules.symbol}",
+            depth_factor=Decimal(entry.depth_factor),
+            timeline=Timeline(
+                first_open_ms=first_open_ms,
+                anchor_wall_ms=now_ms,
+                anchor_candle_ms=start_ms,
+                speed=entry.speed,
+                is_paused=entry.is_paused,
+            ),
+        )
+        return Market(rules=rules, spread=rules.price_step * entry.spread_steps)
+
+    def _show(self, symbol: str, number: int) -> None:
+        feed = self.feeds[symbol]
+        self.newest[symbol] = number
+        self.venue.markets[symbol].show(price=feed.point(number).price, depth=feed.depth(number))
+
+
+def _first_price(entry: SymbolConfig) -> Decimal:
+    if entry.candles is None:
+        return Decimal(entry.start_price)
+    try:
+        return CsvCandles(Path(entry.candles), Decimal("0.00000001")).candle(0).open
+    except (OSError, ValueError) as e:
+        raise ConfigError(str(e)) from e
+
+
+def _open_source(entry: SymbolConfig, price_step: Decimal) -> tuple[CandleSource, int | None]:
+    """Return the source, and the opening time of its first candle if it brings one."""
+    if entry.candles is not None:
+        candles = CsvCandles(Path(entry.candles), price_step)
+        return candles, candles.open_times_ms[0]
+    walk = WalkCandles(
+        seed=f"{entry.seed}/{entry.symbol}",
+        start=Decimal(entry.start_price),
+        volatility=entry.volatility,
+        volume=Decimal(entry.volume),
+        price_step=price_step,
+    )
+    return walk, None
+
+
+def _account_of(event: Event, venue: PaperVenue) -> str:
+    match event:
+        case AccountOpened():
+            return event.account
+        case OrderAccepted(order=order):
+            return order.account
+        case FillMade(fill=fill):
+            return fill.account
+        case OrderEnded():
+            order_now = venue.order(event.order_id)
+            assert order_now is not None
+            return order_now.account
