@@ -6,10 +6,10 @@ anywhere the cluster counts as paused, except on the first start after `nodectl 
 set by the node or a person, and lifted only by a person.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from election.control_record import ControlRecord, merge_controls
 
 PAUSE = "pause"
 LOSS_LIMIT = "loss_limit"
@@ -19,36 +19,10 @@ ACCEPT = "accept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latch:
-    """One control record."""
-
-    kind: str
-    version: int
-    value: Mapping[str, Any]
-    by: str
-    at_ms: int
-    reason: str
-
-    def to_json(self) -> str:
-        """Render the stored form."""
-        return json.dumps(
-            {
-                "v": 1,
-                "version": self.version,
-                "value": dict(self.value),
-                "by": self.by,
-                "at_ms": self.at_ms,
-                "reason": self.reason,
-            },
-            sort_keys=True,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Latches:
     """The merged latches of the cluster, with what they mean."""
 
-    records: Mapping[str, Latch]
+    records: Mapping[str, ControlRecord]
     is_complete: bool  # False: no record was found anywhere, so the cluster counts as paused
 
     @property
@@ -82,33 +56,27 @@ class Latches:
         return "" if record is None else str(record.value.get("fingerprint", ""))
 
     @property
-    def switchover(self) -> Latch | None:
+    def account(self) -> str | None:
+        """The venue account that the cluster trades, None before its first holder."""
+        record = self.records.get(CLUSTER)
+        account = None if record is None else record.value.get("account")
+        return None if account is None else str(account)
+
+    @property
+    def born_ms(self) -> int:
+        """Wall time at which the cluster first ran, 0 when unknown."""
+        record = self.records.get(CLUSTER)
+        born = 0 if record is None else record.value.get("born_ms", 0)
+        return born if isinstance(born, int) else 0
+
+    @property
+    def switchover(self) -> ControlRecord | None:
         """The newest switchover request; whether it is still to be done, the node decides."""
         return self.records.get(SWITCHOVER)
 
 
-def parse_latch(kind: str, text: str) -> Latch:
-    """Parse one stored record.
-
-    Raises:
-        ValueError: the text is no control record; the message says why.
-    """
-    try:
-        raw = json.loads(text)
-        return Latch(
-            kind=kind,
-            version=int(raw["version"]),
-            value=dict(raw["value"]),
-            by=str(raw.get("by", "?")),
-            at_ms=int(raw.get("at_ms", 0)),
-            reason=str(raw.get("reason", "")),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"control record {kind!r} is unreadable: {error}") from error
-
-
 def merge_latches(
-    *sources: Mapping[str, Latch], is_first_start_allowed: bool
+    *sources: Mapping[str, ControlRecord], is_first_start_allowed: bool
 ) -> tuple[Latches, bool]:
     """Merge records; the highest version of each kind wins.
 
@@ -116,11 +84,6 @@ def merge_latches(
         The latches, and whether this is the first start of a new cluster (the caller then
         creates the `cluster` record).
     """
-    merged: dict[str, Latch] = {}
-    for source in sources:
-        for kind, latch in source.items():
-            known = merged.get(kind)
-            if known is None or latch.version > known.version:
-                merged[kind] = latch
+    merged = merge_controls(sources)
     is_first = not merged and is_first_start_allowed
     return Latches(records=merged, is_complete=bool(merged) or is_first), is_first

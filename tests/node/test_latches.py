@@ -1,14 +1,16 @@
 """Latches: highest version wins, absence means paused, only `init` starts free (S6)."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.latches import Latch, merge_latches, parse_latch
+from election.control_record import ControlRecord
+from node.latches import merge_latches
 
 
-def make(kind: str, version: int, **value: object) -> Latch:
-    return Latch(kind=kind, version=version, value=value, by="test", at_ms=1, reason="because")
+def make(kind: str, version: int, **value: object) -> ControlRecord:
+    return ControlRecord(
+        kind=kind, version=version, value=value, by="test", at_ms=1, reason="because"
+    )
 
 
 def test_latches_found_nowhere_count_as_paused() -> None:
@@ -61,14 +63,3 @@ def test_latches_merge_does_not_depend_on_order(
     first = merge_latches(*sources, is_first_start_allowed=False)[0]
     again = merge_latches(*shuffled, *sources, is_first_start_allowed=False)[0]
     assert first == again
-
-
-def test_latch_round_trip() -> None:
-    latch = make("accept", 4, fingerprint="abc")
-    assert parse_latch("accept", latch.to_json()) == latch
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"version": "x"}', '{"version":1}'])
-def test_latch_garbage_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ValueError, match="'pause' is unreadable"):
-        parse_latch("pause", text)

@@ -1,0 +1,395 @@
+"""The stage: a cluster on this machine, of real processes, in one directory.
+
+Rules of this file: everything listens on loopback; every process is started here, known by its
+pid, and ended here; secrets are made for the run and lie in files that only this user can read.
+It plays no story (story.py) and judges nothing (checker.py). The end-to-end tests use it too.
+"""
+
+import contextlib
+import json
+import os
+import secrets as random_secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from election.connections import StoreAddress
+from election.model import StoreName
+from election.peek import ClusterPeek, peek
+from exchange.paper.process import PaperProcess
+from node.demo.stores import StoreServer, find_server
+
+NODES = ("jetson", "raspberrypi")
+CLUSTER = "demo"
+PEEK_TIMEOUT_S = 1.0
+POLL_S = 0.02
+
+
+class StageTimeout(Exception):  # noqa: N818  (named by what happened)
+    """A condition did not come true in time; the message says which and shows the last log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyPart:
+    """One strategy of the cluster and where its prices come from."""
+
+    use: str
+    symbol: str
+    timeframe: str = "1m"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    paper: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePlan:
+    """What to build. `stores` is 1 or 3; timings are those of the lease section."""
+
+    stores: int = 3
+    parts: tuple[StrategyPart, ...]
+    balances: Mapping[str, str]
+    lease: Mapping[str, int] = field(
+        default_factory=lambda: {
+            "ttl_ms": 3000,
+            "renew_ms": 500,
+            "request_timeout_ms": 500,
+            "observe_ms": 250,
+            "guard_ms": 1000,
+        }
+    )
+    risk: Mapping[str, str | int] = field(default_factory=dict)
+    venue: Mapping[str, Any] = field(
+        default_factory=lambda: {"cycle_ms": 200, "reconcile_interval_ms": 1000}
+    )
+    profile: str = "dev"
+    extra_toml: str = ""
+    secrets_toml: Mapping[str, str] = field(default_factory=dict)
+    keys_of: Mapping[str, str] = field(default_factory=dict)  # node -> account name
+    paper_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class NodeProcess:
+    """One node as its own process, started as a user would start it."""
+
+    def __init__(self, stage: "Stage", node_id: str) -> None:
+        """Know what to start; nothing runs yet."""
+        self._stage = stage
+        self.node_id = node_id
+        self.process: subprocess.Popen[bytes] | None = None
+        self.console = stage.directory / f"{node_id}.console.log"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running node."""
+        assert self.process is not None, "started before"
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """True until the process has ended."""
+        return self.process is not None and self.process.poll() is None
+
+    def start(self, environ: Mapping[str, str] | None = None) -> Self:
+        """Start `nodectl run` for this node."""
+        assert not self.is_running, "one process a node"
+        with self.console.open("ab") as console:
+            self.process = subprocess.Popen(  # noqa: S603  (our own program)
+                [
+                    sys.executable,
+                    "-m",
+                    "node.cli.main",
+                    "run",
+                    "--config",
+                    str(self._stage.config_path),
+                    "--node",
+                    self.node_id,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                cwd=self._stage.directory,
+                env={**os.environ, **(environ or {})},
+                start_new_session=True,
+            )
+        return self
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to exactly this process."""
+        assert self.process is not None, "started before"
+        self.process.send_signal(number)
+
+    def kill(self) -> float:
+        """SIGKILL it; return the monotonic second at which that was."""
+        self.send(signal.SIGKILL)
+        at_s = time.monotonic()
+        self.wait()
+        return at_s
+
+    def wait(self, timeout_s: float = 30.0) -> int:
+        """Wait until it has ended; return its exit code."""
+        assert self.process is not None, "started before"
+        return self.process.wait(timeout_s)
+
+    def stop(self, timeout_s: float = 20.0) -> int:
+        """Ask it to end (SIGTERM), insist after a while, return its exit code."""
+        if self.process is None:
+            return 0
+        if self.is_running:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(timeout_s)
+            self.process.kill()
+        return self.process.wait(timeout_s)
+
+    @property
+    def log_path(self) -> Path:
+        """The node's JSON lines."""
+        return self._stage.directory / "state" / self.node_id / "log" / "node.jsonl"
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Return the node's logged events, all or those of one name, oldest first."""
+        return [e for e in read_lines(self.log_path) if name is None or e.get("event") == name]
+
+
+class Stage:
+    """Stores, paper exchange and two nodes in one directory; a context manager that ends all."""
+
+    def __init__(self, directory: Path, plan: StagePlan) -> None:
+        """Write the configuration; nothing runs yet."""
+        self.directory = directory
+        self.plan = plan
+        self.config_path = directory / "cluster.toml"
+        directory.mkdir(parents=True, exist_ok=True)
+        self.store_password = random_secrets.token_hex(12)
+        names = ("witness",) if plan.stores == 1 else ("jetson", "raspberrypi", "witness")
+        if plan.stores == 1:
+            names = ("raspberrypi",)
+        program = find_server()
+        self.stores = tuple(
+            StoreServer(name, program=program, password=self.store_password) for name in names
+        )
+        self.paper = PaperProcess(config_path=self._write_paper())
+        self.nodes = {node: NodeProcess(self, node) for node in NODES}
+
+    def __enter__(self) -> Self:
+        """Start stores and paper exchange, and write what the nodes need."""
+        try:
+            for store in self.stores:
+                store.start()
+            self.paper.start()
+            self._write_cluster()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End everything that was started."""
+        self.close()
+
+    def close(self) -> None:
+        """End every process of the stage; harmless twice."""
+        running = [n for n in self.nodes.values() if n.is_running]
+        for node in running:
+            node.send(signal.SIGCONT)
+            node.send(signal.SIGTERM)
+        for node in running:
+            node.stop()
+        self.paper.stop()
+        for store in self.stores:
+            store.close()
+
+    # --- looking ---------------------------------------------------------------------------
+
+    def peek(self) -> ClusterPeek:
+        """Look into the stores, as `nodectl status` does."""
+        addresses = [
+            StoreAddress(
+                name=StoreName(s.name), host=s.host, port=s.port, password=self.store_password
+            )
+            for s in self.stores
+        ]
+        return peek(
+            addresses, cluster_id=f"{self.plan.profile}-{CLUSTER}", timeout_s=PEEK_TIMEOUT_S
+        )
+
+    def nodectl(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a `nodectl` verb as a user would; return what it said."""
+        return subprocess.run(  # noqa: S603  (our own program)
+            [sys.executable, "-m", "node.cli.main", *arguments, "--config", str(self.config_path)],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            cwd=self.directory,
+            env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+            check=False,
+        )
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the paper exchange's log lines."""
+        return read_lines(self.directory / "paper" / "requests.jsonl")
+
+    def wait_for(self, condition: Callable[[], Any], what: str, *, timeout_s: float = 60.0) -> Any:
+        """Wait until the condition gives something true, and return it.
+
+        Raises:
+            StageTimeout: with what was awaited and the last words of each node.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            found = condition()
+            if found:
+                return found
+            if time.monotonic() > deadline_s:
+                raise StageTimeout(f"waited {timeout_s:.0f} s for {what}\n{self.last_words()}")
+            time.sleep(POLL_S)
+
+    def wait_role(self, node_id: str, role: str, *, since: int = 0, timeout_s: float = 60.0) -> Any:
+        """Wait until a node logs that it took a role (after its first `since` role changes)."""
+
+        def reached() -> dict[str, Any] | None:
+            changes = self.nodes[node_id].events("role.changed")[since:]
+            return next((e for e in reversed(changes) if e.get("to") == role), None)
+
+        return self.wait_for(reached, f"{node_id} to be {role}", timeout_s=timeout_s)
+
+    def role_changes(self, node_id: str) -> int:
+        """Count the role changes a node has logged so far."""
+        return len(self.nodes[node_id].events("role.changed"))
+
+    def last_words(self) -> str:
+        """Return the last console lines of each node."""
+        parts = []
+        for node in self.nodes.values():
+            lines = node.console.read_text("utf-8", "replace") if node.console.exists() else ""
+            tail = "\n".join(lines.splitlines()[-15:])
+            parts.append(f"--- {node.node_id} ---\n{tail}")
+        return "\n".join(parts)
+
+    # --- writing ---------------------------------------------------------------------------
+
+    def _write_paper(self) -> Path:
+        accounts = {
+            "accounts": [
+                {
+                    "name": name,
+                    "uid": uid,
+                    "balances": dict(self.plan.balances),
+                    "keys": [
+                        {"name": node, "key": self._key(node, name), "secret": self._key(node, "s")}
+                        for node in NODES
+                    ]
+                    if name == "main"
+                    else [
+                        {
+                            "name": f"{node}-{name}",
+                            "key": self._key(node, name),
+                            "secret": self._key(node, "s"),
+                        }
+                        for node in NODES
+                    ],
+                }
+                for name, uid in (("main", 1001), ("other", 1002))
+            ]
+        }
+        _write_private(self.directory / "paper-accounts.json", json.dumps(accounts))
+        config = {
+            "accounts": "paper-accounts.json",
+            "state_dir": "paper",
+            "symbols": [
+                {"symbol": p.symbol, "timeframe": p.timeframe, **p.paper} for p in self.plan.parts
+            ],
+            **self.plan.paper_options,
+        }
+        path = self.directory / "paper.json"
+        path.write_text(json.dumps(config, indent=1))
+        return path
+
+    def _key(self, node: str, what: str) -> str:
+        seeds = self.__dict__.setdefault("_keys", {})
+        return str(seeds.setdefault((node, what), random_secrets.token_hex(16)))
+
+    def _write_cluster(self) -> None:
+        lines = [
+            "[cluster]",
+            f'name = "{CLUSTER}"',
+            f'profile = "{self.plan.profile}"',
+            'topology = "single-host"',
+            'preferred_node = "jetson"',
+            "[nodes.jetson]",
+            'label = "Jetson Nano"',
+            "index = 0",
+            "[nodes.raspberrypi]",
+            'label = "Raspberry Pi"',
+            "index = 1",
+        ]
+        for store in self.stores:
+            lines += ["[[stores]]", f'name = "{store.name}"', f'host = "{store.host}"']
+            lines += [f"port = {store.port}"]
+        lines += ["[lease]", *_pairs(self.plan.lease)]
+        lines += ["[venue]", f'base_url = "{self.paper.url}"', *_pairs(self.plan.venue)]
+        if self.plan.risk:
+            lines += ["[risk]", *_pairs(self.plan.risk)]
+        for part in self.plan.parts:
+            lines += ["[[strategies]]", f'use = "{part.use}"', f'symbols = ["{part.symbol}"]']
+            lines += [f'timeframe = "{part.timeframe}"']
+            if part.parameters:
+                inner = ", ".join(_pairs(part.parameters))
+                lines += [f"parameters = {{ {inner} }}"]
+        lines += [self.plan.extra_toml]
+        self.config_path.write_text("\n".join(lines) + "\n")
+        (self.directory / "secrets").mkdir(mode=0o700, exist_ok=True)
+        for node in NODES:
+            account = self.plan.keys_of.get(node, "main")
+            text = (
+                f'[venue]\napi_key = "{self._key(node, account)}"\n'
+                f'api_secret = "{self._key(node, "s")}"\n'
+                f'[stores.default]\npassword = "{self.store_password}"\n'
+            )
+            text += self.plan.secrets_toml.get(node, "")
+            _write_private(self.directory / "secrets" / f"{node}.toml", text)
+        (self.directory / "new-cluster").write_text("")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON objects of a log that may still be written (a cut last line is left out)."""
+    return list(_parsed(path))
+
+
+def _parsed(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        text = path.read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            yield json.loads(line)
+
+
+def remove_stage(directory: Path) -> None:
+    """Remove a stage's directory."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _pairs(values: Mapping[str, Any]) -> list[str]:
+    return [f"{name} = {_toml(value)}" for name, value in values.items()]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value)
+    return str(value)
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
