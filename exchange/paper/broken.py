@@ -73,6 +73,19 @@ def spoil(fault: Fault, status: int, payload: Any) -> web.Response:
             raise AssertionError(f"{fault.kind} does not replace an answer")
 
 
+def sent_status(fault: Fault, status: int) -> int | None:
+    """Return the HTTP status the client sees, None when the answer is dropped."""
+    match fault.kind:
+        case FaultKind.DROP | FaultKind.BLACKHOLE:
+            return None
+        case FaultKind.SERVER_ERROR:
+            return fault.status
+        case FaultKind.HTML | FaultKind.EMPTY:
+            return 200
+        case _:
+            return status
+
+
 async def hold(request: web.Request, seconds: float) -> None:
     """Wait until the client has gone, at most `seconds` (or HOLD_S)."""
     loop = asyncio.get_running_loop()

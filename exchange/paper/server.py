@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from exchange.paper.broken import hold, spoil
+from exchange.paper.broken import hold, sent_status, spoil
 from exchange.paper.calls import (
     Call,
     Caller,
@@ -63,7 +63,7 @@ class Visit:
     headers: dict[str, str] = field(default_factory=dict)
     outcome: str = "rejected"
     code: int | None = None
-    status: int = 200
+    status: int | None = 200  # None: no answer at all
     change: Change | None = None
 
     @property
@@ -116,19 +116,21 @@ class PaperServer:
         fault = visit.replacing
         if fault is not None and not fault.is_processed:
             return await self._swallow(request, visit, fault)
+        status = 200
         try:
             payload = await self._process(visit)
         except Refused as e:
             payload = {"code": e.code, "msg": e.message}
-            visit.code, visit.status = e.code, e.status
+            visit.code, status = e.code, e.status
+            visit.status = status if fault is None else sent_status(fault, status)
             if e.retry_after_s:
                 visit.headers["Retry-After"] = str(e.retry_after_s)
             self._log(visit)
         if FaultKind.DELAY_AFTER in visit.faults:
             await asyncio.sleep(visit.faults[FaultKind.DELAY_AFTER].seconds)
         if fault is not None:
-            return spoil(fault, visit.status, payload)
-        return web.json_response(payload, status=visit.status, headers=visit.headers)
+            return spoil(fault, status, payload)
+        return web.json_response(payload, status=status, headers=visit.headers)
 
     async def _receive(self, request: web.Request) -> Visit:
         arrived_ms = self.runtime.clock.now_ms()
@@ -187,7 +189,7 @@ class PaperServer:
                 status=e.status,
                 headers={"Retry-After": str(wait_s)},
             )
-        visit.status = {FaultKind.SERVER_ERROR: fault.status}.get(fault.kind, 200)
+        visit.status = sent_status(fault, 200)
         self._log(visit)
         if fault.kind is FaultKind.BLACKHOLE:
             await hold(request, fault.seconds)
@@ -244,6 +246,8 @@ class PaperServer:
             }
         visit.change = plan(signed)
         visit.outcome = "accepted"
+        if visit.replacing is not None:
+            visit.status = sent_status(visit.replacing, 200)
         self.runtime.commit(visit.change.events, [self._line(visit)])
         return answer(signed, visit.change)
 

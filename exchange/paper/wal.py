@@ -13,6 +13,7 @@ Rules of this file:
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,17 @@ class RequestLog:
             if number == len(lines):
                 full["batch_end"] = True
             text += json.dumps(full, separators=(",", ":")) + "\n"
-        data = text.encode()
-        while data:
-            data = data[os.write(self._fd, data) :]
-        if is_synced:
-            os.fdatasync(self._fd)
+        try:
+            data = text.encode()
+            while data:
+                data = data[os.write(self._fd, data) :]
+            if is_synced:
+                os.fdatasync(self._fd)
+        except OSError as e:
+            # Memory is now ahead of the disk, and no answer may leave: a venue that cannot
+            # write is down. The next start finds the state of the last complete batch.
+            sys.stderr.write(f"paper exchange: {self.path}: {e}\n")
+            os._exit(os.EX_IOERR)
 
     def close(self) -> None:
         """Sync and close."""

@@ -1,0 +1,103 @@
+"""A running paper exchange for tests, with two keys on one account and a second account."""
+
+import hashlib
+import hmac
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from email.message import Message
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from exchange.paper.process import PaperAccount, PaperKey, PaperProcess
+
+JETSON = PaperKey(name="jetson", key="key-jetson", secret="secret-of-jetson")
+RASPBERRYPI = PaperKey(name="raspberrypi", key="key-raspberrypi", secret="secret-of-raspberrypi")
+READ_ONLY = PaperKey(name="reader", key="key-reader", secret="secret-of-reader", can_trade=False)
+STRANGER = PaperKey(name="stranger", key="key-stranger", secret="secret-of-stranger")
+UID = 1001
+OTHER_UID = 2002
+BALANCES = {"ETH": "10", "BTC": "2"}
+ACCOUNTS = (
+    PaperAccount(name="main", uid=UID, balances=BALANCES, keys=(JETSON, RASPBERRYPI, READ_ONLY)),
+    PaperAccount(name="other", uid=OTHER_UID, balances=BALANCES, keys=(STRANGER,)),
+)
+# A market that stands still until a test moves it: price 0.05, 10 ETH on each side of it.
+STILL_SYMBOL: Mapping[str, Any] = {
+    "symbol": "ETH/BTC",
+    "seed": "tests",
+    "start_price": "0.05",
+    "volatility": 0.0,
+    "volume": "10",
+    "price_step": "0.00001",
+    "amount_step": "0.001",
+    "is_paused": True,
+    "warmup": 50,
+}
+
+
+def paper_process(
+    directory: Path, *, symbols: tuple[Mapping[str, Any], ...] = (STILL_SYMBOL,), **settings: Any
+) -> PaperProcess:
+    """Return a paper exchange with the accounts of this module, not started yet."""
+    return PaperProcess(directory, accounts=ACCOUNTS, symbols=symbols, **settings)
+
+
+def wait_until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:
+    """Wait for a condition; fail when it does not come true in time."""
+    until = time.monotonic() + within_s
+    waiting = threading.Event()
+    while not condition():
+        assert time.monotonic() < until, "the condition did not come true in time"
+        waiting.wait(0.02)
+
+
+class RawClient:
+    """Signs and sends like a client would, and shows status, headers and body as they came."""
+
+    def __init__(self, paper: PaperProcess, key: PaperKey = JETSON) -> None:
+        """Speak to a paper exchange with one key."""
+        self._paper = paper
+        self._key = key
+        self.headers: Message[str, str] = Message()
+
+    def signed(self, method: str, path: str, **parameters: Any) -> tuple[int, Any]:
+        """Send a signed request; returns HTTP status and parsed JSON (or the text)."""
+        parameters.setdefault("timestamp", int(time.time() * 1000))
+        text = urlencode(parameters)
+        secret = self._key.secret.encode()
+        signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+        return self.send(method, path, f"{text}&signature={signature}")
+
+    def public(self, path: str, **parameters: Any) -> tuple[int, Any]:
+        """Send an unsigned GET."""
+        return self.send("GET", path, urlencode(parameters), key="")
+
+    def send(self, method: str, path: str, text: str, *, key: str | None = None) -> tuple[int, Any]:
+        """Send parameters as they are: in the body of a POST, else in the query."""
+        url = f"{self._paper.url}/api/v3/{path}"
+        body = text.encode() if method == "POST" else None
+        if body is None and text:
+            url += "?" + text
+        request = urllib.request.Request(url, data=body, method=method)
+        header = self._key.key if key is None else key
+        if header:
+            request.add_header("X-MBX-APIKEY", header)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                self.headers = answer.headers
+                return answer.status, _parse(answer.read())
+        except urllib.error.HTTPError as e:
+            self.headers = e.headers
+            return e.code, _parse(e.read())
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
