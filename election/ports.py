@@ -106,6 +106,11 @@ class Fence(Protocol):
 class EpochFile(Protocol):
     """The highest epoch this node ever asked for, durable before the asking (R7)."""
 
+    @property
+    def warning(self) -> str:
+        """What was wrong with what `load` found; empty when nothing was."""
+        ...
+
     def load(self) -> int:
         """Return the stored epoch, 0 when there is none. Raises EpochFileUnusable."""
         ...

@@ -1,0 +1,345 @@
+"""The heartbeat: threads that drive the lease machine through its ports (shell).
+
+One coordinator thread runs the machine and executes its commands; one thread a store makes the
+blocking calls; one thread writes the epoch to disk. None of them belongs to the work loop: a
+renewal never waits for a venue.
+
+Rules of this file:
+
+- The coordinator never blocks: calls go to workers, events to `on_event`, which must only publish.
+- The work loop drives `progress`, `settle`, `close_gate`, `release`, `set_eligibility`,
+  `raise_floor`; each returns at once.
+- If the coordinator crashes, the gate closes for good, the fence stays armed, and an `Anomaly`
+  that is fatal is published: this process must end.
+"""
+
+import queue
+import random
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from election.errors import EpochFileUnusable, FenceUnavailable
+from election.fence_note import FenceNote
+from election.instants import Instant, holder_elapsed_s, instant_of
+from election.machine import LeaseMachine
+from election.model import (
+    Anomaly,
+    Identity,
+    Incarnation,
+    LeaseEvent,
+    LeaseTiming,
+    LeaseView,
+    StoreName,
+)
+from election.permit import LeasePermit
+from election.ports import EpochFile, Fence, LeaseClock, LeaseStore
+from election.signals import (
+    Call,
+    CloseGate,
+    Command,
+    EligibilitySet,
+    ExtendGate,
+    FloorRaised,
+    GateOpened,
+    GateRefused,
+    OpenGate,
+    Publish,
+    ReleaseAsked,
+    Stimulus,
+    StoreEpoch,
+    SuspendGate,
+    Tick,
+)
+from election.store_worker import DiskWorker, StoreWorker
+
+_REASON_MAX = 200  # goes into the record, which counts against the store's memory
+
+
+class Heartbeat:
+    """Keeps the lease for one process, or waits for it."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        timing: LeaseTiming,
+        stores: Sequence[LeaseStore],
+        epoch_file: EpochFile,
+        fence: Fence,
+        clock: LeaseClock,
+        on_event: Callable[[LeaseEvent], None],
+        random_source: Callable[[], float] | None = None,
+        min_floor: int = 0,
+        note: FenceNote | None = None,
+    ) -> None:
+        """Prepare; nothing runs before `start`.
+
+        Args:
+            identity: who contends.
+            timing: validated timing.
+            stores: one or three, in configured order; each gets its own thread and is closed by
+                it at `stop`.
+            epoch_file: read here, once.
+            fence: the kernel fence, or `NoFence` in `dev`.
+            clock: the lease clock.
+            on_event: called from the coordinator thread; must only publish (for example
+                `loop.call_soon_threadsafe`) and must not raise.
+            random_source: numbers in [0, 1) for back-off.
+            min_floor: highest epoch known from client order ids at the venue.
+            note: tells the next start what froze; None writes none.
+        """
+        self._identity = identity
+        self._timing = timing
+        self._clock = clock
+        self._on_event = on_event
+        self._random = random.SystemRandom().random if random_source is None else random_source
+        self._note = note
+        self._start_trouble = ""
+        try:
+            disk_epoch = epoch_file.load()
+            if epoch_file.warning:
+                self._start_trouble = epoch_file.warning
+            self._disk_trouble = ""
+        except EpochFileUnusable as error:
+            disk_epoch = 0
+            self._start_trouble = self._disk_trouble = f"the epoch file is unusable: {error}"
+        self._machine = LeaseMachine(
+            identity=identity,
+            timing=timing,
+            stores=[store.name for store in stores],
+            disk_epoch=disk_epoch,
+            floor=min_floor,
+        )
+        self._machine_guard = threading.Lock()  # held for a step or a view, never for I/O
+        self._permit = LeasePermit(
+            clock=clock,
+            fence=fence,
+            timing=timing,
+            on_armed=None if note is None else note.armed,
+            on_disarmed=None if note is None else note.remove,
+        )
+        self._inbox: queue.SimpleQueue[Stimulus | None] = queue.SimpleQueue()
+        self._workers = {
+            store.name: StoreWorker(
+                store=store, identity=identity, timing=timing, clock=clock, post=self._inbox.put
+            )
+            for store in stores
+        }
+        self._disk = DiskWorker(epoch_file=epoch_file, post=self._inbox.put)
+        self._thread = threading.Thread(target=self._run, name="lease-heartbeat", daemon=True)
+        self._progress: tuple[Instant, str] | None = None
+        self._noted_at: Instant | None = None
+        self._incarnations: Mapping[StoreName, Incarnation] = {}
+        self._crash = ""
+
+    # --- called by the node --------------------------------------------------------------------
+
+    @property
+    def identity(self) -> Identity:
+        """Who contends; the fenced ledger writes under it."""
+        return self._identity
+
+    @property
+    def permit(self) -> LeasePermit:
+        """The right to send; satisfies `exchange.ports.Permit`."""
+        return self._permit
+
+    @property
+    def is_alive(self) -> bool:
+        """True while the coordinator runs."""
+        return self._thread.is_alive() and not self._crash
+
+    def start(self) -> None:
+        """Start the threads. The node contends once `set_eligibility(())` and progress came."""
+        for worker in self._workers.values():
+            worker.thread.start()
+        self._disk.thread.start()
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Close the gate, end the threads, take the fence away if nothing is in flight.
+
+        Call it from the work loop's thread, after `release` and its `Released` event if this node
+        held the lease; otherwise the lease runs out by itself.
+        """
+        self._permit.end_grant(reason="the process is stopping")
+        self._permit.settle()
+        self._inbox.put(None)
+        for worker in self._workers.values():
+            worker.stop()
+        self._disk.stop()
+        until_s = time.monotonic() + timeout_s
+        threads = [self._thread, self._disk.thread, *(w.thread for w in self._workers.values())]
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(max(0.0, until_s - time.monotonic()))
+        if self._note is not None and self._permit.is_settled:
+            self._note.remove()
+
+    def progress(self, label: str) -> None:
+        """Tell that the work loop completed a bounded step; renewals depend on it (R8).
+
+        Call it from the work loop's own thread, never from a timer callback.
+
+        Args:
+            label: which step, for people ("decision", "venue read", "plan step 3").
+        """
+        now = instant_of(self._clock.read())
+        self._progress = (now, label)
+        note, noted_at = self._note, self._noted_at
+        renew_s = self._timing.renew_ms / 1000
+        if note is not None and (noted_at is None or holder_elapsed_s(noted_at, now) >= renew_s):
+            self._noted_at = now
+            note.progress(label, now.boot_s)
+        self._permit.settle()
+
+    def settle(self) -> bool:
+        """Take the fence away after the gate was closed; False while a write is in flight.
+
+        Call it from the work loop's own thread when `Lapsed`, `Deposed` or `Released` arrives.
+        `progress` and the end of the last write do the same.
+        """
+        return self._permit.settle()
+
+    def set_eligibility(self, reasons: tuple[str, ...]) -> None:
+        """Set the node's reasons not to contend; empty means that it may. A holder keeps it."""
+        trouble = (self._disk_trouble,) if self._disk_trouble else ()
+        self._inbox.put(EligibilitySet(reasons=(*reasons, *trouble)))
+
+    def raise_floor(self, epoch: int) -> None:
+        """Tell the highest epoch seen in client order ids at the venue (R7).
+
+        A floor above the own epoch ends the grant.
+        """
+        self._inbox.put(FloorRaised(epoch=epoch))
+
+    def close_gate(self, reason: str) -> None:
+        """Close the gate for good, before draining; the lease is kept until `release`."""
+        self._permit.close(reason=reason)
+
+    def release(self, *, drain_ms: int, reserved_for: str, reason: str) -> None:
+        """Give the lease away, irrevocably; the `Released` event follows (R10).
+
+        The node has closed the gate and drained before; what may still be under way at the venue
+        is told by `drain_ms`.
+
+        Args:
+            drain_ms: until the latest deadline (and effect tail) of sent intents without outcome.
+            reserved_for: node id of the successor of a switchover; empty for anybody.
+            reason: for people and the next holder's alert.
+        """
+        self._permit.close(reason=reason)
+        self._inbox.put(
+            ReleaseAsked(drain_ms=drain_ms, reserved_for=reserved_for, reason=reason[:_REASON_MAX])
+        )
+
+    def view(self) -> LeaseView:
+        """Return the lease as this node sees it now; begins a new measure of the longest gap."""
+        with self._machine_guard:
+            view = self._machine.view(instant_of(self._clock.read()))
+        if self._crash:
+            return replace(view, ineligible=(*view.ineligible, self._crash))
+        return view
+
+    def grant_incarnations(self) -> Mapping[StoreName, Incarnation]:
+        """Return the incarnation of each store in which the current grant is held."""
+        return self._incarnations
+
+    # --- the coordinator -----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            if self._start_trouble:
+                self._on_event(Anomaly(code="epoch_file", detail=self._start_trouble))
+            self._coordinate()
+        except BaseException as error:  # noqa: BLE001  (whatever it was: close, tell, never silent)
+            self._crash = f"the heartbeat crashed: {type(error).__name__}: {error}"
+            self._permit.condemn(reason=self._crash)
+            detail = "".join(traceback.format_exception(error))[-2000:]
+            self._on_event(Anomaly(code="heartbeat_crashed", detail=detail, is_fatal=True))
+
+    def _coordinate(self) -> None:
+        due_s = time.monotonic()
+        while True:
+            stimulus: Stimulus | None = None
+            has_stimulus = True
+            try:
+                stimulus = self._inbox.get(timeout=max(0.0, due_s - time.monotonic()))
+            except queue.Empty:
+                has_stimulus = False
+            if has_stimulus and stimulus is None:
+                return
+            # The tick comes first: after a pause the gate is suspended before an old
+            # acknowledgement is taken in (R0).
+            if not has_stimulus or time.monotonic() >= due_s:
+                self._drive(self._tick())
+                due_s = time.monotonic() + self._wake_in_s()
+            if stimulus is not None:
+                self._drive(stimulus)
+                due_s = min(due_s, time.monotonic() + self._wake_in_s())
+
+    def _tick(self) -> Tick:
+        progress = self._progress
+        return Tick(
+            progress_at=None if progress is None else progress[0],
+            progress_label="" if progress is None else progress[1],
+            is_settled=self._permit.is_settled,
+        )
+
+    def _wake_in_s(self) -> float:
+        return self._machine.wake_in_s(instant_of(self._clock.read()))
+
+    def _drive(self, first: Stimulus) -> None:
+        """Step the machine and execute its commands until nothing new comes of them."""
+        stimuli = deque([first])
+        while stimuli:
+            with self._machine_guard:
+                commands = self._machine.step(
+                    stimuli.popleft(),
+                    now=instant_of(self._clock.read()),
+                    chance=self._random(),
+                )
+                incarnations = self._machine.incarnations()
+            self._incarnations = incarnations
+            for command in commands:
+                outcome = self._execute(command)
+                if outcome is not None:
+                    stimuli.append(outcome)
+
+    def _execute(self, command: Command) -> Stimulus | None:
+        match command:
+            case Call():
+                self._workers[command.store].put(command)
+            case StoreEpoch():
+                self._disk.put(command)
+            case OpenGate() | ExtendGate():
+                return move_gate(self._permit, command)
+            case SuspendGate():
+                self._permit.suspend(since=command.since, reason=command.reason)
+            case CloseGate():
+                self._permit.end_grant(reason=command.reason)
+            case Publish():
+                self._on_event(command.event)
+            case _:
+                assert_never(command)
+        return None
+
+
+def move_gate(permit: LeasePermit, command: OpenGate | ExtendGate) -> Stimulus | None:
+    """Open or extend the gate; return what the machine must know of it, if anything."""
+    try:
+        if isinstance(command, OpenGate):
+            if permit.open(epoch=command.epoch, sent=command.sent):
+                return GateOpened(epoch=command.epoch)
+        elif permit.extend(epoch=command.epoch, sent=command.sent):
+            return None
+    except FenceUnavailable as error:
+        return GateRefused(epoch=command.epoch, error=str(error), is_fence_unavailable=True)
+    return GateRefused(
+        epoch=command.epoch, error="the gate's time was over", is_fence_unavailable=False
+    )

@@ -1,0 +1,105 @@
+"""All stores as this node sees them: what a majority says (R6, R13).
+
+Rules of this file: every question is answered from the last reply of each store; `majority` of
+the *configured* stores decides, never of the reachable ones. One store is the case n = 1.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from math import inf
+from typing import NamedTuple
+
+from election.instants import Instant
+from election.model import Identity, LeaseState, LeaseTiming, NodeId, StoreName
+from election.observation import Observation
+
+
+class Named(NamedTuple):
+    """Whom a majority of the records names."""
+
+    holder: NodeId | None
+    epoch: int
+    label: str
+
+
+NOBODY = Named(None, 0, "")
+
+
+class Observed:
+    """The observations of all configured stores."""
+
+    def __init__(
+        self, names: Sequence[StoreName], *, identity: Identity, timing: LeaseTiming
+    ) -> None:
+        """Nothing seen yet."""
+        self._by_name = {name: Observation(name=name) for name in names}
+        self._identity = identity
+        self._timing = timing
+        self.longest_ttl_ms = timing.ttl_ms
+
+    def __getitem__(self, name: StoreName) -> Observation:
+        """Return one store's observation."""
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[Observation]:
+        """Iterate in configured order."""
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        """Count the configured stores."""
+        return len(self._by_name)
+
+    @property
+    def majority(self) -> int:
+        """How many stores decide."""
+        return len(self._by_name) // 2 + 1
+
+    @property
+    def max_epoch(self) -> int:
+        """The highest epoch ever seen in any store."""
+        return max(observation.max_epoch for observation in self)
+
+    def is_takeable(self, name: StoreName, now: Instant) -> bool:
+        """Tell whether this store's record may be taken now (R6)."""
+        wait_s = self._by_name[name].takeable_in_s(
+            self._identity, self._timing, self.longest_ttl_ms, now
+        )
+        return wait_s is not None and wait_s <= 0
+
+    def takeable(self, now: Instant) -> tuple[StoreName, ...]:
+        """Return the stores whose record may be taken now."""
+        return tuple(o.name for o in self if self.is_takeable(o.name, now))
+
+    def takeable_in_s(self, now: Instant) -> float | None:
+        """Return seconds until a majority may be taken, None when that cannot be told."""
+        waits = sorted(
+            inf if wait_s is None else wait_s
+            for wait_s in (
+                o.takeable_in_s(self._identity, self._timing, self.longest_ttl_ms, now)
+                for o in self
+            )
+        )
+        decisive_s = waits[self.majority - 1]
+        return None if decisive_s == inf else decisive_s
+
+    def rivals(self, epoch: int) -> tuple[Observation, ...]:
+        """Return the stores that were granted to somebody else under `epoch` or later."""
+        return tuple(o for o in self if o.names_rival(self._identity, epoch))
+
+    def named(self) -> Named:
+        """Return whom a majority of the records, reachable or remembered, names as holder."""
+        votes = Counter(
+            (o.record.node_id, o.record.nonce, o.record.epoch)
+            for o in self
+            if o.record is not None and o.record.state is LeaseState.HELD
+        )
+        for (node_id, nonce, epoch), count in votes.items():
+            if count >= self.majority:
+                labels = (o.record.label for o in self if o.record and o.record.nonce == nonce)
+                return Named(node_id, epoch, next(labels, ""))
+        return NOBODY
+
+    def restart(self, now: Instant) -> None:
+        """Start every timer from zero."""
+        for observation in self:
+            observation.restart(now)
