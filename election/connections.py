@@ -99,7 +99,8 @@ class StoreConnection:
         try:
             connection = self._ready(deadline_s)
             return _exchange(connection, commands, deadline_s)
-        except (RedisError, OSError, ServerSaid) as error:
+        except (RedisError, OSError, ServerSaid, ValueError) as error:
+            # ValueError: redis-py on bytes that are not its protocol.
             raise self._failed(error) from None  # the cause could quote the password
         except StoreUnreachable:
             self.close()
@@ -249,7 +250,7 @@ def _resolve(address: StoreAddress, deadline_s: float) -> tuple[str, ...]:
 def _look_up(host: str, port: int, answers: "queue.SimpleQueue[tuple[str, ...] | OSError]") -> None:
     try:
         found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except OSError as error:
-        answers.put(error)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
+        answers.put(socket.gaierror(str(error)))
     else:
         answers.put(tuple(dict.fromkeys(str(entry[4][0]) for entry in found)))

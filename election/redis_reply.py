@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from election.errors import StoreUnreachable
 from election.model import (
@@ -14,6 +15,9 @@ from election.model import (
     WriteId,
 )
 from election.resp import Reply
+
+# Field of the ledger's hash in which its script keeps the size; never a document.
+BYTES_FIELD: Final = "_bytes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,3 +110,14 @@ def parse_store_reply(reply: Reply) -> StoreReply:
         )
     except ValueError as error:
         raise StoreUnreachable(f"unreadable answer: {error}") from None
+
+
+def time_us_of(reply: Reply) -> int:
+    """Return the answer to TIME in microseconds of the store's wall clock."""
+    seconds, micros = list_of(reply, size=2)
+    return int(text_of(seconds)) * 1_000_000 + int(text_of(micros))
+
+
+def documents_of(fields: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the documents among the fields of the ledger's hash."""
+    return {key: text for key, text in fields.items() if key != BYTES_FIELD}

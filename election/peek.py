@@ -1,0 +1,274 @@
+"""One look at all stores, for a command line: read-only, bounded, and never an exception.
+
+It creates nothing, not even the tombstone that an observer would write, and speaks the protocol
+itself: importing redis-py would take half the time that a status command may take. What the parts
+of the picture mean together (majority holder, merged boards) is decided by the pure functions at
+the end.
+"""
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from election.address import StoreAddress
+from election.control_record import ControlRecord, merge_controls, parse_controls
+from election.errors import StoreUnreachable
+from election.member_record import MemberReading, merge_members, parse_members
+from election.model import Incarnation, LeaseRecord, LeaseState, NodeId, StoreName
+from election.redis_errors import unreachable
+from election.redis_info import facts_of, parse_info, refuse_server
+from election.redis_reply import documents_of, fields_of, keys_of, parse_record, time_us_of
+from election.resp import Argument, Decoder, Reply, ServerSaid, encode_command
+
+_CHUNK_BYTES: Final = 65_536
+_US_PER_S: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorePeek:
+    """What one store showed. With an `error` everything else is empty.
+
+    `record_age_s` is by the store's own clock, for display. `problems` are parts that could not
+    be read, and what should be mended on the server.
+    """
+
+    name: StoreName
+    address_text: str
+    error: str | None = None
+    server_version: str = ""
+    inc: Incarnation | None = None
+    record: LeaseRecord | None = None
+    record_age_s: float | None = None
+    members: Mapping[NodeId, MemberReading] = field(default_factory=dict)
+    control: Mapping[str, ControlRecord] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterPeek:
+    """What all stores showed, in the order in which they were given."""
+
+    stores: tuple[StorePeek, ...]
+
+    @property
+    def answered(self) -> tuple[StorePeek, ...]:
+        """The stores that answered."""
+        return tuple(store for store in self.stores if store.error is None)
+
+    @property
+    def majority(self) -> int:
+        """How many stores decide."""
+        return len(self.stores) // 2 + 1
+
+
+def peek(addresses: Sequence[StoreAddress], *, cluster_id: str, timeout_s: float) -> ClusterPeek:
+    """Look at all stores at once; return after `timeout_s` at the latest, whatever they do."""
+    deadline_s = time.monotonic() + timeout_s
+    found: queue.SimpleQueue[StorePeek] = queue.SimpleQueue()
+    for address in addresses:
+        threading.Thread(
+            target=lambda address=address: found.put(_look(address, cluster_id, deadline_s)),
+            daemon=True,  # a resolver that hangs must not keep the command line from ending
+            name=f"peek-{address.name}",
+        ).start()
+    seen: dict[StoreName, StorePeek] = {}
+    with contextlib.suppress(queue.Empty):
+        while len(seen) < len(addresses):
+            store = found.get(timeout=max(deadline_s - time.monotonic(), 0.0) + _SCHEDULING_S)
+            seen[store.name] = store
+    return ClusterPeek(
+        stores=tuple(
+            seen.get(address.name) or _failed(address, f"{address.text}: no answer in time")
+            for address in addresses
+        )
+    )
+
+
+# The threads keep to the time limit themselves; they only need to be scheduled to say so.
+_SCHEDULING_S: Final = 0.05
+
+
+def _look(address: StoreAddress, cluster_id: str, deadline_s: float) -> StorePeek:
+    try:
+        return _picture(address, _ask(address, cluster_id, deadline_s))
+    except StoreUnreachable as error:
+        text = str(error)
+        return _failed(address, text if address.text in text else f"{address.text}: {text}")
+    except (OSError, ServerSaid, ValueError) as error:
+        return _failed(address, str(unreachable(address.text, error, secret=address.password)))
+
+
+def _failed(address: StoreAddress, error: str) -> StorePeek:
+    return StorePeek(name=address.name, address_text=_short(address), error=error)
+
+
+def _short(address: StoreAddress) -> str:
+    return f"{address.host}:{address.port}"
+
+
+def _ask(address: StoreAddress, cluster_id: str, deadline_s: float) -> tuple[Reply, ...]:
+    """Send everything at once; return the answers to the reads, INFO first."""
+    keys = keys_of(cluster_id)
+    login: list[tuple[Argument, ...]] = []
+    if address.password:
+        name = (address.username,) if address.username else ()
+        login.append(("AUTH", *name, address.password))
+    if address.db:
+        login.append(("SELECT", address.db))
+    reads: tuple[tuple[Argument, ...], ...] = (
+        ("INFO",),
+        ("TIME",),
+        ("HGETALL", keys.lease),
+        ("HGETALL", keys.members),
+        ("HGETALL", keys.control),
+        ("HGETALL", keys.ledger),
+    )
+    replies = _exchange(address, (*login, *reads), deadline_s)
+    for reply in replies[: len(login) + 2]:  # without these nothing else means anything
+        if isinstance(reply, ServerSaid):
+            raise reply
+    return replies[len(login) :]
+
+
+def _exchange(
+    address: StoreAddress, commands: Sequence[Sequence[Argument]], deadline_s: float
+) -> tuple[Reply, ...]:
+    decoder = Decoder()
+    with socket.create_connection((address.host, address.port), _left_s(deadline_s)) as connection:
+        connection.sendall(b"".join(map(encode_command, commands)))
+        while (replies := decoder.take(len(commands))) is None:
+            connection.settimeout(_left_s(deadline_s))
+            data = connection.recv(_CHUNK_BYTES)
+            if not data:
+                raise ConnectionResetError("connection closed by server")
+            decoder.feed(data)
+    return replies
+
+
+def _left_s(deadline_s: float) -> float:
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("the time limit of the look is over")
+    return left_s
+
+
+def _picture(address: StoreAddress, replies: Sequence[Reply]) -> StorePeek:
+    """Put the answers together; a part that cannot be read is a problem, not a failure."""
+    info_reply, time_reply, lease, members_reply, control_reply, ledger = replies
+    info = parse_info(
+        info_reply.decode("utf-8", "replace") if isinstance(info_reply, bytes) else ""
+    )
+    refusal = refuse_server(info)
+    if refusal:
+        raise StoreUnreachable(f"{address.text}: {refusal}")
+    facts = facts_of(info)
+    now_us = time_us_of(time_reply)
+    problems = list(facts.warnings)
+    record = _record(_fields("lease", lease, problems), problems)
+    members, unread_members = parse_members(
+        _fields("members", members_reply, problems), now_us=now_us, store=address.name
+    )
+    control, unread_control = parse_controls(_fields("control", control_reply, problems))
+    age_s = None if record is None else max(now_us - record.written_us, 0) / _US_PER_S
+    return StorePeek(
+        name=address.name,
+        address_text=_short(address),
+        server_version=facts.version,
+        inc=facts.inc,
+        record=record,
+        record_age_s=age_s,
+        members=members,
+        control=control,
+        documents=documents_of(_fields("ledger", ledger, problems)),
+        problems=(*problems, *unread_members, *unread_control),
+    )
+
+
+def _fields(part: str, reply: Reply, problems: list[str]) -> Mapping[str, str]:
+    if isinstance(reply, ServerSaid):
+        problems.append(f"{part}: {reply}")
+        return {}
+    return fields_of(reply)
+
+
+def _record(fields: Mapping[str, str], problems: list[str]) -> LeaseRecord | None:
+    if not fields:
+        return None
+    try:
+        return parse_record(fields)
+    except ValueError as error:
+        problems.append(f"lease: {error}")
+        return None
+
+
+# --- what the picture means; pure -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderSeen:
+    """The holder that a majority of all stores names, and since when it has been silent.
+
+    `silent_s` is the smallest age among the records that name it, by the stores' own clocks.
+    """
+
+    node_id: NodeId
+    nonce: str
+    label: str
+    epoch: int
+    ttl_ms: int
+    silent_s: float
+    stores: tuple[StoreName, ...]
+
+
+def majority_holder(seen: ClusterPeek) -> HolderSeen | None:
+    """Return the holder named by a majority of all stores, the silent ones counted as against."""
+    votes = Counter(_vote(store.record) for store in seen.answered if store.record is not None)
+    for (state, nonce, epoch), count in votes.items():
+        if state is LeaseState.HELD and count >= seen.majority:
+            return _holder(seen, nonce, epoch)
+    return None
+
+
+def merged_members(seen: ClusterPeek) -> Mapping[NodeId, MemberReading]:
+    """Return the freshest reading of each node."""
+    return merge_members({store.name: store.members for store in seen.answered})
+
+
+def merged_control(seen: ClusterPeek) -> Mapping[str, ControlRecord]:
+    """Return the record of highest version of each kind."""
+    return merge_controls(store.control for store in seen.answered)
+
+
+def documents_by_store(seen: ClusterPeek) -> tuple[Mapping[str, str], ...]:
+    """Return the documents of each store that answered, to be merged by their envelopes."""
+    return tuple(store.documents for store in seen.answered)
+
+
+def _vote(record: LeaseRecord) -> tuple[LeaseState, str, int]:
+    return record.state, record.nonce, record.epoch
+
+
+def _holder(seen: ClusterPeek, nonce: str, epoch: int) -> HolderSeen:
+    vote = (LeaseState.HELD, nonce, epoch)
+    named = [
+        (store, store.record)
+        for store in seen.answered
+        if store.record is not None and _vote(store.record) == vote
+    ]
+    _, record = named[0]
+    return HolderSeen(
+        node_id=record.node_id,
+        nonce=nonce,
+        label=record.label,
+        epoch=epoch,
+        ttl_ms=record.ttl_ms,
+        silent_s=min(store.record_age_s or 0.0 for store, _ in named),
+        stores=tuple(store.name for store, _ in named),
+    )

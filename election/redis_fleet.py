@@ -1,0 +1,106 @@
+"""All stores asked at once, each in its own thread, with one time limit for all of them.
+
+One thread a store: a store that hangs holds up its own questions only, and its connection is
+never used by two threads. What cannot begin before the time limit is not sent at all.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from election.address import StoreAddress
+from election.connections import StoreConnection
+from election.errors import StoreUnreachable
+from election.model import StoreName
+
+T = TypeVar("T")
+
+# How much longer than the time limit the answer of a store's thread is awaited: the thread itself
+# keeps to the limit, and only needs to be scheduled to say so. Halved, a busy small board would
+# report a silent store instead of the reason; doubled, calls return later than they promise.
+_SCHEDULING_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetAnswers(Generic[T]):
+    """What each store answered, and why the others did not; by store name, in stores' order."""
+
+    answers: Mapping[StoreName, T]
+    problems: Mapping[StoreName, str]
+
+
+class StoreFleet:
+    """Connections to all stores of a cluster; safe to use from several threads."""
+
+    def __init__(
+        self, addresses: Sequence[StoreAddress], *, request_timeout_ms: int, purpose: str
+    ) -> None:
+        self._timeout_s = request_timeout_ms / 1000
+        self._connections = {
+            address.name: StoreConnection(address, request_timeout_ms=request_timeout_ms)
+            for address in addresses
+        }
+        assert len(self._connections) == len(addresses), "store names are unique"
+        self._threads = {
+            name: ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{purpose}-{name}")
+            for name in self._connections
+        }
+
+    @property
+    def names(self) -> tuple[StoreName, ...]:
+        """Names of all stores, in the configuration's order."""
+        return tuple(self._connections)
+
+    @property
+    def majority(self) -> int:
+        """How many stores decide."""
+        return len(self._connections) // 2 + 1
+
+    def ask(
+        self,
+        call: Callable[[StoreConnection, float], T],
+        *,
+        only: Sequence[StoreName] | None = None,
+    ) -> FleetAnswers[T]:
+        """Run `call(connection, deadline_s)` for each store; return within the request timeout.
+
+        `call` may raise `StoreUnreachable`, which becomes that store's problem.
+        """
+        names = self.names if only is None else tuple(only)
+        deadline_s = time.monotonic() + self._timeout_s
+        futures = {
+            name: self._threads[name].submit(call, self._connections[name], deadline_s)
+            for name in names
+        }
+        answers: dict[StoreName, T] = {}
+        problems: dict[StoreName, str] = {}
+        for name, future in futures.items():
+            try:
+                answers[name] = _result(future, deadline_s)
+            except StoreUnreachable as error:
+                problems[name] = str(error)
+            except FutureTimeoutError:
+                future.cancel()  # what has not begun is never sent
+                problems[name] = f"{self._connections[name].address.text}: no answer in time"
+        return FleetAnswers(answers=answers, problems=problems)
+
+    def close(self) -> None:
+        """Close all connections; calls under way end by their own time limit."""
+        for name, threads in self._threads.items():
+            threads.submit(self._connections[name].close)
+            threads.shutdown(wait=False)
+
+
+def _result(future: Future[T], deadline_s: float) -> T:
+    left_s = deadline_s - time.monotonic() + _SCHEDULING_S
+    return future.result(timeout=max(left_s, 0.0))
+
+
+def tell(problems: Mapping[StoreName, str]) -> str:
+    """Return all problems as one line; each names its store."""
+    return "; ".join(
+        text if name in text else f"store {name}: {text}" for name, text in problems.items()
+    )
