@@ -94,6 +94,20 @@ class Journal:
         texts.update(render_takeover(entry) for entry in self.takeovers.values())
         return texts
 
+    def document(self, key: str) -> str | None:
+        """Return one document as text, None when the journal has none of that name."""
+        kind, _, name = key.partition(":")
+        record = self.intents.get(ClientOrderId(name))
+        if kind == "intent" and record is not None:
+            return render_intent(record)[1]
+        if kind == "position" and name in self.positions:
+            return render_position(self.positions[name])[1]
+        if kind == "state" and name in self.states:
+            return render_state(self.states[name])[1]
+        if kind == "takeover" and name.isdigit() and int(name) in self.takeovers:
+            return render_takeover(self.takeovers[int(name)])[1]
+        return None
+
     def edit(
         self,
         *,
