@@ -26,6 +26,7 @@ from exchange.model import (
     VenueOrder,
     VenueOrderId,
 )
+from exchange.venues import market_id
 
 T = TypeVar("T")
 
@@ -112,8 +113,7 @@ def parse_order(unified: Any, *, symbol: str, required: Sequence[str]) -> VenueO
     """Parse one order in `symbol`; `required` are the raw fields that must be there."""
     order = _mapping(unified, "order")
     _check_fields(order, required, "order")
-    if order.get("symbol") != symbol:
-        raise AnswerUntrusted(f"an order of {symbol} was due, it is of another symbol")
+    _check_symbol(order, symbol, "order")
     kind = _member(OrderType, order.get("type"), "order type")
     status = _member(OrderStatus, order.get("status"), "order status")
     amount = parse_positive(order.get("amount"), "order amount")
@@ -149,8 +149,7 @@ def parse_fill(unified: Any, *, symbol: str, required: Sequence[str]) -> Fill:
     """Parse one execution in `symbol`. The fee may be negative (a rebate)."""
     trade = _mapping(unified, "fill")
     _check_fields(trade, required, "fill")
-    if trade.get("symbol") != symbol:
-        raise AnswerUntrusted(f"a fill of {symbol} was due, it is of another symbol")
+    _check_symbol(trade, symbol, "fill")
     fee = _mapping(trade.get("fee"), "fee")
     fill_id = parse_text(trade.get("id"), "fill id")
     if not fill_id.isdecimal():
@@ -217,8 +216,7 @@ def _parse_candle(row: Any) -> Candle:
 def parse_ticker(unified: Any, *, symbol: str) -> Ticker:
     """Parse best prices; a book with an empty side is no price."""
     ticker = _mapping(unified, "ticker")
-    if ticker.get("symbol") != symbol:
-        raise AnswerUntrusted(f"a ticker of {symbol} was due, it is of another symbol")
+    _check_symbol(ticker, symbol, "ticker")
     bid = parse_positive(ticker.get("bid"), "bid")
     ask = parse_positive(ticker.get("ask"), "ask")
     if bid > ask:
@@ -291,6 +289,13 @@ def _mapping(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise AnswerUntrusted(f"{what} is missing")
     return value
+
+
+def _check_symbol(unified: Mapping[str, Any], symbol: str, what: str) -> None:
+    # ccxt believes the symbol that was asked for, so the raw answer has to say it itself.
+    raw = _mapping(unified.get("info"), what)
+    if unified.get("symbol") != symbol or raw.get("symbol") != market_id(symbol):
+        raise AnswerUntrusted(f"{what}: {symbol} was due, it is of another symbol")
 
 
 def _check_fields(unified: Mapping[str, Any], required: Sequence[str], what: str) -> None:

@@ -31,7 +31,7 @@ from exchange.model import (
     WriteResult,
 )
 from exchange.ports import Permit
-from exchange.venues import RECV_WINDOW_MIN_MS, VenueSettings, venue_row
+from exchange.venues import RECV_WINDOW_MIN_MS, VenueSettings, market_id, venue_row
 
 # A cancel with less than this left cannot reach a venue in time.
 CANCEL_WINDOW_MIN_MS: Final = 100
@@ -331,7 +331,7 @@ def _cancelled(answer: Any, symbol: str, client_order_id: ClientOrderId) -> Writ
     is_ours = (
         isinstance(raw, Mapping)
         and raw.get("origClientOrderId") == client_order_id
-        and answer.get("symbol") == symbol
+        and raw.get("symbol") == market_id(symbol)
         and answer.get("status") == "canceled"
     )
     if not is_ours:
