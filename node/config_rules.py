@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from election.errors import TimingRefused
 from election.model import LeaseTiming
+from exchange.identity import node_tag
 from node.config_model import (
     ClusterConfig,
     Config,
@@ -112,6 +113,13 @@ def _check_nodes(parts: Parts) -> Iterator[Problem]:
                 message=f"{node.index} is also the index of {other}",
                 mend="give each node its own number: it is part of every client order id",
             )
+    tags = {node_tag(node_id) for node_id in parts.nodes}
+    if len(tags) < len(parts.nodes):
+        yield Problem(
+            path="nodes",
+            message="these node ids have the same tag in client order ids",
+            mend="rename one of them",
+        )
     if parts.cluster is not None and parts.cluster.preferred_node not in parts.nodes:
         yield Problem(
             path="cluster.preferred_node",

@@ -1,0 +1,79 @@
+"""The nodes as the member boards of the stores show them. Pure; see status.py."""
+
+from election.member_record import MemberReading
+from node.config_model import Config
+from node.role import PEOPLES_WORDS, Role
+from node.status_model import NodeView
+
+GONE = "gone"
+SILENT_HOLDER = "silent"
+MEMBER_FRESH_S = 5.0  # five of the board's one-second beats: one slow beat is not a lost node
+
+
+def role_of(member: MemberReading) -> Role:
+    """Return what the node says that it does."""
+    try:
+        return Role(str(member.body.get("role", "")))
+    except ValueError:
+        return Role.HALTED  # a role of another release: it is not known to trade
+
+
+def node_order(node_id: str, config: Config) -> tuple[int, int, str]:
+    """Sort key: the preferred node first, then by index, strangers last."""
+    node = config.nodes.get(node_id)
+    is_preferred = node_id == config.cluster.preferred_node
+    return (0 if is_preferred else 1, node.index if node is not None else 99, node_id)
+
+
+def node_view(
+    node_id: str,
+    member: MemberReading | None,
+    *,
+    holder: str | None,
+    is_known: bool,
+    is_silent: bool,
+    config: Config,
+) -> NodeView:
+    """Return one row: what the node says of itself, corrected by what the lease shows."""
+    label = config.label_of(node_id)
+    is_silent_holder = is_silent and holder == node_id
+    if member is None:
+        role = SILENT_HOLDER if is_silent_holder else GONE
+        return NodeView(node_id=node_id, label=label, role=role if is_known else "")
+    body = member.body
+    is_fresh = member.age_s <= MEMBER_FRESH_S
+    role = PEOPLES_WORDS[role_of(member)] if is_fresh else GONE
+    if is_silent_holder:
+        role = SILENT_HOLDER if is_fresh else GONE
+    if not is_fresh:  # what it said of itself is over
+        return NodeView(node_id=node_id, label=label, role=role, seen_s=member.age_s)
+    reasons = _reasons(body.get("reasons"))
+    is_standby = role_of(member) is Role.STANDBY
+    return NodeView(
+        node_id=node_id,
+        label=label,
+        role=role,
+        is_spare=is_standby and not reasons and holder != node_id,
+        seen_s=member.age_s,
+        reasons=reasons,
+        is_venue_ok=None if body.get("venue_ok") is None else bool(body["venue_ok"]),
+        venue_error=str(body.get("venue_error") or ""),
+        clock_error_ms=number_or_none(body.get("clock_error_ms")),
+        temperature_c=number_or_none(body.get("temperature_c")),
+        memory_mb=number_or_none(body.get("memory_mb")),
+        disk_free_mb=number_or_none(body.get("disk_free_mb")),
+        cpu_percent=number_or_none(body.get("cpu_percent")),
+        uptime_s=number_or_none(body.get("uptime_s")),
+        version=str(body.get("version", "")),
+    )
+
+
+def _reasons(value: object) -> tuple[str, ...]:
+    return tuple(str(reason) for reason in value) if isinstance(value, list) else ()
+
+
+def number_or_none(value: object) -> float | None:
+    """Return a number of a board entry; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
