@@ -32,7 +32,6 @@ FILE_FORMAT: Final = 1
 # between two rewrites, and is nothing to an SD card.
 BYTES_MAX: Final = 4 * 1024 * 1024
 _HEADER: Final = {"hotspare_journal": FILE_FORMAT}
-_CRC_DIGITS: Final = 8
 _SET_ASIDE_MAX: Final = 1000
 
 
@@ -73,19 +72,18 @@ def parse_journal(content: bytes, path: Path) -> ReadFile:
     """
     documents: dict[str, str] = {}
     damaged, good_bytes, offset = 0, 0, 0
-    for raw in content.splitlines(keepends=True):
-        offset += len(raw)
+    *lines, tail = content.split(b"\n")
+    for raw in lines:
+        offset += len(raw) + 1
         payload = _parse_line(raw)
-        if payload is None:
-            # Without an end it is the tail of an interrupted append.
-            damaged += 1 if raw.endswith(b"\n") else 0
-            continue
-        if "hotspare_journal" in payload:
+        if payload is not None and "hotspare_journal" in payload:
             _check_format(payload["hotspare_journal"], path)
-        elif not _apply(documents, payload):
+        elif payload is None or not _apply(documents, payload):
             damaged += 1
             continue
         good_bytes = offset
+    # What has no end is the tail of an append that was interrupted: cut, not damaged.
+    assert offset + len(tail) == len(content)
     return ReadFile(
         documents=documents,
         good_bytes=good_bytes,
@@ -212,13 +210,14 @@ class JournalFile:
             _write_whole(fd, content)
             os.fsync(fd)
             beside.replace(self._path)
-            _sync_directory(self._path.parent)
         except OSError:
             os.close(fd)
             raise
+        # From here on the new file is the journal, also if the directory cannot be synced.
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._good_bytes, self._documents = fd, len(content), dict(documents)
+        _sync_directory(self._path.parent)
 
 
 def _render_line(payload: Mapping[str, object]) -> bytes:
@@ -227,12 +226,13 @@ def _render_line(payload: Mapping[str, object]) -> bytes:
 
 
 def _parse_line(raw: bytes) -> dict[str, object] | None:
-    checksum, space, text = raw.rstrip(b"\n").partition(b" ")
-    if not raw.endswith(b"\n") or not space or len(checksum) != _CRC_DIGITS:
-        return None
+    checksum, _, text = raw.partition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
         return None
-    payload = json.loads(text)
+    try:
+        payload = json.loads(text)
+    except ValueError:
+        return None
     return payload if isinstance(payload, dict) else None
 
 
