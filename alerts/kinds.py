@@ -16,17 +16,22 @@ class KindRule:
 
     `when` is one sentence for people. `is_protected`: never dropped, never collapsed (role
     changes and the cluster's latches: each one is news). `verdict` is the usual one; the caller
-    may choose another, for example when a takeover left an order unclear.
+    may choose another, for example when a takeover left an order unclear. `collapse_by`: the
+    first word of the collapse key, then facts whose values belong to it; empty: never collapses.
+    A loss and its return share a first word, so that flapping becomes one message.
     """
 
     when: str
     verdict: Verdict
     is_protected: bool = False
+    collapse_by: tuple[str, ...] = ()
 
 
 KIND_RULES: Mapping[Kind, KindRule] = {
     Kind.STARTUP: KindRule(
-        when="a node process has started and says what it found", verdict=Verdict.NOTHING_TO_DO
+        when="a node process has started and says what it found",
+        verdict=Verdict.NOTHING_TO_DO,
+        collapse_by=("startup",),
     ),
     Kind.TOOK_OVER: KindRule(
         when="a node took the lease, reconciled, and trades now (failover or switchover)",
@@ -49,31 +54,45 @@ KIND_RULES: Mapping[Kind, KindRule] = {
     Kind.SPARE_LOST: KindRule(
         when="the standby is gone or not fit: the next failure would stop trading",
         verdict=Verdict.LOOK,
+        collapse_by=("spare",),
     ),
-    Kind.SPARE_BACK: KindRule(when="a fit standby is there again", verdict=Verdict.GOOD_AGAIN),
+    Kind.SPARE_BACK: KindRule(
+        when="a fit standby is there again", verdict=Verdict.GOOD_AGAIN, collapse_by=("spare",)
+    ),
     Kind.PREFERRED_FIT: KindRule(
         when="the preferred node is fit again while the other one trades (no automatic failback)",
         verdict=Verdict.NOTHING_TO_DO,
+        collapse_by=("preferred_fit",),
     ),
     Kind.ORDER_PLACED: KindRule(
-        when="the venue accepted an order of ours", verdict=Verdict.NOTHING_TO_DO
+        when="the venue accepted an order of ours",
+        verdict=Verdict.NOTHING_TO_DO,
+        collapse_by=("order_placed",),
     ),
     Kind.ORDER_FILLED: KindRule(
-        when="an order of ours was filled, whole or in part", verdict=Verdict.NOTHING_TO_DO
+        when="an order of ours was filled, whole or in part",
+        verdict=Verdict.NOTHING_TO_DO,
+        collapse_by=("order_filled",),
     ),
     Kind.ORDER_REJECTED: KindRule(
         when="the venue refused an order with a proof, or our own risk limits did",
         verdict=Verdict.LOOK,
+        collapse_by=("order_rejected",),
     ),
     Kind.ORDER_UNKNOWN: KindRule(
         when="an order was sent and its outcome is unknown; its symbol takes no new risk",
         verdict=Verdict.LOOK,
+        collapse_by=("order_unknown",),
     ),
     Kind.ORDER_RESOLVED: KindRule(
-        when="the outcome of an unknown order was found out", verdict=Verdict.GOOD_AGAIN
+        when="the outcome of an unknown order was found out",
+        verdict=Verdict.GOOD_AGAIN,
+        collapse_by=("order_resolved",),
     ),
     Kind.STRATEGY_SKIPPED: KindRule(
-        when="a strategy failed or was too slow and a candle was skipped", verdict=Verdict.LOOK
+        when="a strategy failed or was too slow and a candle was skipped",
+        verdict=Verdict.LOOK,
+        collapse_by=("strategy_skipped",),
     ),
     Kind.PAUSED: KindRule(
         when="the cluster was paused; it stays paused until a person resumes it",
@@ -88,13 +107,22 @@ KIND_RULES: Mapping[Kind, KindRule] = {
         verdict=Verdict.ACT,
         is_protected=True,
     ),
-    Kind.STORE_LOST: KindRule(when="a lease store does not answer", verdict=Verdict.LOOK),
-    Kind.STORE_BACK: KindRule(when="a lease store answers again", verdict=Verdict.GOOD_AGAIN),
+    Kind.STORE_LOST: KindRule(
+        when="a lease store does not answer", verdict=Verdict.LOOK, collapse_by=("store", "store")
+    ),
+    Kind.STORE_BACK: KindRule(
+        when="a lease store answers again",
+        verdict=Verdict.GOOD_AGAIN,
+        collapse_by=("store", "store"),
+    ),
     Kind.DEGRADED: KindRule(
         when="something works worse than it should: clock, heat, memory, disk, venue link",
         verdict=Verdict.LOOK,
+        collapse_by=("degraded", "what"),
     ),
-    Kind.ERROR: KindRule(when="something failed that should not fail", verdict=Verdict.LOOK),
+    Kind.ERROR: KindRule(
+        when="something failed that should not fail", verdict=Verdict.LOOK, collapse_by=("error",)
+    ),
     Kind.TEST: KindRule(when="a person asked for a test message", verdict=Verdict.NOTHING_TO_DO),
 }
 

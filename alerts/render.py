@@ -80,7 +80,7 @@ def render_row(
         lines.append(f"Left out before this one: {dropped} older or lesser notes.")
     hint = WORDINGS[event.kind].hint
     if hint:
-        lines.append(f"Type: {hint}")
+        lines.append(f"You can type: {hint}")
     return _message(lines, last=_signature(row))
 
 
@@ -222,8 +222,9 @@ def _filled(template: str, event: AlertEvent) -> str:
             text = text[1:]  # noqa: PLW2901 - a value that ends its sentence must not end it twice
         parts.append(text)
         if name:
-            value = built_in.get(name) or event.facts.get(name, "") or NOT_KNOWN
-            parts.append(clean(value))
+            value = clean(built_in.get(name) or event.facts.get(name, ""))
+            unit = " s" if name.endswith("_s") else ""
+            parts.append(value + unit if value else NOT_KNOWN)
     return "".join(parts)
 
 

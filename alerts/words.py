@@ -3,7 +3,8 @@
 Rules: a `{name}` in braces is a fact of the event, or one of `{node}`, `{cluster}`, `{epoch}`,
 `{at}`. A headline or a `must` line shows "not known" for a missing fact, because its absence is
 news; any other line is left out. Facts that no line uses are added at the end: nothing that a
-caller says is lost. Facts are text, already rounded and with their units unless the line has it.
+caller says is lost. Facts are text, rounded, with their unit; only a name that ends in `_s` holds
+bare seconds.
 """
 
 import string
@@ -81,10 +82,10 @@ WORDINGS: Mapping[Kind, Wording] = {
         hint=_STATUS_HINT,
     ),
     Kind.TOOK_OVER: Wording(
-        headline="{node} trades now, gap {gap_s} s",
+        headline="{node} trades now, gap {gap_s}",
         lines=(
             _must("{node} trades since {at}. Before: {previous}."),
-            _must("Nobody traded for {gap_s} s. Why: {reason}."),
+            _must("Nobody traded for {gap_s}. Why: {reason}."),
             _must("Position: {position_before} → {position_after}."),
             _must("Fills in the gap: {fills_in_gap}."),
             _must(
@@ -152,7 +153,7 @@ WORDINGS: Mapping[Kind, Wording] = {
         lines=(_ORDER, _may("Reason: {reason}."), _may("Strategy {strategy}."), _ORDER_ID),
     ),
     Kind.ORDER_FILLED: Wording(
-        headline="{side} {amount} {symbol} at {price}",
+        headline="filled: {side} {amount} {symbol} at {price}",
         lines=(
             _may("Filled {filled} of {ordered}."),
             _may("Fee {fee}."),

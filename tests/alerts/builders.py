@@ -1,0 +1,57 @@
+"""Events and helpers for the tests of alerts/."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from alerts.model import AlertEvent, Kind, Verdict
+
+WALL_MS = 1_800_000_000_000  # 2027-01-15 08:00:00 UTC
+
+
+def build_event(
+    event_id: str,
+    kind: Kind = Kind.ORDER_UNKNOWN,
+    *,
+    verdict: Verdict = Verdict.LOOK,
+    wall_ms: int = WALL_MS,
+    facts: Mapping[str, str] | None = None,
+    collapse_key: str = "",
+    epoch: int = 7,
+) -> AlertEvent:
+    return AlertEvent(
+        event_id=event_id,
+        kind=kind,
+        verdict=verdict,
+        created_wall_ms=wall_ms,
+        cluster="test-home",
+        node_id="raspberrypi",
+        epoch=epoch,
+        facts={} if facts is None else facts,
+        collapse_key=collapse_key,
+    )
+
+
+async def wait_until(condition: Callable[[], bool], what: str, *, deadline_s: float = 40.0) -> None:
+    """Wait for a condition; fail with words when it never comes."""
+    until_s = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < until_s, f"never happened: {what}"
+        await asyncio.sleep(0.01)
+
+
+async def value_of(call: Awaitable[object]) -> object:
+    """Await with a bound, so that a hang is a failure of this test alone."""
+    return await asyncio.wait_for(call, 40.0)
+
+
+class Notes:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.fields: list[dict[str, str | float]] = []
+
+    def note(self, name: str, **fields: str | float) -> None:
+        self.names.append(name)
+        self.fields.append(fields)
