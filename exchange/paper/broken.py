@@ -6,6 +6,7 @@ close it; the handler's task then ends as if the client had gone.
 
 import asyncio
 import json
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -20,7 +21,6 @@ PAGE = (
 )
 # How long a blackholed request is held when the fault does not say.
 HOLD_S = 60.0
-FAULT_HEADER = "X-Paper-Fault"
 
 
 class CutResponse(web.Response):
@@ -45,32 +45,32 @@ class CutResponse(web.Response):
 
 def spoil(fault: Fault, status: int, payload: Any) -> web.Response:
     """Return what is sent instead of the answer (status, payload)."""
+    whole = json.dumps(payload).encode()
+    half = whole[: len(whole) // 2]
+    answer: web.Response
     match fault.kind:
         case FaultKind.DROP | FaultKind.BLACKHOLE:
-            return CutResponse(b"")
+            answer = CutResponse(b"")
         case FaultKind.SERVER_ERROR:
-            return _page(fault.status, f"{fault.status} Bad Gateway")
+            answer = _page(fault.status, _title(fault.status))
+        case FaultKind.ERROR:
+            error = {"code": fault.code, "msg": fault.message}
+            answer = web.json_response(error, status=fault.status)
         case FaultKind.HTML:
-            return _page(200, "Just a moment...")
+            answer = _page(200, "Just a moment...")
         case FaultKind.EMPTY:
-            return web.Response(status=200, headers={FAULT_HEADER: str(fault.kind)})
+            answer = web.Response(status=200)
         case FaultKind.CUT:
-            body = json.dumps(payload).encode()
             head = (
                 f"HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n"
+                f"Content-Length: {len(whole)}\r\n\r\n"
             )
-            return CutResponse(head.encode() + body[: len(body) // 2])
+            answer = CutResponse(head.encode() + half)
         case FaultKind.CUT_JSON:
-            body = json.dumps(payload).encode()
-            return web.Response(
-                body=body[: len(body) // 2],
-                status=status,
-                content_type="application/json",
-                headers={FAULT_HEADER: str(fault.kind)},
-            )
+            answer = web.Response(body=half, status=status, content_type="application/json")
         case _:
             raise AssertionError(f"{fault.kind} does not replace an answer")
+    return answer
 
 
 def sent_status(fault: Fault, status: int) -> int | None:
@@ -78,7 +78,7 @@ def sent_status(fault: Fault, status: int) -> int | None:
     match fault.kind:
         case FaultKind.DROP | FaultKind.BLACKHOLE:
             return None
-        case FaultKind.SERVER_ERROR:
+        case FaultKind.SERVER_ERROR | FaultKind.ERROR:
             return fault.status
         case FaultKind.HTML | FaultKind.EMPTY:
             return 200
@@ -97,10 +97,14 @@ async def hold(request: web.Request, seconds: float) -> None:
         await asyncio.sleep(min(0.05, max(0.0, until - loop.time())))
 
 
+def _title(status: int) -> str:
+    known = {known.value: known.phrase for known in HTTPStatus}
+    return f"{status} {known.get(status, 'Origin Error')}"
+
+
 def _page(status: int, title: str) -> web.Response:
     return web.Response(
         text=PAGE.format(title=title),
         status=status,
         content_type="text/html",
-        headers={FAULT_HEADER: str(status)},
     )

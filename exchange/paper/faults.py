@@ -18,6 +18,7 @@ class FaultKind(StrEnum):
     DELAY_BEFORE = "delay_before"  # waits before processing; the time window is checked again
     DELAY_AFTER = "delay_after"  # processed, answered late
     SERVER_ERROR = "5xx"  # an HTML page with `status` (default 502)
+    ERROR = "error"  # a JSON error of the venue: `code`, `message`, `status`
     HTML = "html"  # HTTP 200 with an HTML page
     EMPTY = "empty"  # HTTP 200 with nothing
     CUT = "cut"  # Content-Length larger than what is sent
@@ -32,6 +33,9 @@ PROCESSED_BY_DEFAULT = frozenset(
     {FaultKind.DROP, FaultKind.CUT, FaultKind.CUT_JSON, FaultKind.DELAY_AFTER, FaultKind.STALE,
      FaultKind.DELAY_BEFORE}
 )  # fmt: skip
+# What an `error` fault says when it is not told what to say.
+UNKNOWN_CODE = -1000
+UNKNOWN_MESSAGE = "An unknown error occurred while processing the request."
 NEVER_PROCESSED = frozenset({FaultKind.BLACKHOLE, FaultKind.RATE_LIMITED, FaultKind.BANNED})
 
 
@@ -49,6 +53,8 @@ class Fault:
     after: int = 0
     seconds: float = 0.0
     status: int = 502
+    code: int = UNKNOWN_CODE
+    message: str = UNKNOWN_MESSAGE
     is_processed: bool = True
     hits: int = 0
 
@@ -73,6 +79,8 @@ class Fault:
             "after": self.after,
             "seconds": self.seconds,
             "status": self.status,
+            "code": self.code,
+            "message": self.message,
             "is_processed": self.is_processed,
             "hits": self.hits,
         }
@@ -91,7 +99,8 @@ class FaultPlan:
         Raises:
             ValueError: an unknown kind or field, or a wrong value; the message says which.
         """
-        known = {"kind", "match", "count", "after", "seconds", "status", "is_processed"}
+        known = {"kind", "match", "count", "after", "seconds", "status", "code", "message"}
+        known |= {"is_processed"}
         unknown = sorted(set(body) - known)
         match = dict(body.get("match") or {})
         unknown += sorted(set(match) - {"method", "path", "key", "symbol"})
@@ -114,6 +123,8 @@ class FaultPlan:
             after=int(body.get("after", 0)),
             seconds=float(body.get("seconds", 0.0)),
             status=int(body.get("status", 502)),
+            code=int(body.get("code", UNKNOWN_CODE)),
+            message=str(body.get("message", UNKNOWN_MESSAGE)),
             is_processed=is_processed,
         )
         self._next_id += 1

@@ -39,9 +39,6 @@ class RefusalRow:
 
 
 REFUSALS: Mapping[str, RefusalRow] = {
-    "unauthorized": RefusalRow(
-        code=-1002, message="You are not authorized to execute this request.", status=UNAUTHORIZED
-    ),
     "too_much_weight": RefusalRow(
         code=-1003,
         message=(

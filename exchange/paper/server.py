@@ -39,6 +39,7 @@ REPLACING = (
     FaultKind.BLACKHOLE,
     FaultKind.DROP,
     FaultKind.SERVER_ERROR,
+    FaultKind.ERROR,
     FaultKind.HTML,
     FaultKind.EMPTY,
     FaultKind.CUT,

@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -26,25 +26,37 @@ ACCOUNTS = (
     PaperAccount(name="main", uid=UID, balances=BALANCES, keys=(JETSON, RASPBERRYPI, READ_ONLY)),
     PaperAccount(name="other", uid=OTHER_UID, balances=BALANCES, keys=(STRANGER,)),
 )
-# A market that stands still until a test moves it: price 0.05, 10 ETH on each side of it.
-STILL_SYMBOL: Mapping[str, Any] = {
-    "symbol": "ETH/BTC",
-    "seed": "tests",
-    "start_price": "0.05",
-    "volatility": 0.0,
-    "volume": "10",
-    "price_step": "0.00001",
-    "amount_step": "0.001",
-    "is_paused": True,
-    "warmup": 50,
-}
+
+
+def still_symbol(
+    directory: Path, symbol: str = "ETH/BTC", *, volume: str = "10", **changes: Any
+) -> dict[str, Any]:
+    """Return a symbol that stands still until a test moves it.
+
+    Its price is 0.05; with volume 10 each side shows ten levels of 1, 0.00001 apart, and each
+    price point carries 2.5.
+    """
+    path = directory / f"{symbol.replace('/', '')}.csv"
+    directory.mkdir(parents=True, exist_ok=True)
+    rows = (f"{n * 60_000},0.05,0.05,0.05,0.05,{volume}" for n in range(400))
+    path.write_text("timestamp_ms,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    return {
+        "symbol": symbol,
+        "candles": str(path),
+        "price_step": "0.00001",
+        "amount_step": "0.001",
+        "is_paused": True,
+        "is_rebased": True,
+        "warmup": 50,
+    } | changes
 
 
 def paper_process(
-    directory: Path, *, symbols: tuple[Mapping[str, Any], ...] = (STILL_SYMBOL,), **settings: Any
+    directory: Path, *, symbols: Sequence[Mapping[str, Any]] | None = None, **settings: Any
 ) -> PaperProcess:
     """Return a paper exchange with the accounts of this module, not started yet."""
-    return PaperProcess(directory, accounts=ACCOUNTS, symbols=symbols, **settings)
+    chosen = [still_symbol(directory)] if symbols is None else symbols
+    return PaperProcess(directory, accounts=ACCOUNTS, symbols=chosen, **settings)
 
 
 def wait_until(condition: Callable[[], bool], *, within_s: float = 30.0) -> None:
