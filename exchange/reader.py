@@ -231,8 +231,8 @@ class CcxtVenue:
 
         async def attempt(call: ReadCall) -> tuple[Candle, ...]:
             rows = await self._exchange.fetch_ohlcv(known, timeframe, None, count, extra)
-            if rows == [] and call.row_count == 0:
-                return ()  # a new market has no older ones
+            if rows == [] and call.row_count == 0 and until_ms is not None:
+                return ()  # nothing older; the newest page has at least the forming one
             if len(rows) != call.row_count:
                 raise AnswerUntrusted(f"{symbol} candles: rows were lost in parsing")
             return answers.parse_candles(rows, timeframe=timeframe)

@@ -107,7 +107,7 @@ async def test_place_time_in_force_in_the_venues_words(
 async def test_write_with_a_bad_answer_is_unknown_and_sent_once(write: str, name: str) -> None:
     """No bad answer is success or rejection, and none makes anything be sent again (S3)."""
     method, act = WRITES[write]
-    async with BadServer() as server, open_rig(server.url, write_timeout_s=0.4) as rig:
+    async with BadServer() as server, open_rig(server.url) as rig:
         server.answer(method, "order", BAD_ANSWERS[name])
         result = await act(rig)
         changes = server.changes()
@@ -138,7 +138,7 @@ async def test_write_that_never_connected_is_not_sent(write: str) -> None:
     assert rig.permit.ended == len(rig.permit.begun) == 1
 
 
-NOT_OURS = {
+NOT_OURS: dict[str, dict[str, Any]] = {
     "another client order id": {"clientOrderId": "someone-else"},
     "another symbol": {"symbol": "ETHUSDT"},
     "another side": {"side": "SELL"},
@@ -299,8 +299,7 @@ async def test_cancelled_caller_still_gets_the_outcome_told() -> None:
 
         server.answer("POST", "order", late)
         task = asyncio.create_task(rig.gateway.place(an_intent()))
-        while not server.changes():
-            await asyncio.sleep(0.005)
+        await server.wait_for("POST", "order")
         task.cancel()
         await asyncio.sleep(0)
         release.set()
@@ -318,8 +317,7 @@ async def test_request_cut_off_under_way_is_told_as_unknown() -> None:
     async with BadServer() as server, open_rig(server.url) as rig:
         server.answer("POST", "order", Fate.HANG)
         task = asyncio.create_task(rig.gateway.place(an_intent()))
-        while not server.changes():
-            await asyncio.sleep(0.005)
+        await server.wait_for("POST", "order")
         for inner in list(rig.gateway._in_flight):
             inner.cancel()
         result = await task

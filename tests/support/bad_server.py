@@ -104,6 +104,7 @@ class BadServer:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self._arrived = asyncio.Event()
         self.rules: dict[tuple[str, str], Any] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self.clock_ahead_ms = 0
@@ -143,6 +144,13 @@ class BadServer:
         """Return the requests that could change something, wherever they went."""
         return [r for r in self.requests if r.method != "GET"]
 
+    async def wait_for(self, method: str, path: str) -> None:
+        """Wait until a request of that method and path arrived."""
+        async with asyncio.timeout(30):
+            while not self.seen(method, path):
+                self._arrived.clear()
+                await self._arrived.wait()
+
     def now_ms(self) -> int:
         """Return this server's clock."""
         return int(time.time() * 1000) + self.clock_ahead_ms
@@ -163,6 +171,7 @@ class BadServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (request := await _read_request(reader)) is not None:
             self.requests.append(request)
+            self._arrived.set()
             reply = self.rules.get((request.method, request.path), self._good(request))
             if callable(reply):
                 reply = reply(request)

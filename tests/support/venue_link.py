@@ -1,5 +1,6 @@
-"""A link to a local venue for tests: real ccxt, real HTTP, short timeouts, no waiting for jitter."""
+"""A link to a local venue for tests: real ccxt, real HTTP, no waiting between attempts."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from exchange.model import (
     TimeInForce,
     WriteResult,
 )
+from exchange.retry import RetryPolicy
 from exchange.venues import VenueSettings
 from tests.support.fake_permit import FakePermit
 
@@ -22,11 +24,28 @@ API_KEY = "key-that-nobody-may-see"
 API_SECRET = "secret-that-nobody-may-see"
 
 
+class LeapTime:
+    """Monotonic time that passes only while the code under test waits, and then fast."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_000.0
+        self.waits: list[float] = []
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now_s += max(seconds, 1.5)
+        await asyncio.sleep(0)
+
+
 class Rig:
-    """A link, its permit, and what it told."""
+    """A link, its permit, and what it told. Waiting between attempts takes no time."""
 
     def __init__(self, url: str, **settings: Any) -> None:
         self.permit = FakePermit()
+        self.time = LeapTime()
         self.steps: list[str] = []
         self.late: list[tuple[ClientOrderId, WriteResult]] = []
         self.settings = VenueSettings(
@@ -43,10 +62,15 @@ class Rig:
             self.settings,
             permit=self.permit,
             boot_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
-            monotonic_s=time.monotonic,
+            monotonic_s=self.time.monotonic_s,
+            sleep=self.time.sleep,
             on_step=self.steps.append,
             on_late_outcome=lambda order_id, result: self.late.append((order_id, result)),
         )
+
+    def hurry(self) -> None:
+        """From now on a read gives up after one short attempt; for servers that never answer."""
+        self.link.venue._policy = RetryPolicy(budget_s=0.3, attempt_s=0.3)
 
     @property
     def venue(self) -> Any:
