@@ -11,7 +11,7 @@ and amounts stay the same from candle to candle, and a new holder adopts the ord
 """
 
 from collections.abc import Mapping
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from exchange.model import MarketRules, Side
@@ -75,9 +75,10 @@ def decide(market: Market, portfolio: Portfolio, state: Mapping[str, Any]) -> De
     unit = round_down(parameters["quote_budget"] / levels / reference, rules.amount_step)
     is_unit_good = is_tradable(unit, prices[-1], rules) and prices[-1] > ZERO
     # Every begun unit takes a whole slot, so that rounding and fees never widen the budget.
-    slots = min(levels, -int(-held // unit)) if is_worth and unit > ZERO else 0
+    begun = (held / unit).to_integral_value(rounding=ROUND_CEILING) if unit > ZERO else ZERO
+    slots = min(levels, int(begun)) if is_worth else 0
     buys = plan_buys(prices, unit, slots, portfolio) if is_unit_good else ()
-    sells = plan_sells(prices, held, slots, rules)
+    sells = plan_sells(prices, min(held, deliverable_amount(portfolio)), slots, rules)
 
     evidence += (
         check("a unit is tradable", unit, f">= {rules.amount_min} {rules.base}", is_unit_good),
@@ -137,12 +138,13 @@ def settled_amount(portfolio: Portfolio) -> Decimal:
         (order.side.sign * order.filled for order in portfolio.orders if is_own(order)),
         ZERO,
     )
-    offered = sum(
-        (order.amount for order in portfolio.orders if is_own(order) and order.side is Side.SELL),
-        ZERO,
-    )
-    # Never more than the account can deliver, whatever the books say.
-    return max(ZERO, min(portfolio.position.amount - begun, portfolio.base_free + offered))
+    return max(ZERO, portfolio.position.amount - begun)
+
+
+def deliverable_amount(portfolio: Portfolio) -> Decimal:
+    """Return what the account can deliver, whatever the books say: free, or in own sells."""
+    own = [order for order in portfolio.orders if is_own(order) and order.side is Side.SELL]
+    return portfolio.base_free + sum((order.amount for order in own), ZERO)
 
 
 def is_own(order: WorkingOrder) -> bool:

@@ -132,4 +132,4 @@ def _money(value: Decimal) -> str:
 
 
 def _signed(value: Decimal) -> str:
-    return f"{'+' if value >= 0 else ''}{_money(value)}"
+    return f"{'+' if value > 0 else ''}{_money(value)}"

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from exchange.model import Candle, MarketRules
 
-SAMPLE_SEED = 7
+SAMPLE_SEED = 17
 SAMPLE_CANDLES = 1500
 START_PRICE = 2000
 START_MS = 1_704_067_200_000  # 2024-01-01 00:00 UTC
