@@ -54,9 +54,8 @@ class StoreConnection:
     ever sent twice.
     """
 
-    def __init__(self, address: StoreAddress, *, request_timeout_ms: int) -> None:
+    def __init__(self, address: StoreAddress) -> None:
         self._address = address
-        self._timeout_s = request_timeout_ms / 1000
         self._connection: _Wire | None = None
         self._facts: ServerFacts | None = None
 
@@ -69,10 +68,6 @@ class StoreConnection:
     def facts(self) -> ServerFacts | None:
         """What the server said when it was last connected; None before the first time."""
         return self._facts
-
-    def deadline_s(self) -> float:
-        """Return the instant at which a call that starts now must have ended."""
-        return time.monotonic() + self._timeout_s
 
     def call(self, *command: Argument, deadline_s: float) -> Reply:
         """Send one command and return its answer.

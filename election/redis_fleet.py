@@ -39,10 +39,7 @@ class StoreFleet:
         self, addresses: Sequence[StoreAddress], *, request_timeout_ms: int, purpose: str
     ) -> None:
         self._timeout_s = request_timeout_ms / 1000
-        self._connections = {
-            address.name: StoreConnection(address, request_timeout_ms=request_timeout_ms)
-            for address in addresses
-        }
+        self._connections = {address.name: StoreConnection(address) for address in addresses}
         assert len(self._connections) == len(addresses), "store names are unique"
         self._threads = {
             name: ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{purpose}-{name}")

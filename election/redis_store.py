@@ -40,7 +40,7 @@ class RedisStore:
         self._cluster_id = cluster_id
         self._key = keys_of(cluster_id).lease
         self._timeout_s = request_timeout_ms / 1000
-        self._connection = StoreConnection(address, request_timeout_ms=request_timeout_ms)
+        self._connection = StoreConnection(address)
         self._scripts = {name: load_script(name) for name in _SCRIPTS}
         self._lock = threading.Lock()
 

@@ -29,6 +29,9 @@ START_LIMIT_S = 30.0
 # How often another port is tried when somebody took the chosen one in between.
 PORT_TRIES = 5
 _POLL_S = 0.01
+# One answer of a server that is up; the wait for it to come up is START_LIMIT_S.
+_ANSWER_S = 5.0
+_DUMP = "dump.rdb"
 
 _WATCHER = """
 "$1" "$2/server.conf" </dev/null >>"$2/server.log" 2>&1 &
@@ -143,17 +146,28 @@ class StoreServer:
                 return self
         raise ServerUnusable(f"store {self.name} found no port: {self._last_words()}")
 
-    def restart(self) -> None:
-        """End the server if it runs and start it again, empty, on the same port.
+    def restart(self, *, keep: bool = False) -> None:
+        """End the server if it runs and start another life of it on the same port.
+
+        Empty; with `keep`, with the data that `save` wrote last (older than the end of the former
+        life, if something was written since).
 
         Raises:
             ServerUnusable: it did not come up.
         """
         self.kill()
+        if self._folder is not None and not keep:
+            (self._folder / _DUMP).unlink(missing_ok=True)
         if not self._launch():
             raise ServerUnusable(
                 f"store {self.name}: port {self.port} was taken: {self._last_words()}"
             )
+
+    def save(self) -> None:
+        """Write the data of now to the server's directory, for `restart(keep=True)`."""
+        answer = self._ask("SAVE")
+        if b"+OK" not in answer:
+            raise ServerUnusable(f"store {self.name} could not save: {answer[-200:]!r}")
 
     def pause(self) -> None:
         """Stop the process where it is: connections stay, nothing answers (SIGSTOP)."""
@@ -225,6 +239,7 @@ class StoreServer:
             "appendonly": "no",
             "maxmemory-policy": "noeviction",
             "dir": str(self._folder),
+            "dbfilename": _DUMP,
             **({"requirepass": quoted(self.password)} if self.password else {}),
             **self._options,
         }
@@ -237,14 +252,17 @@ class StoreServer:
 
     def _is_up(self) -> bool:
         """Tell whether *our* process answers on the port, not somebody who took it before us."""
-        login = f"AUTH {quoted(self.password)}\r\n" if self.password else ""
         try:
-            with socket.create_connection((self.host, self.port), timeout=1.0) as connection:
-                connection.sendall(f"{login}INFO server\r\nQUIT\r\n".encode())
-                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            return f"process_id:{self.pid}\r".encode() in self._ask("INFO server")
         except OSError:
             return False
-        return f"process_id:{self.pid}\r".encode() in answer
+
+    def _ask(self, command: str) -> bytes:
+        """Send one inline command, return everything that the server answers."""
+        login = f"AUTH {quoted(self.password)}\r\n" if self.password else ""
+        with socket.create_connection((self.host, self.port), timeout=_ANSWER_S) as connection:
+            connection.sendall(f"{login}{command}\r\nQUIT\r\n".encode())
+            return b"".join(iter(lambda: connection.recv(65536), b""))
 
     def _last_words(self) -> str:
         """Return the end of the server's log in one line, without the password."""

@@ -1,0 +1,19 @@
+"""Fixtures of this package's tests."""
+
+from tests.support.redis_servers import (
+    any_program,
+    cluster_id,
+    server_program,
+    shared_server,
+    start_any,
+    start_server,
+)
+
+__all__ = [
+    "any_program",
+    "cluster_id",
+    "server_program",
+    "shared_server",
+    "start_any",
+    "start_server",
+]
