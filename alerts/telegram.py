@@ -31,6 +31,7 @@ from telegram.error import (
     TelegramError,
 )
 from telegram.request import HTTPXRequest
+from telegram.warnings import PTBDeprecationWarning
 
 from alerts.commands import Incoming
 from alerts.ports import Delivery, DeliveryState
@@ -306,6 +307,8 @@ def quiet_libraries() -> None:
     """Keep the libraries' own logs away: they write the URL with the token at INFO and DEBUG."""
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Said at each RetryAfter: a later release gives a timedelta. Both forms are understood here.
+    warnings.filterwarnings("ignore", category=PTBDeprecationWarning)
 
 
 def _chat_of(update: Update) -> tuple[int, str] | None:
@@ -316,10 +319,7 @@ def _chat_of(update: Update) -> tuple[int, str] | None:
 
 
 def _retry_after_s(error: RetryAfter) -> float:
-    with warnings.catch_warnings():
-        # The library announces at each read that a later release returns a timedelta.
-        warnings.simplefilter("ignore")
-        wait = error.retry_after
+    wait = error.retry_after
     return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
 
 
