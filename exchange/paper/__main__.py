@@ -50,6 +50,8 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--start-price", default="100", help="of the random walk")
     parser.add_argument("--timeframe", default="1m")
     parser.add_argument("--speed", type=float, default=1.0, help="candle time per clock time")
+    parser.add_argument("--warmup", type=int, default=200, help="candles closed at the start")
+    parser.add_argument("--rebase", action="store_true", help="move a file's times to now")
     parser.add_argument("--parent", type=int, default=0, help="die when this parent process dies")
     parser.add_argument("--bound-to-stdin", action="store_true", help="stop when stdin ends")
     return parser
@@ -75,6 +77,8 @@ def _build_config(options: argparse.Namespace) -> PaperConfig:
         candles=options.candles,
         seed=options.seed,
         speed=options.speed,
+        warmup=options.warmup,
+        is_rebased=options.rebase,
         start_price=options.start_price,
     )
     return PaperConfig(

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
@@ -30,6 +31,7 @@ def build_app(runtime: PaperRuntime, config: PaperConfig) -> web.Application:
 
     async def walk_prices(_app: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(_walk(runtime))
+        task.add_done_callback(_end_if_broken)
         yield
         task.cancel()
 
@@ -38,6 +40,13 @@ def build_app(runtime: PaperRuntime, config: PaperConfig) -> web.Application:
     app.router.add_route("*", "/paper/{path:.*}", admin.handle)
     app.cleanup_ctx.append(walk_prices)
     return app
+
+
+def _end_if_broken(task: asyncio.Task[None]) -> None:
+    """End the process when the price task failed: a market that silently stands still misleads."""
+    if not task.cancelled() and task.exception() is not None:
+        traceback.print_exception(task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _walk(runtime: PaperRuntime) -> None:

@@ -91,6 +91,25 @@ class CsvCandles:
         return len(self._candles)
 
 
+def first_open(path: Path) -> Decimal:
+    """Return the opening price of a file's first candle, without reading the rest.
+
+    Raises:
+        ValueError: there is none.
+    """
+    with path.open(newline="") as file:
+        rows = csv.reader(file)
+        next(rows, None)
+        row = next(rows, [])
+    try:
+        price = Decimal(row[1])
+    except (ArithmeticError, IndexError) as e:
+        raise ValueError(f"{path}:2: no candle") from e
+    if not price > ZERO:
+        raise ValueError(f"{path}:2: price must be positive")
+    return price
+
+
 class WalkCandles:
     """A seeded random walk that tends back to where it started, so that it can run for days."""
 

@@ -1,7 +1,7 @@
 """The running exchange: venue, feeds, log and clock put together (no HTTP).
 
-Rules of this file: every change goes plan → log (synced) → apply, in `commit`; a restart replays
-the log. The venue's clock is this machine's wall clock plus a skew that can be set.
+Rules of this file: every change goes plan → apply → log (synced) → answer, see `commit`; a
+restart replays the log. The venue's clock is this machine's wall clock plus a skew that can be set.
 """
 
 import time
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.paper.book import Market
-from exchange.paper.candles import CandleSource, CsvCandles, WalkCandles
+from exchange.paper.candles import CandleSource, CsvCandles, WalkCandles, first_open
 from exchange.paper.codec import Line, parse_event, render_balances, render_event
 from exchange.paper.config import TIMEFRAMES_MS, ConfigError, PaperConfig, SymbolConfig
 from exchange.paper.feed import Feed, Timeline
@@ -74,10 +74,11 @@ class PaperRuntime:
     # -- changing --------------------------------------------------------------------------
 
     def commit(self, events: Sequence[Event], head: Sequence[Line] = ()) -> None:
-        """Write what is about to happen, then do it.
+        """Change the state and write it down, as one batch.
 
         `head` are lines that go in front, such as the request that caused the events. When this
-        returns, everything is on disk.
+        returns, everything is on disk; only then may anybody be told. If it cannot be written the
+        process ends (wal.py), so memory never lives on ahead of the disk.
         """
         lines = [*head, *(render_event(event) for event in events)]
         for event in events:
@@ -168,10 +169,11 @@ class PaperRuntime:
         source, first_open_ms = _open_source(entry, rules.price_step)
         now_ms = self.clock.wall_ms()
         aligned_ms = now_ms - now_ms % timeframe_ms
-        start_ms = first_open_ms + entry.warmup * timeframe_ms if first_open_ms else now_ms
         if first_open_ms is None or entry.is_rebased:
             first_open_ms = aligned_ms - entry.warmup * timeframe_ms
             start_ms = now_ms if entry.speed == 1 else aligned_ms
+        else:
+            start_ms = first_open_ms + entry.warmup * timeframe_ms
         self.feeds[rules.symbol] = Feed(
             rules=rules,
             source=source,
@@ -198,7 +200,7 @@ def _first_price(entry: SymbolConfig) -> Decimal:
     if entry.candles is None:
         return Decimal(entry.start_price)
     try:
-        return CsvCandles(Path(entry.candles), Decimal("0.00000001")).candle(0).open
+        return first_open(Path(entry.candles))
     except (OSError, ValueError) as e:
         raise ConfigError(str(e)) from e
 
@@ -206,7 +208,12 @@ def _first_price(entry: SymbolConfig) -> Decimal:
 def _open_source(entry: SymbolConfig, price_step: Decimal) -> tuple[CandleSource, int | None]:
     """Return the source, and the opening time of its first candle if it brings one."""
     if entry.candles is not None:
-        candles = CsvCandles(Path(entry.candles), price_step)
+        try:
+            candles = CsvCandles(Path(entry.candles), price_step)
+        except (OSError, ValueError) as e:
+            raise ConfigError(str(e)) from e
+        if len(candles.open_times_ms) <= entry.warmup:
+            raise ConfigError(f"{entry.candles}: no more than {entry.warmup} candles (warmup)")
         return candles, candles.open_times_ms[0]
     walk = WalkCandles(
         seed=f"{entry.seed}/{entry.symbol}",

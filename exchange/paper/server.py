@@ -1,7 +1,7 @@
 """The HTTP edge: one pipeline that every /api/v3 request walks.
 
 receipt → faults met → weight → key, signature, time window → (delay) → time window again →
-plan → log, synced → apply → answer, or what a fault makes of it.
+plan → apply → log, synced → answer, or what a fault makes of it.
 
 Rules of this file: everything between planning and logging is one step of the event loop, so no
 other request comes between. Every request that could change something leaves a `request` line,

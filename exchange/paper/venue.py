@@ -1,8 +1,8 @@
 """The decisions of the exchange: what placing, cancelling and a price point lead to.
 
 Rules of this file: `plan_*` look, refuse (Refused, and then nothing has changed) or return events.
-The caller writes the events to disk before it applies them (state.py), so what was answered is
-what a restart finds. Not covered: HTTP, keys, clocks, where prices come from.
+The caller applies the events (state.py) and has them on disk before anybody is told, so what was
+answered is what a restart finds. Not covered: HTTP, keys, clocks, where prices come from.
 """
 
 from collections.abc import Iterable

@@ -79,11 +79,22 @@ class RawClient:
 
     def signed(self, method: str, path: str, **parameters: Any) -> tuple[int, Any]:
         """Send a signed request; returns HTTP status and parsed JSON (or the text)."""
-        parameters.setdefault("timestamp", int(time.time() * 1000))
-        text = urlencode(parameters)
+        return self.send(method, path, self.sign(parameters))
+
+    def sign(self, parameters: Mapping[str, Any]) -> str:
+        """Return the parameters as a form, with timestamp (unless given) and signature."""
+        text = urlencode({"timestamp": int(time.time() * 1000)} | dict(parameters))
         secret = self._key.secret.encode()
         signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
-        return self.send(method, path, f"{text}&signature={signature}")
+        return f"{text}&signature={signature}"
+
+    def signed_form(self, parameters: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+        """Return body and headers of a signed POST, for tests that send it themselves."""
+        headers = {
+            "X-MBX-APIKEY": self._key.key,
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        return self.sign(parameters), headers
 
     def public(self, path: str, **parameters: Any) -> tuple[int, Any]:
         """Send an unsigned GET."""
