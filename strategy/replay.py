@@ -67,11 +67,11 @@ class ReplayFill:
 class ReplayReport:
     """What the strategy would have done; money in quote units.
 
-    `reasons` and `refused` count by text, most frequent first. `digest` names all decisions in
-    order: two runs agree exactly when it is equal. `hold_result` is what buying at the first
-    decided candle and keeping would have brought. `last` is the last decision. `unstable_ms` is
-    the first candle at which the same input got two answers, `has_changed_state` says that the
-    state given was changed in place.
+    `orders` counts those the venue would have taken; `reasons` and `refused` count by text, most
+    frequent first. `digest` names all decisions in order: two runs agree exactly when it is equal.
+    `hold_result` is what buying at the first decided candle and keeping would have brought. `last`
+    is the last decision. `unstable_ms` is the first candle at which the same input got two answers,
+    `has_changed_state` says that the state given was changed in place.
     """
 
     candles: int
@@ -258,7 +258,6 @@ def _replace_orders(account: _Account, decision: Decision) -> None:
     for tag, order in wanted.items():
         if tag in account.orders:
             continue
-        account.sent += 1
         rounded = replace(order, amount=round_down(order.amount, account.rules.amount_step))
         problem = _find_refusal(account, rounded, order.price)
         if problem:
@@ -266,6 +265,7 @@ def _replace_orders(account: _Account, decision: Decision) -> None:
         elif rounded != order:
             account.refused["the amount is not a multiple of amount_step"] += 1
         else:
+            account.sent += 1
             account.orders[tag] = order
 
 
@@ -297,11 +297,11 @@ def _move_to_target(account: _Account, target: Decimal | None, candle: Candle) -
         amount=amount,
         price=candle.open,
     )
-    account.sent += 1
     problem = _find_refusal(account, order, candle.open)
     if problem:
         account.refused[problem] += 1
     else:
+        account.sent += 1
         account.fill(order, candle.open, maker=False, at=candle)
 
 
