@@ -1,0 +1,166 @@
+"""nodectl init: about ten questions, then a folder that can run."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node.cli.common import say
+from node.config import Profile, Topology, topology_sentence, topology_warnings
+from node.errors import InitRefused
+from node.init import GivenSecrets, Written, load_answers, write_cluster
+from node.init_answers import Answers
+from node.init_text import KEY_RIGHTS
+
+app = typer.Typer(add_completion=False)
+TRIES = 3
+
+FolderOption = Annotated[Path, typer.Option("--directory", "-d", help="Where to write.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the defaults.")]
+AnswersOption = Annotated[Path | None, typer.Option("--answers", help="TOML file of answers.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="An answer, name=value; may be repeated.")
+]
+
+
+@app.command()
+def init(
+    directory: FolderOption = Path(),
+    answers_file: AnswersOption = None,
+    given: SetOption = None,
+    *,
+    yes: YesOption = False,
+    force: ForceOption = False,
+) -> None:
+    """Write cluster.toml, one secrets file for each box (mode 0600) and the first-start marker.
+
+    Exit codes: 0 written · 4 the answers do not fit together, or something is there already.
+    """
+    start = load_answers(answers_file) if answers_file is not None else Answers()
+    start = _with(start, dict(_pair(text) for text in given or []))
+    secrets = GivenSecrets()
+    if not yes and answers_file is None:
+        start = _ask(start)
+        secrets = _ask_secrets(start)
+    elif start.missing_hosts() and answers_file is None and not given:
+        # --yes alone knows no addresses: the one topology that needs none is this machine's
+        start = _with(start, {"topology": Topology.SINGLE_HOST})
+    written = write_cluster(directory, start, secrets, may_overwrite=force)
+    _report(written)
+
+
+def _with(answers: Answers, changes: dict[str, Any]) -> Answers:
+    unknown = sorted(set(changes) - set(Answers.model_fields))
+    if unknown:
+        known = ", ".join(Answers.model_fields)
+        raise InitRefused(f"no such answer: {', '.join(unknown)}\n    → answers are: {known}")
+    try:
+        return Answers.model_validate({**answers.model_dump(), **changes})
+    except ValueError as error:
+        names = ", ".join(changes)
+        raise InitRefused(f"{names}: {_reason(error)}") from None
+
+
+def _reason(error: ValueError) -> str:
+    """Return the first reason of a validation error, without the value."""
+    errors = getattr(error, "errors", None)
+    return str(errors(include_input=False)[0]["msg"]) if errors is not None else str(error)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise InitRefused(f"--set was {text!r}\n    → say name=value")
+    listed = {"symbols", "allowed_user_ids", "store_ports"}
+    is_list = name.strip() in listed
+    return name.strip(), [v.strip() for v in value.split(",")] if is_list else value.strip()
+
+
+# --- asking ------------------------------------------------------------------------------------
+
+
+def _ask(answers: Answers) -> Answers:
+    """Ask one thing after the other; each answer is checked at once."""
+    say("About ten questions; Enter takes what stands in [brackets].\n")
+    answers = _ask_one(answers, "name", "Name of this pair")
+    answers = _ask_one(
+        answers, "profile", "dev (try here), test (paper money) or prod (real money)"
+    )
+    answers = _ask_one(
+        answers, "topology", "two-boxes, three-stores (with a witness) or single-host"
+    )
+    answers = _ask_one(answers, "preferred_node", "Node id of the box that should trade")
+    answers = _ask_one(answers, "standby_node", "Node id of the other box")
+    for name in answers.missing_hosts():
+        whose = name.removesuffix("_host")
+        answers = _ask_one(answers, name, f"Fixed LAN address of the {whose} box")
+    answers = _ask_one(answers, "exchange", "Exchange")
+    if answers.profile is not Profile.PROD:
+        answers = _ask_one(
+            answers, "base_url", "Address of the paper exchange (empty: the exchange's sandbox)"
+        )
+    answers = _ask_one(answers, "symbols", "Markets, with commas")
+    answers = _ask_one(answers, "strategy", "Strategy: hold, trend, grid or your .py file")
+    for name in ("max_order_value", "max_position_value", "daily_loss_limit"):
+        words = (Answers.model_fields[name].description or name).rstrip(".")
+        answers = _ask_one(answers, name, words)
+    answers = _ask_one(answers, "chat_id", "Telegram chat id (empty: find it later)")
+    if answers.profile is Profile.PROD and answers.chat_id is None:
+        nobody = typer.confirm("prod without alerts: is that what you want?", default=False)
+        answers = _with(answers, {"accept_no_alerts": nobody})
+    return answers
+
+
+def _ask_one(answers: Answers, name: str, question: str) -> Answers:
+    for _ in range(TRIES):
+        current = getattr(answers, name)
+        shown = ",".join(str(v) for v in current) if isinstance(current, tuple) else current
+        text = typer.prompt(question, default="" if shown is None else str(shown))
+        value: Any = text.strip()
+        if isinstance(current, tuple):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        elif value == "" and current is None:
+            value = None
+        try:
+            return _with(answers, {name: value})
+        except InitRefused as refused:
+            say(str(refused))
+    raise InitRefused(f"{name}: no usable answer in {TRIES} tries")
+
+
+def _ask_secrets(answers: Answers) -> GivenSecrets:
+    say(f"\n{KEY_RIGHTS}\nLeave a key empty to put it into the file later.\n")
+    keys: dict[str, tuple[str, str]] = {}
+    for node_id in answers.node_ids:
+        key = typer.prompt(f"API key of {node_id}", default="", hide_input=True, show_default=False)
+        if not key:
+            continue
+        secret = typer.prompt(f"API secret of {node_id}", hide_input=True)
+        keys[node_id] = (key, secret)
+    token = typer.prompt(
+        "Telegram bot token (from @BotFather)", default="", hide_input=True, show_default=False
+    )
+    if len(set(keys.values())) < len(keys):
+        raise InitRefused("both boxes were given the same API key\n    → make one for each box")
+    return GivenSecrets(api_keys=keys, token=token or None)
+
+
+# --- reporting -----------------------------------------------------------------------------------
+
+
+def _report(written: Written) -> None:
+    config = written.config
+    for path in written.files:
+        say(f"wrote {path}")
+    say(f"\n{topology_sentence(config)}")
+    for warning in topology_warnings(config):
+        rest = warning.removeprefix(topology_sentence(config)).strip()
+        if rest:
+            say(f"! {rest}")
+    say(f"\n{KEY_RIGHTS}\n")
+    for path in written.to_fill_in:
+        say(f"to do: put that box's API key into {path}")
+    if config.telegram.chat_id is None:
+        say("to do: `nodectl telegram test` (alerts go to the console until then)")
+    say("next:  nodectl config check, then nodectl run on each box")

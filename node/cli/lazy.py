@@ -1,0 +1,63 @@
+"""Verbs that are imported only when they are asked for, and one place where errors end.
+
+`nodectl status` must not pay for what `run` needs: each verb names the module that has it.
+"""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from node.errors import NodeError
+
+USAGE = 64  # EX_USAGE; click's own 2 would read as "nobody trades" in `nodectl status`
+CLICK_USAGE = 2
+
+VERBS: Mapping[str, str] = {
+    "demo": "node.cli.demo",
+    "init": "node.cli.init",
+    "run": "node.cli.run",
+    "status": "node.cli.status",
+    "switchover": "node.cli.switchover",
+    "pause": "node.cli.pause",
+    "resume": "node.cli.resume",
+    "history": "node.cli.history",
+    "logs": "node.cli.logs",
+    "config": "node.cli.config",
+    "strategy": "node.cli.strategy",
+    "telegram": "node.cli.telegram",
+    "version": "node.cli.version",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are Typer apps named `app` in their own modules."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the verbs in the order in which a new user needs them."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import the verb's module; None when there is no such verb."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        command = typer.main.get_command(import_module(VERBS[cmd_name]).app)
+        command.name = cmd_name
+        return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; our own errors are printed and become exit codes."""
+        try:
+            return super().invoke(ctx)
+        except NodeError as error:
+            sys.stderr.write(f"{error.render()}\n")
+            raise typer.Exit(error.exit_code) from None
+        except Exception as error:
+            if getattr(error, "exit_code", None) == CLICK_USAGE:
+                error.exit_code = USAGE  # type: ignore[attr-defined]  # a click usage error
+            raise

@@ -1,0 +1,64 @@
+"""nodectl resume: a person lifts the pause and the daily loss latch."""
+
+from typing import Annotated
+
+import typer
+
+from node.cli.common import (
+    ConfigOption,
+    NodeOption,
+    ProfileOption,
+    look,
+    open_config,
+    open_secrets,
+    say,
+)
+from node.cli.decide import decide, living, records_of, wait_for_pause
+from node.errors import CommandRefused
+from node.latches import ACCEPT, LOSS_LIMIT, PAUSE
+
+app = typer.Typer(add_completion=False)
+ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why, for the record.")]
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-strategy",
+        help="Also accept that strategy or limits differ from the last leader's.",
+    ),
+]
+
+
+@app.command()
+def resume(
+    config: ConfigOption = None,
+    node: NodeOption = None,
+    profile: ProfileOption = None,
+    reason: ReasonOption = "",
+    *,
+    accept_strategy: AcceptOption = False,
+) -> None:
+    """Lift the pause and the daily loss limit: the leader trades again.
+
+    Exit codes: 0 lifted and seen by every living node · 1 no majority of the stores took it ·
+    3 written, but a living node did not show it in time · 4 mend configuration or secrets.
+    """
+    settings = open_config(config, profile)
+    secrets = open_secrets(settings, node)
+    seen = look(settings, secrets)
+    decisions: dict[str, dict[str, object]] = {PAUSE: {"is_paused": False}}
+    limit = records_of(seen).get(LOSS_LIMIT)
+    is_latched = limit is not None and bool(limit.value.get("is_latched", True))
+    if limit is not None and is_latched:
+        decisions[LOSS_LIMIT] = {**limit.value, "is_latched": False}
+    if accept_strategy:
+        marks = {str(m.body.get("fingerprint") or "") for m in living(seen).values()} - {""}
+        if len(marks) != 1:
+            raise CommandRefused(
+                f"{len(marks)} fingerprints are in use by living nodes, one is needed",
+                mend="make strategies and limits of both nodes equal, then accept",
+            )
+        decisions[ACCEPT] = {"fingerprint": marks.pop()}
+    decide(settings, secrets, decisions, reason)
+    effect = wait_for_pause(settings, secrets, is_paused=False)
+    lifted = " (daily loss limit lifted too)" if is_latched else ""
+    say(f"resumed {settings.cluster_id}{lifted}: {effect}")

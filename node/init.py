@@ -1,0 +1,158 @@
+"""Setting up a cluster's folder: cluster.toml, secrets, .gitignore and the new-cluster marker.
+
+Nothing is written before everything has been checked as the node itself would check it, and
+nothing that exists is overwritten unless asked: a lost secrets file cannot be brought back.
+"""
+
+import os
+import secrets as random_secrets
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from node.config import load_config
+from node.config_model import Config, Topology
+from node.errors import ConfigRefused, InitRefused
+from node.init_answers import Answers
+from node.init_text import GITIGNORE_LINES, render_cluster, render_secrets
+from node.secrets import FOLDER
+
+CONFIG_NAME = "cluster.toml"
+MARKER = "new-cluster"
+MARKER_TEXT = (
+    "Written by `nodectl init`. While it is here, a node whose state directory never saw this\n"
+    "cluster may begin it. Without it a cluster whose records are gone counts as paused.\n"
+)
+PASSWORD_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenSecrets:
+    """Secrets that are known already, by node id; the others are left to be filled in."""
+
+    api_keys: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What was set up."""
+
+    config: Config
+    files: tuple[Path, ...]
+    to_fill_in: tuple[Path, ...]
+
+
+def load_answers(path: Path) -> Answers:
+    """Read a TOML file of answers. Raises InitRefused with every problem."""
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except OSError as error:
+        raise InitRefused(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InitRefused(f"{path}: is not TOML: {error}") from error
+    try:
+        return Answers.model_validate(tree)
+    except ValidationError as error:
+        said = "\n".join(
+            f"  {'.'.join(str(k) for k in e['loc'])}: {e['msg'].lower()}"
+            for e in error.errors(include_url=False, include_input=False)
+        )
+        known = ", ".join(Answers.model_fields)
+        raise InitRefused(f"{path}:\n{said}\n    → answers are: {known}") from None
+
+
+def write_cluster(
+    folder: Path, answers: Answers, given: GivenSecrets, *, may_overwrite: bool = False
+) -> Written:
+    """Write everything, or nothing.
+
+    Raises:
+        InitRefused: an answer is missing or does not fit, a file is there already, or the
+            folder cannot be written.
+    """
+    missing = answers.missing_hosts()
+    if missing:
+        raise InitRefused(
+            f"topology {answers.topology} needs {', '.join(missing)}\n"
+            "    → give the fixed LAN addresses of the boxes"
+        )
+    text = render_cluster(answers)
+    _check(text)
+    password = None
+    if answers.topology is not Topology.SINGLE_HOST:
+        password = random_secrets.token_urlsafe(PASSWORD_BYTES)
+    contents: dict[Path, tuple[str, int]] = {folder / CONFIG_NAME: (text, 0o644)}
+    to_fill_in = []
+    for node_id in answers.node_ids:
+        key, secret = given.api_keys.get(node_id, (None, None))
+        path = folder / FOLDER / f"{node_id}.toml"
+        body = render_secrets(
+            answers,
+            node_id,
+            store_password=password,
+            api_key=key,
+            api_secret=secret,
+            token=given.token,
+        )
+        contents[path] = (body, 0o600)
+        if key is None:
+            to_fill_in.append(path)
+    contents[folder / MARKER] = (MARKER_TEXT, 0o644)
+    present = [str(path) for path in contents if path.exists()]
+    if present and not may_overwrite:
+        raise InitRefused(
+            f"already there: {', '.join(present)}\n    → use another --directory, or --force to "
+            "overwrite (the store password changes then)"
+        )
+    try:
+        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+        (folder / FOLDER).chmod(0o700)
+        for path, (body, mode) in contents.items():
+            _write(path, body, mode)
+        _ignore(folder / ".gitignore")
+        config = load_config(folder / CONFIG_NAME, environ={})
+    except OSError as error:
+        raise InitRefused(f"{error.filename}: cannot be written: {error.strerror}") from error
+    files = (*contents, folder / ".gitignore")
+    return Written(config=config, files=files, to_fill_in=tuple(to_fill_in))
+
+
+def _check(text: str) -> None:
+    """Load the text as a node would; nothing of the cluster's folder exists yet."""
+    with tempfile.TemporaryDirectory(prefix="hotspare-init-") as scratch:
+        path = Path(scratch) / CONFIG_NAME
+        path.write_text(text, encoding="utf-8")
+        try:
+            load_config(path, environ={})
+        except ConfigRefused as refused:
+            problems = "\n".join(f"  {problem.render()}" for problem in refused.problems)
+            raise InitRefused(f"these answers do not fit together:\n{problems}") from None
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Write durably under a temporary name; never readable by others, not for a moment."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(new, flags, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fchmod(file.fileno(), mode)
+        os.fsync(file.fileno())
+    new.rename(path)
+
+
+def _ignore(path: Path) -> None:
+    """Add our lines to .gitignore, keeping what is there."""
+    known = path.read_text(encoding="utf-8") if path.exists() else ""
+    missing = [line for line in GITIGNORE_LINES if line not in known.splitlines()]
+    if missing:
+        begin = known if not known or known.endswith("\n") else known + "\n"
+        path.write_text(begin + "\n".join(missing) + "\n", encoding="utf-8")

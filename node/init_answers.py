@@ -1,0 +1,123 @@
+"""What `nodectl init` must know: about ten answers, with harmless defaults. Values only."""
+
+from decimal import Decimal
+
+from pydantic import Field
+
+from node.config_model import (
+    Money,
+    Name,
+    Profile,
+    RiskConfig,
+    Section,
+    Symbol,
+    Topology,
+    Url,
+)
+
+LOOPBACK = "127.0.0.1"
+FIRST_PORT = 6379
+_RISK = RiskConfig()
+
+
+class Answers(Section):
+    """The answers; `--answers FILE` has them as TOML, `--yes` takes the defaults."""
+
+    name: Name = "home"
+    """Name of the pair."""
+
+    profile: Profile = Profile.TEST
+    """dev, test or prod. Default test: a first deployment trades paper."""
+
+    topology: Topology = Topology.TWO_BOXES
+    """single-host, two-boxes or three-stores."""
+
+    preferred_node: Name = "jetson"
+    """Node that should trade when both are well."""
+
+    standby_node: Name = "raspberrypi"
+    """The other node."""
+
+    labels: dict[Name, str] = Field(default_factory=dict)
+    """What people call the boxes, by node id. Default: the node ids."""
+
+    preferred_host: str = ""
+    """Fixed LAN address of the preferred box; three-stores needs it."""
+
+    standby_host: str = ""
+    """Fixed LAN address of the standby's box; its store runs there."""
+
+    witness_host: str = ""
+    """Fixed LAN address of the witness; three-stores needs it."""
+
+    store_ports: tuple[int, ...] = ()
+    """Ports of the stores, in their order. Default: 6379 for each (single-host: 6379)."""
+
+    exchange: str = "binance"
+    """Exchange."""
+
+    base_url: Url | None = None
+    """Address of the paper exchange; none with profile dev or test means the sandbox."""
+
+    symbols: tuple[Symbol, ...] = ("BTC/USDT",)
+    """Markets."""
+
+    strategy: str = "hold"
+    """Shipped strategy or .py file."""
+
+    max_order_value: Money = _RISK.max_order_value
+    """Largest value of one order, quote currency."""
+
+    max_position_value: Money = _RISK.max_position_value
+    """Largest value held in one symbol, quote currency."""
+
+    max_open_orders: int = _RISK.max_open_orders
+    """Most resting orders."""
+
+    max_orders_per_minute: int = _RISK.max_orders_per_minute
+    """Most orders in a minute."""
+
+    price_band_percent: Decimal = _RISK.price_band_percent
+    """Farthest limit price from the last price, percent."""
+
+    daily_loss_limit: Money = _RISK.daily_loss_limit
+    """Loss of a day that stops new risk, quote currency."""
+
+    chat_id: int | None = None
+    """Telegram chat."""
+
+    allowed_user_ids: tuple[int, ...] = ()
+    """Telegram users who may send commands."""
+
+    accept_no_alerts: bool = False
+    """prod without a chat."""
+
+    @property
+    def node_ids(self) -> tuple[str, str]:
+        """The two nodes, the preferred one first."""
+        return (self.preferred_node, self.standby_node)
+
+    def stores(self) -> tuple[tuple[str, str, int], ...]:
+        """Return name, host and port of each lease store that the topology has."""
+        match self.topology:
+            case Topology.SINGLE_HOST:
+                places = [("local", LOOPBACK)]
+            case Topology.TWO_BOXES:
+                places = [(self.standby_node, self.standby_host)]
+            case Topology.THREE_STORES:
+                places = [
+                    (self.preferred_node, self.preferred_host),
+                    (self.standby_node, self.standby_host),
+                    ("witness", self.witness_host),
+                ]
+        ports = self.store_ports or (FIRST_PORT,) * len(places)
+        return tuple((name, host, port) for (name, host), port in zip(places, ports, strict=False))
+
+    def missing_hosts(self) -> tuple[str, ...]:
+        """Return the answers that the topology still needs."""
+        needed = {
+            Topology.SINGLE_HOST: (),
+            Topology.TWO_BOXES: ("standby_host",),
+            Topology.THREE_STORES: ("preferred_host", "standby_host", "witness_host"),
+        }[self.topology]
+        return tuple(name for name in needed if not getattr(self, name))
