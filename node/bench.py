@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from exchange.model import Balance, Candle, MarketRules, Position
-from exchange.wanted import Wanted, WantedOrder
 from exchange.positions import assets_of
+from exchange.wanted import Wanted, WantedOrder
 from node.config_model import Config, StrategyConfig
 from strategy.codec import encode_decision, parse_decision
 from strategy.errors import StrategyError
@@ -28,6 +28,8 @@ class Seat:
     """One symbol of one strategy, with what it wants now.
 
     `candle_open_ms` is the opening time of the last candle that was decided on, 0 for none.
+    `is_unaccepted`: the last holder ran another fingerprint; until a person accepts this one it
+    is not asked, and only cancels are sent (lease rules, R7).
     """
 
     symbol: str
@@ -39,6 +41,7 @@ class Seat:
     decision: Decision | None = None
     spent: frozenset[str] = frozenset()
     candle_open_ms: int = 0
+    is_unaccepted: bool = False
 
     @property
     def wanted(self) -> Wanted | None:
@@ -62,6 +65,8 @@ class Seat:
 
         Another fingerprint keeps the wish (it protects what is there) but not the state.
         """
+        self.decision, self.spent, self.state = None, frozenset(), {}
+        self.candle_open_ms, self.is_unaccepted = 0, False
         if body is None:
             return ""
         try:
@@ -73,9 +78,15 @@ class Seat:
         except (StrategyError, TypeError, ValueError) as error:
             return f"the state of {self.symbol} is unreadable: {error}"
         self.decision, self.spent = decision, spent
-        if body.get("fingerprint") == self.fingerprint:
+        self.is_unaccepted = body.get("fingerprint") != self.fingerprint
+        if not self.is_unaccepted:
             self.state, self.candle_open_ms = state, candle_open_ms
         return ""
+
+    def accept(self) -> None:
+        """A person accepted this fingerprint: begin with a fresh state at the next candle."""
+        self.is_unaccepted = False
+        self.state, self.candle_open_ms = {}, 0
 
     def portfolio(
         self,
@@ -176,8 +187,3 @@ def money(number: Decimal) -> str:
     """Render an amount for people: plain, without trailing zeros."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") or "0" if "." in text else text
-
-
-def spend(seat: Seat, tag: str) -> None:
-    """Note that a wanted order is done or refused, so that it is not placed again."""
-    seat.spent |= {tag}

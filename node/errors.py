@@ -4,6 +4,7 @@ NodeError             print it (`render()`: what, where, how to mend) and end wi
 ├── ConfigRefused     mend the configuration; lists every problem at once
 ├── SecretsRefused    mend the secrets file or its permissions; never shows a value
 ├── InitRefused       answer otherwise, or take another folder
+├── NodeRefused       the node may not start as things are; the message says what to mend
 └── CommandRefused    a command could not do what was asked; the cluster is as it was
 """
 
@@ -52,6 +53,12 @@ class SecretsRefused(NodeError):  # noqa: N818
 
 class InitRefused(NodeError):  # noqa: N818
     """The answers do not give a usable configuration, or would overwrite one."""
+
+    exit_code = 4
+
+
+class NodeRefused(NodeError):  # noqa: N818
+    """The node may not start as things are."""
 
     exit_code = 4
 

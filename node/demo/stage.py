@@ -22,7 +22,7 @@ from typing import Any, Self
 from election.connections import StoreAddress
 from election.model import StoreName
 from election.peek import ClusterPeek, peek
-from exchange.paper.process import PaperProcess
+from exchange.paper.process import PaperAccount, PaperKey, PaperProcess
 from node.demo.stores import StoreServer, find_server
 
 NODES = ("jetson", "raspberrypi")
@@ -174,7 +174,7 @@ class Stage:
         self.stores = tuple(
             StoreServer(name, program=program, password=self.store_password) for name in names
         )
-        self.paper = PaperProcess(config_path=self._write_paper())
+        self.paper = self._build_paper()
         self.nodes = {node: NodeProcess(self, node) for node in NODES}
 
     def __enter__(self) -> Self:
@@ -233,7 +233,7 @@ class Stage:
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the paper exchange's log lines."""
-        return read_lines(self.directory / "paper" / "requests.jsonl")
+        return read_lines(self.paper.log_path)
 
     def wait_for(self, condition: Callable[[], Any], what: str, *, timeout_s: float = 60.0) -> Any:
         """Wait until the condition gives something true, and return it.
@@ -274,42 +274,31 @@ class Stage:
 
     # --- writing ---------------------------------------------------------------------------
 
-    def _write_paper(self) -> Path:
-        accounts = {
-            "accounts": [
-                {
-                    "name": name,
-                    "uid": uid,
-                    "balances": dict(self.plan.balances),
-                    "keys": [
-                        {"name": node, "key": self._key(node, name), "secret": self._key(node, "s")}
-                        for node in NODES
-                    ]
-                    if name == "main"
-                    else [
-                        {
-                            "name": f"{node}-{name}",
-                            "key": self._key(node, name),
-                            "secret": self._key(node, "s"),
-                        }
-                        for node in NODES
-                    ],
-                }
-                for name, uid in (("main", 1001), ("other", 1002))
-            ]
-        }
-        _write_private(self.directory / "paper-accounts.json", json.dumps(accounts))
-        config = {
-            "accounts": "paper-accounts.json",
-            "state_dir": "paper",
-            "symbols": [
+    def _build_paper(self) -> PaperProcess:
+        accounts = [
+            PaperAccount(
+                name=account,
+                uid=uid,
+                balances=dict(self.plan.balances),
+                keys=[
+                    PaperKey(
+                        name=node if account == "main" else f"{node}-{account}",
+                        key=self._key(node, account),
+                        secret=self._key(node, "secret"),
+                    )
+                    for node in NODES
+                ],
+            )
+            for account, uid in (("main", 1001), ("other", 1002))
+        ]
+        return PaperProcess(
+            self.directory / "paper",
+            accounts=accounts,
+            symbols=[
                 {"symbol": p.symbol, "timeframe": p.timeframe, **p.paper} for p in self.plan.parts
             ],
             **self.plan.paper_options,
-        }
-        path = self.directory / "paper.json"
-        path.write_text(json.dumps(config, indent=1))
-        return path
+        )
 
     def _key(self, node: str, what: str) -> str:
         seeds = self.__dict__.setdefault("_keys", {})
@@ -349,7 +338,7 @@ class Stage:
             account = self.plan.keys_of.get(node, "main")
             text = (
                 f'[venue]\napi_key = "{self._key(node, account)}"\n'
-                f'api_secret = "{self._key(node, "s")}"\n'
+                f'api_secret = "{self._key(node, "secret")}"\n'
                 f'[stores.default]\npassword = "{self.store_password}"\n'
             )
             text += self.plan.secrets_toml.get(node, "")

@@ -1,0 +1,254 @@
+"""Trading while active: new candles → decisions → plan → execution, and a look at the venue.
+
+Rules of this file: one cycle is a chain of bounded steps, each of which counts as progress; what
+the venue does badly ends a cycle, never the process; nothing is decided on candles that were
+already decided on. It is called by the work loop at its pace and keeps no task of its own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from alerts.model import Kind, Verdict
+from exchange.errors import VenueError
+from exchange.findings import Findings
+from exchange.model import Candle
+from exchange.positions import utc_day
+from exchange.risk import check_daily_loss
+from exchange.wanted import TradingMode
+from node.bench import Seat, money
+from node.cluster_watch import ClusterWatch
+from node.health import Health
+from node.latches import LOSS_LIMIT
+from node.logs import log_event
+from node.reporter import Reporter
+from node.trader import Trader
+from strategy.model import Decision, Skipped, WorkingOrder
+
+# While something is unclear the venue is asked this often: the absence rule needs two reads at
+# least a second apart.
+UNCLEAR_PASS_S = 1.0
+# Crystals drift by tens of milliseconds an hour; the error bound grows faster than that.
+CLOCK_S = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Active:
+    """One grant's trading. `is_deposed` is set when a later epoch was seen at the venue."""
+
+    trader: Trader
+    watch: ClusterWatch
+    health: Health
+    reporter: Reporter
+    fingerprint: str
+    pass_interval_s: float
+    monotonic_s: Callable[[], float]
+    findings: Findings | None = None
+    deposed_by: int | None = None
+    _pass_due_s: float = 0.0
+    _clock_due_s: float = 0.0
+    _venue_trouble: str = ""
+    _venue_trouble_since_s: float = 0.0
+
+    async def cycle(self) -> None:
+        """Do one turn: decide on new candles, then look and act when it is due."""
+        try:
+            await self._measure_clock()
+            has_decided = await self._decide_on_new_candles()
+            if has_decided or self.monotonic_s() >= self._pass_due_s:
+                await self._look_and_act()
+        except VenueError as error:
+            self._note_trouble(error)
+            return
+        self._note_calm()
+
+    def mode(self) -> TradingMode:
+        """Return what may be done now, from the latches."""
+        latches = self.watch.latches
+        if latches.is_paused:
+            return TradingMode.HANDS_OFF
+        return TradingMode.NORMAL
+
+    def modes(self) -> dict[str, TradingMode]:
+        """Return the symbols where less may be done: their strategy differs from the accepted."""
+        return {
+            seat.symbol: TradingMode.CANCEL_ONLY
+            for seat in self.trader.parts.seats
+            if seat.is_unaccepted
+        }
+
+    def accept_strategies(self) -> None:
+        """Let seats go on whose fingerprint a person accepted."""
+        if self.watch.latches.accepted_fingerprint != self.fingerprint:
+            return
+        for seat in self.trader.parts.seats:
+            if seat.is_unaccepted:
+                seat.accept()
+                log_event("latch.accepted", symbol=seat.symbol, fingerprint=seat.fingerprint)
+
+    async def _measure_clock(self) -> None:
+        if self.monotonic_s() < self._clock_due_s:
+            return
+        self._clock_due_s = self.monotonic_s() + CLOCK_S
+        await self.trader.parts.venue.measure_clock()
+
+    async def _decide_on_new_candles(self) -> bool:
+        has_decided = False
+        self.accept_strategies()
+        for seat in self.trader.parts.seats:
+            if self.watch.latches.is_paused or seat.is_unaccepted:
+                continue
+            newest = await self.trader.parts.venue.candles(seat.symbol, seat.timeframe, 1)
+            if not newest or newest[-1].open_ms == seat.candle_open_ms:
+                continue
+            history = seat.strategy.declaration.history
+            candles = await self.trader.parts.venue.candles(seat.symbol, seat.timeframe, history)
+            if len(candles) < history:
+                seat.candle_open_ms = candles[-1].open_ms if candles else 0
+                self._tell_skipped(
+                    seat, candles, f"{len(candles)} closed candles, {history} are needed", ""
+                )
+                continue
+            has_decided |= await self._decide(seat, candles)
+        return has_decided
+
+    async def _decide(self, seat: Seat, candles: tuple[Candle, ...]) -> bool:
+        trader = self.trader
+        snapshot = trader.snapshot
+        rules = await trader.rules_of(seat.symbol)
+        portfolio = seat.portfolio(
+            position=trader.journal.position(seat.symbol).position,
+            orders=self._working(seat),
+            balances={} if snapshot is None else snapshot.balances,
+        )
+        answer = await seat.decide(candles=candles, rules=rules, portfolio=portfolio)
+        trader.parts.on_step("decision")
+        if isinstance(answer, Skipped):
+            self._tell_skipped(seat, candles, f"{answer.kind.value}: {answer.reason}", answer.where)
+            return False
+        self._log_decision(seat, answer, candles[-1])
+        await trader.save_state(seat)
+        return True
+
+    def _log_decision(self, seat: Seat, decision: Decision, candle: Candle) -> None:
+        log_event(
+            "strategy.decided",
+            strategy=seat.strategy.declaration.name,
+            symbol=seat.symbol,
+            candle_open_ms=candle.open_ms,
+            close=str(candle.close),
+            reason=decision.reason,
+            target=None if decision.target is None else str(decision.target),
+            orders=[f"{o.tag} {o.side.value} {o.amount:f} @ {o.price:f}" for o in decision.orders],
+            evidence=[
+                f"{e.condition}: {e.value} vs {e.threshold} {'fired' if e.has_fired else 'no'}"
+                for e in decision.evidence
+            ],
+        )
+
+    def _tell_skipped(
+        self, seat: Seat, candles: tuple[Candle, ...], reason: str, where: str
+    ) -> None:
+        name = seat.strategy.declaration.name
+        candle_ms = candles[-1].open_ms if candles else 0
+        log_event(
+            "strategy.skipped",
+            strategy=name,
+            symbol=seat.symbol,
+            candle_open_ms=candle_ms,
+            reason=reason,
+            where=where,
+        )
+        self.reporter.later(
+            Kind.STRATEGY_SKIPPED,
+            f"skipped:{seat.symbol}:{candle_ms}:{self.trader.epoch}",
+            {"strategy": name, "symbol": seat.symbol, "reason": reason, "where": where},
+            epoch=self.trader.epoch,
+        )
+
+    async def _look_and_act(self) -> None:
+        # Due again in any case; sooner when this pass leaves something open.
+        self._pass_due_s = self.monotonic_s() + self.pass_interval_s
+        findings = await self.trader.look(born_ms=self.watch.latches.born_ms)
+        self.findings = findings
+        if findings.deposed_by is not None:
+            self.deposed_by = findings.deposed_by
+            return
+        await self._latch_daily_loss(findings)
+        _, execution = await self.trader.act(
+            findings,
+            mode=self.mode(),
+            modes=self.modes(),
+            is_loss_latched=self.watch.latches.is_loss_latched,
+        )
+        if execution.stopped_at is not None:
+            log_event("reconcile.finished", reason=execution.reason, steps=execution.steps_done)
+        if execution.needs_new_pass or not findings.is_clear:
+            wait_s = min(UNCLEAR_PASS_S, self.pass_interval_s)
+            self._pass_due_s = self.monotonic_s() + wait_s
+
+    async def _latch_daily_loss(self, findings: Findings) -> None:
+        trader = self.trader
+        if self.watch.latches.is_loss_latched or trader.snapshot is None:
+            return
+        latch = check_daily_loss(
+            (e.record.position for e in findings.journal.positions.values()),
+            day=utc_day(trader.snapshot.taken_venue_ms),
+            limits=trader.parts.limits,
+        )
+        if latch is None:
+            return
+        result = f"-{money(latch.loss)} {latch.quote}"
+        limit = f"{money(latch.threshold)} {latch.quote}"
+        await self.watch.put(
+            LOSS_LIMIT,
+            {"is_latched": True, "day": latch.day},
+            reason=f"result {result} reached the limit {limit}",
+        )
+        log_event("latch.loss_limit", result=result, limit=limit)
+        self.reporter.later(
+            Kind.LOSS_LIMIT,
+            f"loss_limit:{latch.day}:{trader.epoch}",
+            {"result_today": result, "limit": limit},
+            epoch=trader.epoch,
+        )
+
+    def _working(self, seat: Seat) -> tuple[WorkingOrder, ...]:
+        if self.findings is None:
+            return ()
+        return tuple(
+            WorkingOrder(
+                tag=w.record.intent.tag,
+                side=w.order.side,
+                amount=w.order.amount,
+                filled=w.order.filled,
+                price=w.order.price,
+            )
+            for w in self.findings.working
+            if w.order.symbol == seat.symbol
+        )
+
+    def _note_trouble(self, error: VenueError) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if not self._venue_trouble:
+            self._venue_trouble_since_s = self.monotonic_s()
+            log_event("venue.unreachable", reason=text)
+            self.reporter.later(
+                Kind.ERROR,
+                f"venue:{self.trader.epoch}:{int(self._venue_trouble_since_s * 1000)}",
+                {
+                    "what": "the venue gives no usable answer",
+                    "error": text,
+                    "meaning": "nothing new is sent; resting orders stay at the venue",
+                },
+                epoch=self.trader.epoch,
+                verdict=Verdict.LOOK,
+            )
+        self._venue_trouble = text
+        self.health.venue_error = text
+
+    def _note_calm(self) -> None:
+        if self._venue_trouble:
+            away_s = self.monotonic_s() - self._venue_trouble_since_s
+            log_event("venue.reachable", away_s=round(away_s, 1))
+        self._venue_trouble = ""
+        self.health.venue_error = ""

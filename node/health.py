@@ -1,0 +1,63 @@
+"""What this process knows about itself; written by the duties, read for eligibility and status."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from node.eligibility import EligibilityFacts
+from node.latches import Latches
+from node.resources import Resources
+from node.role import Role
+from node.watch import Member
+
+
+@dataclass(slots=True, kw_only=True)
+class Health:
+    """Facts of this process, each written by exactly one duty.
+
+    `venue_error` is empty after a signed call that worked. `fatal` is never cleared.
+    """
+
+    role: Role = Role.STARTING
+    role_since_wall_ms: int = 0
+    is_ready: bool = False
+    venue_error: str = "not asked yet"
+    account: str | None = None
+    clock_error_ms: float | None = None
+    resources: Resources | None = None
+    resource_reasons: tuple[str, ...] = ()
+    journal_error: str = ""
+    fence_error: str = ""
+    fatal: str = ""
+    reasons: tuple[str, ...] = field(default=("still starting",))
+
+    def facts(
+        self,
+        latches: Latches,
+        peers: Mapping[str, Member],
+        *,
+        peer_configs: Mapping[str, str],
+        fresh_s: float,
+        config_id: str,
+        clock_error_ms_max: float,
+    ) -> EligibilityFacts:
+        """Return what eligibility is judged from."""
+        return EligibilityFacts(
+            is_ready=self.is_ready,
+            is_paused=latches.is_paused,
+            pause_reason=latches.pause_reason,
+            venue_error=self.venue_error,
+            account=self.account,
+            expected_account=latches.account,
+            clock_error_ms=self.clock_error_ms,
+            clock_error_ms_max=clock_error_ms_max,
+            config_id=config_id,
+            peer_config_ids=tuple(
+                (node_id, peer_configs[node_id])
+                for node_id, member in sorted(peers.items())
+                if member.age_s <= fresh_s and node_id in peer_configs
+            ),
+            resource_reasons=self.resource_reasons,
+            journal_error=self.journal_error,
+            fence_error=self.fence_error,
+            fatal=self.fatal,
+        )

@@ -1,0 +1,39 @@
+"""What a node says about itself on the member board: facts for status and eligibility."""
+
+import os
+import time
+from collections.abc import Mapping
+
+from node.config_model import Config
+from node.health import Health
+from node.version import program_version
+
+
+def member_body(
+    config: Config, node_id: str, health: Health, fingerprint: str
+) -> Mapping[str, object]:
+    """Return the facts as JSON values; what is unknown is None."""
+    resources = health.resources
+    return {
+        "role": health.role.value,
+        "since_wall_ms": health.role_since_wall_ms or time.time_ns() // 1_000_000,
+        "reasons": list(health.reasons),
+        "venue_ok": not health.venue_error,
+        "venue_error": health.venue_error,
+        "clock_error_ms": health.clock_error_ms,
+        "temperature_c": None if resources is None else resources.temperature_c,
+        "memory_mb": None if resources is None else round(resources.memory_mb, 1),
+        "cpu_percent": None if resources is None else resources.cpu_percent,
+        "disk_free_mb": None
+        if resources is None or resources.disk_free_mb is None
+        else round(resources.disk_free_mb),
+        "uptime_s": None if resources is None else round(resources.uptime_s),
+        "version": program_version(),
+        "profile": config.cluster.profile.value,
+        "config_id": config.config_id,
+        "fingerprint": fingerprint,
+        "strategies": [f"{s.use} {' '.join(s.symbols)}" for s in config.strategies],
+        "account": health.account,
+        "label": config.label_of(node_id),
+        "pid": os.getpid(),
+    }

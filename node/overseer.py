@@ -1,0 +1,394 @@
+"""What is told beyond orders: who trades, who is spare, stores, resources; and who should trade.
+
+Rules of this file: it looks at what the duties and the cluster watch have left and turns changes
+into log lines and alerts, each once (watch.py). It changes no role; the runtime asks it whether
+this node should hand over and to whom.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from alerts.model import Kind, Verdict
+from election.model import StoreBack, StoreLost
+from node.active import Active
+from node.logs import log_event
+from node.parts import NodeParts
+from node.resources import FsyncProbe, check_resources
+from node.role import Role, has_lease
+from node.takeover import TakeoverReport
+from node.topology import topology_sentence
+from node.trader import Trader
+from node.version import program_version
+from node.watch import Notice, PreferredWatch, SpareWatch, TradingWatch, find_spares
+
+RESOURCES_S = 10.0
+# A durable write wears an SD card; once in five minutes is about 300 a day.
+FSYNC_PROBE_S = 300.0
+# How long this node must be unwell before it hands over: a venue that hiccups is no reason.
+UNWELL_S = 15.0
+SPARE_SETTLE_S = 3.0
+# A switchover request that could not be carried out for so long is forgotten.
+REQUEST_S = 30.0
+REMEMBER_S = 5.0
+NO_SPARE = "none, the next failure stops trading"
+
+
+@dataclass(slots=True)
+class _Request:
+    version: int = 0
+    seen_at_s: float = 0.0
+    is_done: bool = True
+    has_told: bool = False
+
+
+@dataclass(slots=True)
+class Overseer:
+    """Watches the cluster from this node."""
+
+    parts: NodeParts
+    spare: SpareWatch = field(default_factory=lambda: SpareWatch(settle_s=SPARE_SETTLE_S))
+    _trading: TradingWatch = field(init=False)
+    _preferred: PreferredWatch = field(init=False)
+    _request: _Request = field(default_factory=_Request)
+    _has_seen_requests: bool = False
+    _resources_due_s: float = 0.0
+    _fsync_due_s: float = 0.0
+    _fsync: FsyncProbe | None = None
+    _unwell_since_s: float | None = None
+    _was_paused: bool | None = None
+    _remember_due_s: float = 0.0
+    _stores_lost: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Set the patience from the configured timing."""
+        config = self.parts.config
+        ttl_s = config.timing().takeable_after_s
+        self._trading = TradingWatch(patience_s=2 * ttl_s + 2)
+        self._preferred = PreferredWatch(stable_for_s=config.health.stable_for_s)
+
+    # --- once a turn -------------------------------------------------------------------------
+
+    async def step(self, trader: Trader | None, active: Active | None) -> None:
+        """Take one look at everything and tell what changed."""
+        now_s = self.parts.monotonic_s()
+        await self._read_resources(now_s)
+        self._note_request(now_s)
+        if not self.parts.watch.has_looked:
+            return
+        await self._watch_spare(now_s)
+        await self._watch_trading(now_s, trader)
+        await self._watch_preferred(now_s)
+        await self._watch_pause(active)
+
+    async def remember_trading(self) -> None:
+        """Note on disk that the cluster trades now, for the sentence after a power cut."""
+        try:
+            await asyncio.to_thread(self.parts.last_trading.store_ms, self.parts.wall_ms())
+        except OSError as error:
+            log_event("journal.failed", reason=f"last-trading.json: {error.strerror}")
+
+    def peer_configs(self) -> dict[str, str]:
+        """Return the store-list hash that each other member announces."""
+        return {
+            str(node_id): str(member.body["config_id"])
+            for node_id, member in self.parts.watch.members.items()
+            if "config_id" in member.body and node_id != self.parts.node_id
+        }
+
+    def spares(self) -> tuple[str, ...]:
+        """Return the nodes that could take over now."""
+        return find_spares(
+            self.parts.watch.peers(), me=self.parts.node_id, fresh_s=self.parts.fresh_s
+        )
+
+    # --- who should trade --------------------------------------------------------------------
+
+    def requested_successor(self) -> str | None:
+        """Return who shall trade instead of this node, None when nobody asked."""
+        record = self.parts.watch.latches.switchover
+        if record is None or self._request.is_done:
+            return None
+        wanted = str(record.value.get("to", ""))
+        spares = self.spares()
+        if wanted == self.parts.node_id:
+            self._request.is_done = True
+            return None
+        if wanted in spares or (not wanted and spares):
+            self._request.is_done = True
+            log_event("switchover.started", to=wanted or spares[0], by=record.by)
+            return wanted or spares[0]
+        if not self._request.has_told:
+            self._request.has_told = True
+            log_event(
+                "switchover.refused",
+                to=wanted,
+                reason=f"that node is not a fit spare now; it is tried for {REQUEST_S:.0f} s",
+            )
+        return None
+
+    def reason_to_hand_over(self) -> str:
+        """Return why a fit spare should trade instead, empty while this node is well enough."""
+        health, now_s = self.parts.health, self.parts.monotonic_s()
+        problems = [*health.resource_reasons]
+        if health.venue_error and health.is_ready:
+            problems.append(f"venue: {health.venue_error}")
+        if not problems:
+            self._unwell_since_s = None
+            return ""
+        if self._unwell_since_s is None:
+            self._unwell_since_s = now_s
+        if now_s - self._unwell_since_s < UNWELL_S or not self.spares():
+            return ""
+        return problems[0]
+
+    def _note_request(self, now_s: float) -> None:
+        record = self.parts.watch.latches.switchover
+        version = 0 if record is None else record.version
+        request = self._request
+        if not self._has_seen_requests:
+            # Requests from before this process are old: whoever asked has long looked away.
+            if self.parts.watch.has_looked:
+                self._has_seen_requests = True
+                request.version = version
+            return
+        if version > request.version:
+            self._request = _Request(version=version, seen_at_s=now_s, is_done=False)
+            log_event("switchover.requested", to=record.value.get("to", "") if record else "")
+        elif not request.is_done and now_s - request.seen_at_s > REQUEST_S:
+            request.is_done = True
+
+    # --- role changes ------------------------------------------------------------------------
+
+    async def tell_started(self) -> None:
+        """Tell that this process is ready, and what one loss would mean."""
+        parts, config = self.parts, self.parts.config
+        await parts.teller.tell(
+            Kind.STARTUP,
+            f"start:{parts.identity.nonce}",
+            {
+                "role": parts.health.role.in_words,
+                "version": program_version(),
+                "profile": config.cluster.profile.value,
+                "venue": f"{config.venue.exchange}, account {parts.health.account or 'unknown'}",
+                "strategies": ", ".join(
+                    f"{s.use} on {'/'.join(s.symbols)}" for s in config.strategies
+                ),
+                "stores": ", ".join(s.name for s in config.stores),
+                "topology": topology_sentence(config).rstrip("."),
+            },
+        )
+
+    async def tell_took_over(self, epoch: int, report: TakeoverReport) -> None:
+        """Tell that this node trades now; once an epoch."""
+        parts = self.parts
+        spares = self.spares()
+        self.spare.reset(has_spare=bool(spares))
+        verdict = Verdict.LOOK if report.orders_unclear else None
+        gap = "0" if report.gap_s is None else f"{report.gap_s:.1f}"
+        facts = {
+            "gap_s": gap,
+            "gap": f"{gap} s",
+            "previous": report.previous,
+            "reason": report.reason,
+            "position_before": report.position_before,
+            "position_after": report.position_after,
+            "fills_in_gap": report.fills_in_gap,
+            "orders_kept": str(report.orders_kept),
+            "orders_cancelled": str(report.orders_cancelled),
+            "orders_unclear": str(report.orders_unclear),
+            "protection": report.resting,
+            "spare": f"{', '.join(spares)} is ready" if spares else NO_SPARE,
+        }
+        kind = Kind.TOOK_OVER
+        if report.was_whole_cluster_off:
+            kind = Kind.BOTH_WERE_OFF
+            facts["now"] = f"{parts.node_id} trades"
+        await parts.teller.tell(kind, f"grant:{epoch}", facts, epoch=epoch, verdict=verdict)
+        await self.remember_trading()
+
+    async def tell_gave_up(
+        self, epoch: int, reason: str, trader: Trader | None, *, successor: str = ""
+    ) -> None:
+        """Tell that this node does not trade any more; once an epoch."""
+        left = 0 if trader is None else len(trader.journal.open_intents())
+        await self.parts.teller.tell(
+            Kind.GAVE_UP,
+            f"gave_up:{epoch}:{self.parts.node_id}",
+            {
+                "reason": reason,
+                "orders_left": f"{left}" if trader is not None else "",
+                "next": successor or ", ".join(self.spares()) or "nobody that this node can see",
+            },
+            epoch=epoch,
+            verdict=Verdict.NOTHING_TO_DO if successor else None,
+        )
+
+    # --- stores ------------------------------------------------------------------------------
+
+    async def on_store(self, event: StoreLost | StoreBack) -> None:
+        """Tell that a store was lost or is back."""
+        config, now_s = self.parts.config, self.parts.monotonic_s()
+        total = len(config.stores)
+        if isinstance(event, StoreLost):
+            self._stores_lost[event.name] = now_s
+            log_event("store.lost", store=event.name, reason=event.error)
+            left = total - len(self._stores_lost)
+            has_majority = 2 * left > total
+            meaning = "trading goes on" if has_majority else "no majority: the holder must stop"
+            await self._tell_store(
+                Kind.STORE_LOST,
+                event.name,
+                {"reason": event.error, "meaning": meaning},
+                verdict=None if has_majority else Verdict.ACT,
+            )
+            return
+        since_s = self._stores_lost.pop(event.name, now_s)
+        log_event("store.back", store=event.name, away_s=round(now_s - since_s, 1))
+        await self._tell_store(
+            Kind.STORE_BACK, event.name, {"away": f"{now_s - since_s:.0f} s"}, verdict=None
+        )
+
+    async def _tell_store(
+        self, kind: Kind, name: str, facts: dict[str, str], *, verdict: Verdict | None
+    ) -> None:
+        # Both nodes see it; the one that trades tells, or the first one that is left.
+        if not (has_lease(self.parts.health.role) or self._is_speaker()):
+            return
+        total = len(self.parts.config.stores)
+        counts = {"stores_ok": str(total - len(self._stores_lost)), "stores_all": str(total)}
+        await self.parts.teller.tell(
+            kind,
+            f"{kind.value}:{name}:{self.parts.wall_ms()}",
+            {"store": name, **counts, **facts},
+            verdict=verdict,
+        )
+
+    # --- watches -----------------------------------------------------------------------------
+
+    async def _watch_spare(self, now_s: float) -> None:
+        if self.parts.health.role is not Role.ACTIVE:
+            return
+        spares = self.spares()
+        notice = self.spare.step(has_spare=bool(spares), now_s=now_s)
+        if notice is Notice.SPARE_LOST:
+            gone = self._describe_missing()
+            log_event("spare.lost", peer=gone[0], reason=gone[1])
+            await self.parts.teller.tell(
+                Kind.SPARE_LOST,
+                f"spare_lost:{self.parts.wall_ms()}",
+                {"peer": gone[0], "state": gone[1], "reason": gone[2]},
+            )
+        elif notice is Notice.SPARE_BACK:
+            log_event("spare.back", peer=", ".join(spares))
+            await self.parts.teller.tell(
+                Kind.SPARE_BACK, f"spare_back:{self.parts.wall_ms()}", {"peer": ", ".join(spares)}
+            )
+
+    def _describe_missing(self) -> tuple[str, str, str]:
+        """Return who is no spare, in which state, and why."""
+        peers = self.parts.watch.peers()
+        others = [n for n in self.parts.config.nodes if n != self.parts.node_id]
+        if not others:
+            return "no other node", "not configured", ""
+        peer = peers.get(others[0])
+        if peer is None or peer.age_s > self.parts.fresh_s:
+            return others[0], "gone", ""
+        return others[0], "not fit", "; ".join(peer.reasons)
+
+    async def _watch_trading(self, now_s: float, trader: Trader | None) -> None:
+        parts = self.parts
+        trading = {Role.ACTIVE.value, Role.TAKEOVER.value, Role.DRAINING.value}
+        others = parts.watch.peers().values()
+        is_trading = has_lease(parts.health.role) or any(
+            m.role in trading and m.age_s <= parts.fresh_s for m in others
+        )
+        if is_trading and now_s >= self._remember_due_s:
+            self._remember_due_s = now_s + REMEMBER_S
+            await self.remember_trading()
+        notice = self._trading.step(is_somebody_trading=is_trading, now_s=now_s)
+        if notice is None or not self._is_speaker():
+            return
+        reason = "; ".join(parts.health.reasons) or "this node waits for the lease"
+        if parts.watch.stores_answered * 2 <= len(parts.config.stores):
+            reason = "too few lease stores answer, so nobody can prove that the other is dead"
+        log_event("trading.nobody", reason=reason)
+        await parts.teller.tell(
+            Kind.NOBODY_TRADES,
+            f"nobody:{parts.wall_ms()}",
+            {
+                "reason": reason,
+                "protection": "" if trader is None else _resting(trader),
+                "fix": "bring the missing box or store back, or see nodectl status",
+            },
+        )
+
+    def _is_speaker(self) -> bool:
+        """Tell whether this node speaks for the cluster when nobody trades."""
+        fresh = [
+            node_id
+            for node_id, member in self.parts.watch.peers().items()
+            if member.age_s <= self.parts.fresh_s
+        ]
+        return all(self.parts.node_id < other for other in fresh)
+
+    async def _watch_preferred(self, now_s: float) -> None:
+        parts = self.parts
+        preferred = parts.config.cluster.preferred_node
+        is_mine_to_say = parts.health.role is Role.ACTIVE and preferred != parts.node_id
+        is_fit = is_mine_to_say and preferred in self.spares()
+        if self._preferred.step(is_preferred_fit=is_fit, now_s=now_s) is None:
+            return
+        log_event("preferred.fit", peer=preferred)
+        await parts.teller.tell(
+            Kind.PREFERRED_FIT,
+            f"preferred:{parts.wall_ms()}",
+            {"peer": preferred, "fit_for": f"{parts.config.health.stable_for_s} s"},
+        )
+
+    async def _watch_pause(self, active: Active | None) -> None:
+        latches = self.parts.watch.latches
+        before, self._was_paused = self._was_paused, latches.is_paused
+        if before is None or before == latches.is_paused:
+            return
+        record = latches.records.get("pause")
+        name = "latch.paused" if latches.is_paused else "latch.resumed"
+        log_event(name, reason=latches.pause_reason, by="" if record is None else record.by)
+        if not (has_lease(self.parts.health.role) or self._is_speaker()):
+            return
+        version = 0 if record is None else record.version
+        facts = {
+            "by": "hotspare" if record is None else record.by,
+            "reason": latches.pause_reason if record is None else record.reason,
+        }
+        if active is not None and active.findings is not None:
+            facts["orders_left"] = str(len(active.findings.working))
+        kind = Kind.PAUSED if latches.is_paused else Kind.RESUMED
+        await self.parts.teller.tell(kind, f"pause:{version}:{latches.is_paused}", facts)
+
+    async def _read_resources(self, now_s: float) -> None:
+        if now_s < self._resources_due_s:
+            return
+        self._resources_due_s = now_s + RESOURCES_S
+        parts, health = self.parts, self.parts.health
+        if now_s >= self._fsync_due_s:
+            self._fsync_due_s = now_s + FSYNC_PROBE_S
+            self._fsync = await asyncio.to_thread(parts.probe.probe_fsync)
+        health.resources = await asyncio.to_thread(parts.probe.read)
+        reasons = check_resources(health.resources, parts.config.health, fsync=self._fsync)
+        if reasons == health.resource_reasons:
+            return
+        if reasons:
+            log_event("resources.short", reasons=list(reasons))
+            await parts.teller.tell(
+                Kind.DEGRADED,
+                f"resources:{parts.wall_ms()}",
+                {"what": reasons[0], "meaning": "this node does not contend for the lease"},
+            )
+        else:
+            log_event("resources.good")
+        health.resource_reasons = reasons
+
+
+def _resting(trader: Trader) -> str:
+    count = len(trader.journal.open_intents())
+    return f"{count} orders rest there" if count else "nothing, no orders rest there"

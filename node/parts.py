@@ -1,0 +1,67 @@
+"""Everything one node process is made of, put together in wiring.py and handed to the runtime."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alerts.sender import AlertSender
+from alerts.telegram import TelegramApi
+from election.address import StoreAddress
+from election.heartbeat import Heartbeat
+from election.model import Identity
+from election.redis_ledger import RedisLedger
+from election.redis_members import MemberBoard
+from exchange.ccxt_link import VenueLink
+from exchange.journal_file import JournalFile
+from node.bench import Seat
+from node.cluster_watch import ClusterWatch
+from node.config_model import Config
+from node.health import Health
+from node.logs import LogHandle
+from node.mailbox import LeaseMailbox
+from node.outage import LastTrading
+from node.reporter import Reporter
+from node.resources import ResourceProbe
+from node.systemd import Notifier
+from node.teller import Teller
+from node.trader import TraderParts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """The parts of one node. `fresh_s` is the age up to which another node counts as there."""
+
+    config: Config
+    node_id: str
+    identity: Identity
+    addresses: tuple[StoreAddress, ...]
+    heartbeat: Heartbeat
+    mailbox: LeaseMailbox
+    link: VenueLink
+    ledger: RedisLedger
+    members: MemberBoard
+    watch: ClusterWatch
+    disk: JournalFile
+    seats: tuple[Seat, ...]
+    fingerprint: str
+    trader_parts: TraderParts
+    health: Health
+    sender: AlertSender
+    teller: Teller
+    reporter: Reporter
+    telegram: TelegramApi | None
+    notifier: Notifier
+    probe: ResourceProbe
+    log: LogHandle
+    last_trading: LastTrading
+    state_dir: Path
+    started_wall_ms: int
+    watch_interval_s: float
+    fresh_s: float
+    wall_ms: Callable[[], int]
+    monotonic_s: Callable[[], float]
+
+    def clock_error_ms(self) -> float | None:
+        """Return how far the offset to the venue's clock may be off, None when unknown."""
+        estimate = self.link.clock.estimate()
+        return None if estimate is None else estimate.error_ms

@@ -1,0 +1,106 @@
+"""Standing by: tail the journal to this disk, prove the venue link, keep the epoch floor fresh.
+
+Rules of this file: it never writes to the stores or the venue. The tail is a merge of every store
+and the own disk, so that a store that has just lost its data does not empty the copy (S3).
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from election.redis_ledger import RedisLedger
+from exchange.errors import JournalError, VenueError, VenueRefused
+from exchange.identity import cluster_tag, highest_epoch
+from exchange.journal import Merged, merge
+from exchange.journal_file import JournalFile
+from exchange.ports import Venue
+from node.health import Health
+from node.logs import log_event
+
+TAIL_INTERVAL_S = 1.0
+# A signed call, a clock measurement and the open orders: about 40 units of request weight.
+VENUE_CHECK_S = 20.0
+# After a failure the venue is asked sooner; each attempt has backed off by itself already.
+VENUE_RETRY_S = 3.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Standby:
+    """What a node does while it does not trade."""
+
+    ledger: RedisLedger
+    disk: JournalFile
+    venue: Venue
+    clock_error_ms: Callable[[], float | None]
+    health: Health
+    symbols: tuple[str, ...]
+    cluster_id: str
+    raise_floor: Callable[[int], None]
+    on_step: Callable[[str], None]
+    monotonic_s: Callable[[], float]
+    _tail_due_s: float = 0.0
+    _venue_due_s: float = 0.0
+
+    async def cycle(self) -> None:
+        """Do one turn: tail, and check the venue when that is due."""
+        now_s = self.monotonic_s()
+        if now_s >= self._tail_due_s:
+            self._tail_due_s = now_s + TAIL_INTERVAL_S
+            await self.tail()
+        if now_s >= self._venue_due_s:
+            await self.check_venue()
+            wait_s = VENUE_RETRY_S if self.health.venue_error else VENUE_CHECK_S
+            self._venue_due_s = self.monotonic_s() + wait_s
+
+    def ask_venue_soon(self) -> None:
+        """Check the venue in the next turn: the clock was stepped."""
+        self._venue_due_s = 0.0
+
+    async def gather(self) -> Merged:
+        """Merge the journal of every store that answers with this disk's copy."""
+        named = await asyncio.to_thread(self.ledger.read_named)
+        self.on_step("journal read")
+        sources = [(f"store {name}", documents) for name, documents in named.items()]
+        sources.append(("own disk", self.disk.documents))
+        merged = merge(sources)
+        for damage in merged.damages:
+            log_event("journal.corrupt", key=damage.key, where=damage.source, reason=damage.why)
+        return merged
+
+    async def tail(self) -> None:
+        """Copy what the stores have to this disk; a disk that refuses makes ineligible."""
+        merged = await self.gather()
+        try:
+            await asyncio.to_thread(self.disk.replace_all, merged.documents)
+        except JournalError as error:
+            if not self.health.journal_error:
+                log_event("journal.failed", reason=str(error))
+            self.health.journal_error = str(error)
+            return
+        if self.health.journal_error:
+            log_event("journal.recovered")
+        self.health.journal_error = ""
+        self.on_step("journal tail")
+
+    async def check_venue(self) -> None:
+        """Prove with a signed call that this node could trade here now."""
+        try:
+            await self.venue.measure_clock()
+            self.health.clock_error_ms = self.clock_error_ms()
+            self.health.account = await self.venue.account_id()
+            floor = 0
+            for symbol in self.symbols:
+                ids = [o.client_order_id for o in await self.venue.open_orders(symbol)]
+                floor = max(floor, highest_epoch(ids, cluster_tag=cluster_tag(self.cluster_id)))
+        except VenueError as error:
+            text = f"{type(error).__name__}: {error}"
+            if self.health.venue_error != text:
+                name = "venue.refused" if isinstance(error, VenueRefused) else "venue.unreachable"
+                log_event(name, reason=text)
+            self.health.venue_error = text
+            return
+        if self.health.venue_error:
+            log_event("venue.reachable")
+        self.health.venue_error = ""
+        if floor:
+            self.raise_floor(floor)

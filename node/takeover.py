@@ -1,0 +1,197 @@
+"""Takeover: from grant to active. The first pass of the ordinary loop, with a stricter mode.
+
+Rules of this file (S4): nothing new is sent until a trusted picture of the venue was reconciled
+with every copy of the journal; what stays unclear blocks its symbol. Cancels of what is not
+wanted any more are sent here, adoptions are journalled, placements wait for the first cycle.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from election.model import Granted
+from exchange.errors import VenueError
+from exchange.findings import Findings
+from exchange.journal import Merged
+from exchange.model import Side
+from exchange.steps import Adopt, Cancel, Keep, Plan
+from exchange.wanted import TradingMode
+from node.bench import Seat, money
+from node.logs import log_event
+from node.outage import Outage
+from node.trader import Trader
+
+# Pause between two attempts to see the venue; each attempt has its own retries and budget.
+RETRY_S = 0.5
+# Passes that only look up fills of unknown orders; each looks up dozens.
+ATTRIBUTION_PASSES_MAX = 20
+
+
+class GrantEnded(Exception):  # noqa: N818  (named by what happened)
+    """The lease was lost, or was granted below the floor, while taking over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeoverReport:
+    """What a takeover found and did, for the message and the history."""
+
+    gap_s: float | None
+    was_whole_cluster_off: bool
+    reason: str
+    previous: str
+    position_before: str
+    position_after: str
+    fills_in_gap: str
+    orders_kept: int
+    orders_cancelled: int
+    orders_unclear: int
+    adopted: int
+    resting: str
+    findings: Findings
+
+    def to_body(self, *, node_id: str, at_wall_ms: int) -> dict[str, object]:
+        """Render the history document."""
+        return {
+            "node_id": node_id,
+            "at_wall_ms": at_wall_ms,
+            "gap_s": None if self.gap_s is None else round(self.gap_s, 1),
+            "reason": self.reason,
+            "previous": self.previous,
+            "position_before": self.position_before,
+            "position_after": self.position_after,
+            "fills_in_gap": self.fills_in_gap,
+            "orders_kept": self.orders_kept,
+            "orders_cancelled": self.orders_cancelled,
+            "orders_unclear": self.orders_unclear,
+        }
+
+
+async def reconcile_grant(
+    trader: Trader,
+    *,
+    born_ms: int,
+    is_over: Callable[[], bool],
+    on_step: Callable[[str], None],
+    on_trouble: Callable[[str], None],
+) -> Findings:
+    """Look until there is a trusted picture in which every fill has an owner.
+
+    Raises:
+        GrantEnded: the lease is gone.
+    """
+    passes = 0
+    while True:
+        if is_over():
+            raise GrantEnded("the lease ended before the venue could be seen")
+        try:
+            findings = await trader.look(born_ms=born_ms)
+        except VenueError as error:
+            text = f"{type(error).__name__}: {error}"
+            log_event("takeover.retried", reason=text)
+            on_trouble(text)
+            on_step("takeover look")
+            await asyncio.sleep(RETRY_S)
+            continue
+        on_trouble("")
+        on_step("takeover look")
+        passes += 1
+        if findings.deposed_by is not None or not findings.unattributed:
+            return findings
+        if passes >= ATTRIBUTION_PASSES_MAX:
+            return findings
+
+
+async def settle_orders(
+    trader: Trader,
+    findings: Findings,
+    *,
+    modes: Mapping[str, TradingMode],
+    is_paused: bool,
+    is_over: Callable[[], bool],
+    on_step: Callable[[str], None],
+) -> Plan:
+    """Adopt what is wanted, cancel what is not; place nothing.
+
+    Raises:
+        GrantEnded: the lease is gone.
+    """
+    mode = TradingMode.HANDS_OFF if is_paused else TradingMode.CANCEL_ONLY
+    while True:
+        if is_over():
+            raise GrantEnded("the lease ended before the orders were settled")
+        try:
+            plan, _ = await trader.act(findings, mode=mode, modes=modes, is_loss_latched=False)
+        except VenueError as error:
+            log_event("takeover.retried", reason=f"{type(error).__name__}: {error}")
+            on_step("takeover settle")
+            await asyncio.sleep(RETRY_S)
+            continue
+        return plan
+
+
+def seat_all(seats: tuple[Seat, ...], trader: Trader) -> tuple[str, ...]:
+    """Give every seat what the last holder wanted; return what could not be read."""
+    problems = (seat.load_body(trader.journal.state(seat.symbol)) for seat in seats)
+    return tuple(problem for problem in problems if problem)
+
+
+def build_report(
+    *,
+    granted: Granted,
+    outage: Outage,
+    before: Merged,
+    findings: Findings,
+    plan: Plan,
+    symbols: tuple[str, ...],
+) -> TakeoverReport:
+    """Put the takeover into words and numbers."""
+    steps = plan.steps
+    fills = [
+        f"{c.fill.side.value} {money(c.fill.amount)} {c.fill.symbol} at {money(c.fill.price)}"
+        for c in findings.fills
+    ]
+    kept = [s for s in steps if isinstance(s, Keep | Adopt)]
+    return TakeoverReport(
+        gap_s=outage.gap_s,
+        was_whole_cluster_off=outage.was_whole_cluster_off,
+        reason=why_granted(granted),
+        previous=granted.previous or "nobody",
+        position_before=_positions(
+            {s: before.journal.position(s).position.amount for s in symbols}
+        ),
+        position_after=_positions(
+            {s: findings.journal.position(s).position.amount for s in symbols}
+        ),
+        fills_in_gap="; ".join(fills) or "none",
+        orders_kept=len(kept),
+        orders_cancelled=sum(isinstance(s, Cancel) for s in steps),
+        orders_unclear=len(findings.unclear),
+        adopted=sum(isinstance(s, Adopt) for s in steps),
+        resting=describe_resting(findings),
+        findings=findings,
+    )
+
+
+def why_granted(granted: Granted) -> str:
+    """Say why this node holds the lease now."""
+    if granted.previous is None:
+        return "nobody held the lease"
+    if granted.was_released:
+        return f"{granted.previous} gave the lease up ({granted.reason or 'no reason given'})"
+    silent = "" if granted.silent_s is None else f" for {granted.silent_s:.1f} s"
+    return f"{granted.previous} was silent{silent}"
+
+
+def describe_resting(findings: Findings) -> str:
+    """Say which orders work at the venue without anybody's help."""
+    buys = sum(1 for w in findings.working if w.order.side is Side.BUY)
+    sells = len(findings.working) - buys
+    if not findings.working:
+        return "nothing, no orders rest there"
+    return f"{buys} buy and {sells} sell orders rest there"
+
+
+def _positions(amounts: Mapping[str, Decimal]) -> str:
+    shown = [f"{money(amount)} {symbol}" for symbol, amount in amounts.items()]
+    return ", ".join(shown) or "none"

@@ -1,0 +1,212 @@
+"""One grant's hands: look (snapshot → reconcile → journal) and act (plan → execute).
+
+Takeover and steady state use the same two calls; only the mode differs. A trader belongs to one
+epoch; a new grant needs a new one. It decides neither when to look nor what is wanted.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from exchange.executor import Execution, execute
+from exchange.findings import Findings, Resolved
+from exchange.identity import cluster_tag, node_tag
+from exchange.intents import TARGET_TAG
+from exchange.journal import Journal
+from exchange.journal_writer import JournalWriter
+from exchange.model import ClientOrderId, MarketRules, Snapshot, Ticker, WriteResult
+from exchange.orders import OrderPath, PathTiming
+from exchange.plan import make_plan
+from exchange.ports import Gateway, Permit, Venue
+from exchange.reconcile import ReconcileInput, reconcile
+from exchange.risk import RiskLimits
+from exchange.snapshot import take_snapshot
+from exchange.steps import Plan, Step
+from exchange.wanted import PlanInput, TradingMode
+from node.bench import Seat
+from node.logs import log_event
+from node.reporter import Reporter
+
+# The cluster's birth was stamped by a board's wall clock, which may be off by hours at boot.
+BIRTH_SLACK_MS = 86_400_000
+# Bound of the memory of steps that were logged; clearing it only repeats some lines.
+TOLD_STEPS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraderParts:
+    """What every grant of this node trades with."""
+
+    venue: Venue
+    gateway: Gateway
+    permit: Permit
+    seats: tuple[Seat, ...]
+    limits: RiskLimits
+    timing: PathTiming
+    cluster_id: str
+    node_id: str
+    effect_tail_ms: int
+    is_disk_optional: bool
+    reporter: Reporter
+    on_step: Callable[[str], None]
+    wall_ms: Callable[[], int]
+    monotonic_s: Callable[[], float]
+
+
+class Trader:
+    """Looks at the venue and acts there, under one epoch."""
+
+    def __init__(self, parts: TraderParts, *, writer: JournalWriter) -> None:
+        """Begin with the merged journal of a new grant."""
+        self.parts = parts
+        self.writer = writer
+        self.epoch = writer.epoch
+        self.snapshot: Snapshot | None = None
+        self.rules: dict[str, MarketRules] = {}
+        self._absences: Mapping[ClientOrderId, int] = {}
+        self._told_steps: set[str] = set()
+        self._cluster_tag = cluster_tag(parts.cluster_id)
+        self._node_tag = node_tag(parts.node_id)
+        self.path = OrderPath(
+            writer=writer,
+            permit=parts.permit,
+            gateway=parts.gateway,
+            limits=parts.limits,
+            venue_now_ms=parts.venue.venue_now_ms,
+            clock_s=parts.monotonic_s,
+            is_disk_optional=parts.is_disk_optional,
+            timing=parts.timing,
+            observe=parts.reporter.order_event,
+        )
+
+    @property
+    def journal(self) -> Journal:
+        """The journal as this process knows it."""
+        return self.writer.journal
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of the configured strategies."""
+        return tuple(seat.symbol for seat in self.parts.seats)
+
+    async def look(self, *, born_ms: int) -> Findings:
+        """Make one reconcile pass and journal what it found.
+
+        Args:
+            born_ms: wall time of the cluster's first start, 0 when unknown.
+
+        Raises:
+            VenueUnavailable: there is no trusted picture; nothing may be done on half of one.
+            VenueRefused: a person must act.
+        """
+        born_venue_ms = max(0, born_ms - BIRTH_SLACK_MS)
+        snapshot = await take_snapshot(
+            self.parts.venue, self.journal, self.symbols, born_venue_ms=born_venue_ms
+        )
+        self.snapshot = snapshot
+        findings = reconcile(
+            ReconcileInput(
+                journal=self.journal,
+                snapshot=snapshot,
+                cluster_tag=self._cluster_tag,
+                node_tag=self._node_tag,
+                my_epoch=self.epoch,
+                effect_tail_ms=self.parts.effect_tail_ms,
+                absences=self._absences,
+                born_venue_ms=born_venue_ms,
+            )
+        )
+        self._absences = findings.absences
+        if findings.deposed_by is not None:
+            return findings
+        self.writer.adopt(findings.journal, findings.change)
+        if self.writer.is_owing:
+            await self.flush()
+        self._spend_filled(findings)
+        self.parts.reporter.findings(findings, epoch=self.epoch)
+        return findings
+
+    async def act(
+        self,
+        findings: Findings,
+        *,
+        mode: TradingMode,
+        modes: Mapping[str, TradingMode],
+        is_loss_latched: bool,
+    ) -> tuple[Plan, Execution]:
+        """Plan and execute what is wanted now.
+
+        Raises:
+            VenueUnavailable, VenueRefused: prices or rules could not be read; nothing was sent.
+        """
+        tickers: dict[str, Ticker] = {}
+        for seat in self.parts.seats:
+            if seat.wanted is not None:
+                await self.rules_of(seat.symbol)
+                tickers[seat.symbol] = await self.parts.venue.ticker(seat.symbol)
+        plan = make_plan(
+            PlanInput(
+                wanted={s.symbol: s.wanted for s in self.parts.seats if s.wanted is not None},
+                findings=findings,
+                rules=self.rules,
+                tickers=tickers,
+                limits=self.parts.limits,
+                cluster_tag=self._cluster_tag,
+                node_tag=self._node_tag,
+                node_id=self.parts.node_id,
+                epoch=self.epoch,
+                first_counter=self.path.next_counter,
+                now_wall_ms=self.parts.wall_ms(),
+                orders_last_minute=self.path.orders_last_minute,
+                mode=mode,
+                modes=modes,
+                is_loss_latched=is_loss_latched,
+            )
+        )
+        execution = await execute(plan, self.path, on_step=self._note_step)
+        for symbol, tag in execution.rejected:
+            self._spend(symbol, tag)
+        return plan, execution
+
+    async def rules_of(self, symbol: str) -> MarketRules:
+        """Return a symbol's market rules, read once a grant."""
+        if symbol not in self.rules:
+            self.rules[symbol] = await self.parts.venue.market_rules(symbol)
+        return self.rules[symbol]
+
+    async def save_state(self, seat: Seat) -> None:
+        """Journal what a seat wants and its strategy's state."""
+        edited = self.journal.edit(epoch=self.epoch, states={seat.symbol: seat.to_body()})
+        self.writer.adopt(*edited)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is owed to stores and disk; what is not taken stays owed and is logged."""
+        written = await self.writer.flush()
+        if not written.is_accepted:
+            log_event("ledger.refused", reason=written.ledger_reason)
+        if not written.is_on_disk:
+            log_event("journal.failed", reason=written.disk_reason)
+
+    def _spend_filled(self, findings: Findings) -> None:
+        for found in findings.resolved:
+            if found.outcome is Resolved.FILLED and found.tag != TARGET_TAG:
+                self._spend(found.symbol, found.tag)
+
+    def _spend(self, symbol: str, tag: str) -> None:
+        # A symbol that is no longer configured has orders left but no seat.
+        for seat in self.parts.seats:
+            if seat.symbol == symbol:
+                seat.spent |= {tag}
+
+    def _note_step(self, step: Step, result: WriteResult | None) -> None:
+        self.parts.on_step(f"plan step {type(step).__name__.lower()}")
+        text = step.render()
+        # What is only noted (keep, skip, block, resolve) says the same in every pass: once.
+        if result is None and text in self._told_steps:
+            return
+        outcome = "" if result is None else result.outcome.value
+        log_event("plan.step", step=text, outcome=outcome)
+        if result is None:
+            self._told_steps.add(text)
+            if len(self._told_steps) > TOLD_STEPS_MAX:
+                self._told_steps.clear()
