@@ -6,8 +6,7 @@ never used by two threads. What cannot begin before the time limit is not sent a
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -60,28 +59,47 @@ class StoreFleet:
         self,
         call: Callable[[StoreConnection, float], T],
         *,
-        only: Sequence[StoreName] | None = None,
+        enough: int | None = None,
+        grace_s: float = 0.0,
     ) -> FleetAnswers[T]:
         """Run `call(connection, deadline_s)` for each store; return within the request timeout.
 
-        `call` may raise `StoreUnreachable`, which becomes that store's problem.
+        `call` may raise `StoreUnreachable`, which becomes that store's problem. With `enough`,
+        the others are awaited for `grace_s` only, once so many have answered or can no longer
+        answer; what was sent to them goes on.
         """
-        names = self.names if only is None else tuple(only)
         deadline_s = time.monotonic() + self._timeout_s
         futures = {
-            name: self._threads[name].submit(call, self._connections[name], deadline_s)
-            for name in names
+            self._threads[name].submit(call, connection, deadline_s): name
+            for name, connection in self._connections.items()
         }
+        waiting = set(futures)
+        until_s = deadline_s + _SCHEDULING_S
+        while waiting:
+            left_s = max(until_s - time.monotonic(), 0.0)
+            done, waiting = wait(waiting, timeout=left_s, return_when=FIRST_COMPLETED)
+            if not done:
+                break
+            if enough is not None and _is_decided(futures, waiting, enough):
+                until_s = min(until_s, time.monotonic() + grace_s)
+        if time.monotonic() >= deadline_s:
+            for future in waiting:
+                future.cancel()  # what has not begun is never sent
+        return self._collect(futures, waiting)
+
+    def _collect(
+        self, futures: Mapping[Future[T], StoreName], waiting: set[Future[T]]
+    ) -> FleetAnswers[T]:
         answers: dict[StoreName, T] = {}
         problems: dict[StoreName, str] = {}
-        for name, future in futures.items():
+        for future, name in futures.items():
+            if future in waiting:
+                problems[name] = f"{self._connections[name].address.text}: no answer in time"
+                continue
             try:
-                answers[name] = _result(future, deadline_s)
+                answers[name] = future.result()
             except StoreUnreachable as error:
                 problems[name] = str(error)
-            except FutureTimeoutError:
-                future.cancel()  # what has not begun is never sent
-                problems[name] = f"{self._connections[name].address.text}: no answer in time"
         return FleetAnswers(answers=answers, problems=problems)
 
     def close(self) -> None:
@@ -91,9 +109,13 @@ class StoreFleet:
             threads.shutdown(wait=False)
 
 
-def _result(future: Future[T], deadline_s: float) -> T:
-    left_s = deadline_s - time.monotonic() + _SCHEDULING_S
-    return future.result(timeout=max(left_s, 0.0))
+def _is_decided(
+    futures: Mapping[Future[T], StoreName], waiting: set[Future[T]], enough: int
+) -> bool:
+    """Tell whether so many have answered, or too many have failed for that."""
+    failed = sum(1 for future in futures if future not in waiting and future.exception())
+    answered = len(futures) - len(waiting) - failed
+    return answered >= enough or answered + len(waiting) < enough
 
 
 def tell(problems: Mapping[StoreName, str]) -> str:

@@ -21,6 +21,11 @@ from election.resp import Argument
 # All documents of a store together, with 64 bytes for each entry. Below 1 MiB, because a full
 # server (noeviction) would refuse the lease's own writes; an open intent takes about 0.5 kB.
 LEDGER_BYTES_MAX: Final = 1_000_000
+# How long the other stores are awaited once a majority has decided a write or a read. A write
+# stands before every order: a frozen store may cost it this much and no more. A takeover reads
+# once, and likes to have all stores.
+WRITE_GRACE_S: Final = 0.02
+READ_GRACE_S: Final = 0.1
 
 _WROTE = "none"
 
@@ -64,6 +69,9 @@ class RedisLedger:
     ) -> LedgerAnswer:
         """Put and delete documents in every store in parallel, within the request timeout.
 
+        Returns as soon as a majority has decided; what was sent to the others goes on, and each
+        store takes the writes in the order in which they were made.
+
         Raises:
             ValueError: a key is empty or reserved, a document is empty, or a key is both put and
                 deleted.
@@ -81,7 +89,7 @@ class RedisLedger:
                 raise StoreUnreachable(f"{connection.address.text}: it has not been observed yet")
             self._write_one(connection, deadline_s, (inc, self._identity.nonce, epoch, *tail))
 
-        found = self._fleet.ask(write_one)
+        found = self._fleet.ask(write_one, enough=self._fleet.majority, grace_s=WRITE_GRACE_S)
         accepted_by = tuple(found.answers)
         is_accepted = len(accepted_by) >= self._fleet.majority
         return LedgerAnswer(
@@ -96,8 +104,13 @@ class RedisLedger:
         return tuple(self.read_named().values())
 
     def read_named(self) -> Mapping[StoreName, Mapping[str, str]]:
-        """Return the documents by the name of the store; stores that did not answer are absent."""
-        return self._fleet.ask(self._read_one).answers
+        """Return the documents by the name of the store; stores that did not answer are absent.
+
+        Once a majority has answered the others are awaited only shortly: every accepted write is
+        in some store of any majority.
+        """
+        majority = self._fleet.majority
+        return self._fleet.ask(self._read_one, enough=majority, grace_s=READ_GRACE_S).answers
 
     def close(self) -> None:
         """Close the connections."""
