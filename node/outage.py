@@ -22,24 +22,32 @@ class Outage:
 
 
 def judge_outage(
-    *, now_ms: int, started_ms: int, last_trading_ms: int | None, silent_s: float | None
+    *,
+    now_ms: int,
+    started_ms: int,
+    last_trading_ms: int | None,
+    silent_s: float | None,
+    since_grant_s: float,
 ) -> Outage:
-    """Tell how long nobody traded before this grant.
+    """Tell how long nobody traded before this node became active.
 
     Args:
         now_ms: wall time now.
         started_ms: wall time at which this process started.
         last_trading_ms: last wall time at which the cluster was known to trade, None if never.
-        silent_s: how long the previous holder was seen silent by this process, None if unseen.
+        silent_s: how long this process saw the previous holder silent before the grant; None
+            when the holder gave the lease up, or when nobody held it.
+        since_grant_s: how long the takeover took.
 
     Returns:
-        Both boxes were off when the cluster traded last before this process even started, and
-        this process never saw a holder alive.
+        Both boxes were off when the cluster traded last before this process even started; only
+        then is the gap a difference of wall times.
     """
-    if last_trading_ms is None:
-        return Outage(gap_s=silent_s, was_whole_cluster_off=False)
-    gap_s = max(0.0, (now_ms - last_trading_ms) / 1000)
-    return Outage(gap_s=gap_s, was_whole_cluster_off=last_trading_ms < started_ms)
+    if last_trading_ms is not None and last_trading_ms < started_ms:
+        return Outage(gap_s=max(0.0, (now_ms - last_trading_ms) / 1000), was_whole_cluster_off=True)
+    if last_trading_ms is None and silent_s is None:
+        return Outage(gap_s=None, was_whole_cluster_off=False)
+    return Outage(gap_s=(silent_s or 0.0) + since_grant_s, was_whole_cluster_off=False)
 
 
 class LastTrading:

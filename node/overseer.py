@@ -182,12 +182,14 @@ class Overseer:
         """Tell that this node trades now; once an epoch."""
         parts = self.parts
         spares = self.spares()
+        if report.was_handed_over:
+            # Whoever gave the lease up in order stands by in a moment.
+            spares = (report.previous,)
         self.spare.reset(has_spare=bool(spares))
         verdict = Verdict.LOOK if report.orders_unclear else None
         gap = "0" if report.gap_s is None else f"{report.gap_s:.1f}"
         facts = {
             "gap_s": gap,
-            "gap": f"{gap} s",
             "previous": report.previous,
             "reason": report.reason,
             "position_before": report.position_before,
@@ -202,7 +204,8 @@ class Overseer:
         kind = Kind.TOOK_OVER
         if report.was_whole_cluster_off:
             kind = Kind.BOTH_WERE_OFF
-            facts["now"] = f"{parts.node_id} trades"
+            facts |= {"gap": f"{gap} s", "now": f"{parts.node_id} trades"}
+            del facts["gap_s"]
         await parts.teller.tell(kind, f"grant:{epoch}", facts, epoch=epoch, verdict=verdict)
         await self.remember_trading()
 

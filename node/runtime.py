@@ -71,6 +71,7 @@ class Runtime:
         self._active: Active | None = None
         self._trader: Trader | None = None
         self._granted: Granted | None = None
+        self._granted_at_s = 0.0
         self._ended_epoch = 0
         self._stop_reason = ""
         self._release_event: Released | None = None
@@ -263,7 +264,7 @@ class Runtime:
             # Granted too late: somebody asked this process to end, or it is halted.
             self.parts.heartbeat.release(drain_ms=0, reserved_for="", reason="not standing by")
             return
-        self._granted = event
+        self._granted, self._granted_at_s = event, self.parts.monotonic_s()
         self.parts.log.set_context(epoch=event.epoch)
         self._change(Trigger.GRANTED, event.reason)
 
@@ -368,6 +369,7 @@ class Runtime:
                 started_ms=parts.started_wall_ms,
                 last_trading_ms=parts.last_trading.load_ms(),
                 silent_s=granted.silent_s,
+                since_grant_s=parts.monotonic_s() - self._granted_at_s,
             ),
             before=merged,
             findings=findings,

@@ -38,6 +38,7 @@ class TakeoverReport:
 
     gap_s: float | None
     was_whole_cluster_off: bool
+    was_handed_over: bool
     reason: str
     previous: str
     position_before: str
@@ -155,6 +156,9 @@ def build_report(
     return TakeoverReport(
         gap_s=outage.gap_s,
         was_whole_cluster_off=outage.was_whole_cluster_off,
+        was_handed_over=granted.was_released
+        and granted.previous is not None
+        and not outage.was_whole_cluster_off,
         reason=why_granted(granted),
         previous=granted.previous or "nobody",
         position_before=_positions(
