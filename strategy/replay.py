@@ -10,8 +10,9 @@ The fill model, on purpose simple and rather against the strategy:
   open fills there at the taker fee; POST_ONLY is refused there instead, IOC and FOK fill there
   or are gone. Fills are whole: there are no partial fills.
 - Within a candle sells fill before buys, and nothing that was bought in it is sold in it.
-- Amounts are rounded down to the venue's steps; what is too small, or not covered by the account,
-  is refused and counted with its reason. Fees are paid in quote.
+- Amounts are rounded down to the venue's step, prices to the side that waits longer; what is too
+  small, or not covered by the account, is refused and counted with its reason. Fees are paid in
+  quote.
 - `wants_fills` changes nothing here: fills show in the portfolio at the next close.
 
 It knows no order book, no slippage, no latency: a good result here proves nothing, a bad one
@@ -251,22 +252,27 @@ def _play_candle(account: _Account, decision: Decision, candle: Candle) -> None:
 
 
 def _replace_orders(account: _Account, decision: Decision) -> None:
-    wanted = {order.tag: order for order in decision.orders}
+    wanted = {order.tag: _round(order, account.rules) for order in decision.orders}
     account.orders = {
         tag: order for tag, order in account.orders.items() if wanted.get(tag) == order
     }
     for tag, order in wanted.items():
         if tag in account.orders:
             continue
-        rounded = replace(order, amount=round_down(order.amount, account.rules.amount_step))
-        problem = _find_refusal(account, rounded, order.price)
+        problem = _find_refusal(account, order, order.price)
         if problem:
             account.refused[problem] += 1
-        elif rounded != order:
-            account.refused["the amount is not a multiple of amount_step"] += 1
         else:
             account.sent += 1
             account.orders[tag] = order
+
+
+def _round(order: DesiredOrder, rules: MarketRules) -> DesiredOrder:
+    # As the node does: the amount down, the price away from the market.
+    price = round_down(order.price, rules.price_step)
+    if order.side is Side.SELL and price != order.price:
+        price += rules.price_step
+    return replace(order, amount=round_down(order.amount, rules.amount_step), price=price)
 
 
 def _find_refusal(account: _Account, order: DesiredOrder, price: Decimal) -> str:

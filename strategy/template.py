@@ -32,7 +32,7 @@ STRATEGY = Declaration(
             doc="buy when the close is so far below the average, percent",
         ),
         "quote_value": Parameter(
-            default=Decimal(100), minimum=Decimal(10), doc="how much to buy, in quote currency"
+            default=Decimal(40), minimum=Decimal(10), doc="how much to buy, in quote currency"
         ),
     },
 )

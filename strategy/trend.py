@@ -40,8 +40,9 @@ STRATEGY = Declaration(
             maximum=Decimal(100),
             doc="no entry above this mean absolute change per candle, percent",
         ),
+        # Below the node's default limit for one order (50).
         "quote_value": Parameter(
-            default=Decimal(100),
+            default=Decimal(40),
             minimum=Decimal(0),
             doc="position to hold while the trend is up, in quote currency",
         ),

@@ -78,7 +78,11 @@ TARGET = Decision(target=D(2))
         pytest.param(Decision(orders=(order(SELL, 105),)), [], id="a sell of what is not held"),
         pytest.param(Decision(orders=(order(BUY, 95, 100),)), [], id="more than the quote pays"),
         pytest.param(Decision(orders=(order(BUY, 95, "0.01"),)), [], id="a value too small"),
-        pytest.param(Decision(orders=(order(BUY, 95, "1.00001"),)), [], id="off the step"),
+        pytest.param(
+            Decision(orders=(order(BUY, "95.019", "1.00019"),)),
+            [("buy", BUY, D("1.0001"), D("95.01"))],
+            id="off the steps: amount and price rounded down",
+        ),
         pytest.param(Decision(target=D("0.00001")), [], id="a target smaller than a step"),
     ],
 )  # fmt: skip
@@ -96,7 +100,7 @@ def test_replay_fills(
         pytest.param(Decision(orders=(order(SELL, 105),)), "not enough ETH", id="base"),
         pytest.param(Decision(orders=(order(BUY, 95, 100),)), "not enough USDT", id="quote"),
         pytest.param(Decision(orders=(order(BUY, 95, "0.01"),)), "minimum of 5 USDT", id="value"),
-        pytest.param(Decision(orders=(order(BUY, 95, "1.00001"),)), "amount_step", id="step"),
+        pytest.param(Decision(orders=(order(BUY, 95, "0.00001"),)), "minimum of 0.0001", id="step"),
         pytest.param(Decision(target=D(50)), "not enough USDT", id="target"),
     ],
 )
@@ -130,6 +134,13 @@ def test_replay_cancels_what_is_no_longer_listed() -> None:
     deep = candle(100, index=2, open=100, low=50, high=100)
     assert run((START, candle(100, index=1), deep), BUY_91, Decision()).fills == 0
     assert run((START, candle(100, index=1), deep), BUY_91, BUY_91).fills == 1
+
+
+def test_replay_rounds_a_sell_away_from_the_market() -> None:
+    """A sell never goes out cheaper than asked."""
+    candles = (START, NEXT, candle(100, index=2, high=106, low=99, open=100))
+    sell = Decision(orders=(order(SELL, "105.001"),))
+    assert fills(run(candles, TARGET, sell))[-1] == ("sell", SELL, D(1), D("105.01"))
 
 
 def test_replay_does_not_sell_what_it_bought_in_the_same_candle() -> None:

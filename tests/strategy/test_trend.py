@@ -14,7 +14,13 @@ from strategy.validation import check_decision
 from tests.support.candles import RULES, D, decimals, flat_candles, market, portfolio
 
 DEFAULTS = dict(load_strategy("trend").parameters)
-SMALL: dict[str, Any] = {**DEFAULTS, "fast": 2, "slow": 4, "volatility_window": 4}
+SMALL: dict[str, Any] = {
+    **DEFAULTS,
+    "fast": 2,
+    "slow": 4,
+    "volatility_window": 4,
+    "quote_value": D(100),
+}
 UP, DOWN, LEVEL = (100, 100, 101, 102), (102, 101, 100, 100), (100, 100, 100, 100)
 
 
