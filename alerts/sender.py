@@ -101,6 +101,7 @@ class AlertSender:
         self._is_stopping = False
         self._task: asyncio.Task[None] | None = None
         self._plain_rows: set[int] = set()
+        self._disk_problem = ""
         self._health = SenderHealth(channel=sender.name)
         sender.move_to(outbox.address_for(sender.address))
 
@@ -122,6 +123,7 @@ class AlertSender:
         a disk that refuses is said in `health`, and the event is kept in memory.
         """
         is_new = self._outbox.put(event)
+        self._note_disk()
         self._observer.note(
             "alert.queued" if is_new else "alert.known",
             event_id=event.event_id,
@@ -322,6 +324,13 @@ class AlertSender:
 
     async def _step(self, row: Row, row_input: RowInput, reason: str = "") -> Row | None:
         return await asyncio.to_thread(self._outbox.step, row.number, row_input, reason)
+
+    def _note_disk(self) -> None:
+        """Say a disk problem when it begins or changes, not with every event."""
+        problem = self._outbox.problem
+        if problem and problem != self._disk_problem:
+            self._observer.note("alert.outbox_in_memory", reason=problem)
+        self._disk_problem = problem
 
     def _fail(self, problem: str, *, is_permanent: bool = False) -> None:
         self._health = replace(
