@@ -149,7 +149,8 @@ def _read_literal(  # noqa: PLR0911  (a table of node kinds)
         raise NotLiteral(node, "names that lead in a circle")
     match node:
         case ast.Constant(value=float() as number):
-            raise NotLiteral(node, f"the float {number}", f'use Decimal("{number}")')
+            instead = f'use Decimal("{number}"), or a whole number'
+            raise NotLiteral(node, f"the float {number}", instead)
         case ast.Constant(value=str() | int() | None):
             return node.value
         case ast.Tuple(elts=items) | ast.List(elts=items):
