@@ -49,7 +49,7 @@ class Calls:
         self._farewells: dict[StoreName, deque[Farewell]] = {}
         self._handover: _Handover | None = None
         self._last_id = 0
-        self.out: list[Command] = []
+        self._out: list[Command] = []
 
     @property
     def is_handing_over(self) -> bool:
@@ -58,8 +58,12 @@ class Calls:
 
     def take_out(self) -> tuple[Command, ...]:
         """Return the commands of this step and begin the next."""
-        commands, self.out = tuple(self.out), []
+        commands, self._out = tuple(self._out), []
         return commands
+
+    def put_out(self, command: Command) -> None:
+        """Add a command to this step."""
+        self._out.append(command)
 
     def is_free(self, store: StoreName) -> bool:
         """Tell whether the store has no call under way and no release waiting."""
@@ -92,7 +96,7 @@ class Calls:
             reason=farewell.reason if farewell else "",
         )
         self._under_way[store] = call
-        self.out.append(call)
+        self._out.append(call)
 
     def finish(self, call: Call) -> bool:
         """Free the slot; False when the call is not the one under way (a late answer)."""
@@ -147,6 +151,6 @@ class Calls:
         is_over = not handover.waiting or holder_elapsed_s(handover.queued, now) > self._ttl_s
         if is_acknowledged or is_over:
             self._handover = None
-            self.out.append(
+            self._out.append(
                 Publish(event=Released(epoch=handover.epoch, was_acknowledged=is_acknowledged))
             )

@@ -18,7 +18,11 @@ from election.world import World
 
 def free_and_takeable(world: World, now: Instant) -> tuple[StoreName, ...]:
     """Return the stores that an attempt could be sent to at once."""
-    return tuple(n for n in world.observed.takeable(now) if world.calls.is_free(n))
+    return tuple(
+        name
+        for name in world.observed.takeable(now)
+        if world.calls.is_free(name) and world.observed[name].is_fresh(world.timing, now)
+    )
 
 
 def begin_attempt(world: World, epoch: int, stores: tuple[StoreName, ...], now: Instant) -> Tenure:

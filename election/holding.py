@@ -7,7 +7,7 @@ over; a majority that names a rival ends it at once.
 """
 
 from election.instants import Instant, holder_elapsed_s
-from election.model import LeaseState, StoreName
+from election.model import LeaseRecord, LeaseState, StoreName
 from election.observation import Observation
 from election.signals import Verb
 from election.tenure import Round, Tenure
@@ -87,12 +87,12 @@ def is_expired(world: World, tenure: Tenure, now: Instant) -> bool:
     return holder_elapsed_s(tenure.counted, now) >= world.timing.gate_s
 
 
-def deposing(world: World, tenure: Tenure) -> Observation | None:
-    """Return a store naming the rival if a majority names rivals, else None (R8)."""
-    rivals = world.observed.rivals(tenure.epoch)
+def deposing(world: World, tenure: Tenure) -> LeaseRecord | None:
+    """Return the rival's newest record if a majority names rivals, else None (R8)."""
+    rivals = [o.record for o in world.observed.rivals(tenure.epoch) if o.record is not None]
     if len(rivals) < world.observed.majority:
         return None
-    return max(rivals, key=lambda o: 0 if o.record is None else o.record.epoch)
+    return max(rivals, key=lambda record: record.epoch)
 
 
 def describe_lapse(world: World, hang: str) -> str:

@@ -20,26 +20,16 @@ Pure: stimuli in, commands out, `now` and `chance` are parameters. The rules (R0
 """
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import assert_never
 
 from election import contest, holding
-from election.calls import Calls, Farewell
-from election.instants import (
-    ClockFault,
-    Instant,
-    check_tick,
-    contender_elapsed_s,
-    holder_elapsed_s,
-)
+from election.calls import Calls
+from election.instants import ClockFault, Instant, check_tick, holder_elapsed_s
 from election.model import (
     Anomaly,
-    Deposed,
-    Granted,
     HolderChanged,
     Identity,
     Incarnation,
-    Lapsed,
     LeaseEvent,
     LeaseTiming,
     LeaseView,
@@ -48,45 +38,28 @@ from election.model import (
     StoreLost,
     StoreName,
 )
-from election.observation import GRACE_S, Change, Observation
+from election.observation import Change, Observation
 from election.observed import NOBODY, Observed
 from election.signals import (
     Answered,
-    CloseGate,
     Command,
     EligibilitySet,
     EpochNotStored,
     EpochStored,
-    ExtendGate,
     Failed,
     FloorRaised,
     GateOpened,
     GateRefused,
-    OpenGate,
     Publish,
     ReleaseAsked,
     Stimulus,
-    StoreEpoch,
     SuspendGate,
     Tick,
     Verb,
 )
+from election.standing import Phase, Standing
 from election.tenure import Tenure
 from election.world import World
-
-# After a failed attempt a contender waits this part of a ttl, drawn at random between the two, so
-# that two contenders do not meet again (R13).
-BACKOFF_MIN = 0.2
-BACKOFF_MAX = 1.0
-
-
-class Phase(StrEnum):
-    """What the machine is doing."""
-
-    CONTENDING = "contending"
-    PERSISTING = "persisting"
-    ACQUIRING = "acquiring"
-    HOLDING = "holding"
 
 
 class LeaseMachine:
@@ -115,27 +88,23 @@ class LeaseMachine:
         observed = Observed(stores, identity=identity, timing=timing)
         calls = Calls(majority=observed.majority, ttl_s=timing.ttl_ms / 1000)
         self._world = World(identity=identity, timing=timing, observed=observed, calls=calls)
-        self._phase = Phase.CONTENDING
-        self._tenure: Tenure | None = None
+        self._standing = Standing(self._world)
         self._highest = max(disk_epoch, floor)
-        self._asked_epoch = 0
         self._node_reasons: tuple[str, ...] = ("the node has not reported its health yet",)
         self._fence_error = ""  # stands against contending until the process restarts
         self._epoch_error = ""  # shown, and tried again after a wait
-        self._wait: tuple[Instant, float] | None = None  # no attempt until this has passed
         self._last_tick: Instant | None = None
         self._progress_at: Instant | None = None
         self._progress_label = ""
-        self._is_settled = True
         self._is_hung = False
         self._last_call: dict[StoreName, Instant] = {}
         self._named = NOBODY
-        self._gap_s = 0.0
-        self._heard: Instant | None = None  # send of the last counted round
 
     # --- the one entry -------------------------------------------------------------------------
 
-    def step(self, stimulus: Stimulus, *, now: Instant, chance: float) -> tuple[Command, ...]:
+    def step(  # noqa: C901  (one case for each stimulus)
+        self, stimulus: Stimulus, *, now: Instant, chance: float
+    ) -> tuple[Command, ...]:
         """Take in what happened; return what to do, in this order.
 
         Args:
@@ -155,17 +124,18 @@ class LeaseMachine:
             case EpochNotStored():
                 self._take_unstored(stimulus, now, chance)
             case GateOpened():
-                self._begin_holding(stimulus.epoch)
+                self._standing.begin_holding(stimulus.epoch)
             case GateRefused():
                 self._take_gate_refusal(stimulus, now, chance)
             case EligibilitySet():
                 self._node_reasons = stimulus.reasons
-                if stimulus.reasons and self._phase is Phase.ACQUIRING:
-                    self._give_up("no longer eligible: " + stimulus.reasons[0], now, chance)
+                if stimulus.reasons and self._standing.phase is Phase.ACQUIRING:
+                    reason = f"no longer eligible: {stimulus.reasons[0]}"
+                    self._standing.give_up(reason, now, chance)
             case FloorRaised():
                 self._raise_floor(stimulus.epoch, now, chance)
             case ReleaseAsked():
-                self._release(stimulus, now, chance)
+                self._standing.release(stimulus, now, chance)
             case _:
                 assert_never(stimulus)
         return self._world.calls.take_out()
@@ -173,11 +143,12 @@ class LeaseMachine:
     def wake_in_s(self, now: Instant) -> float:
         """Return seconds until the next tick is wanted: a tick, or the record's takeable moment."""
         tick_s = self._world.tick_s
-        if self._phase is not Phase.CONTENDING:
+        if self._standing.phase is not Phase.CONTENDING:
             return tick_s
         takeable_s = self._world.observed.takeable_in_s(now)
-        # 5 ms: a wake-up that is due now because nothing else stands open must not spin.
-        return tick_s if takeable_s is None else min(tick_s, max(0.005, takeable_s))
+        if takeable_s is None or takeable_s <= 0:  # what stands open then waits for a tick
+            return tick_s
+        return min(tick_s, takeable_s + 0.001)  # after the moment, not a rounding error before
 
     # --- time ----------------------------------------------------------------------------------
 
@@ -187,16 +158,17 @@ class LeaseMachine:
         )
         self._last_tick = now
         self._progress_at, self._progress_label = tick.progress_at, tick.progress_label
-        self._is_settled = tick.is_settled
+        self._standing.note_settled(is_settled=tick.is_settled)
         self._note_hang(now)
         for fault in faults:
             self._take_clock_fault(fault, now, chance)
         self._world.calls.send_farewells(now)
-        match self._phase:
+        match self._standing.phase:
             case Phase.HOLDING:
-                self._hold(now, is_forced=bool(faults))
+                hang = self._describe_hang(now)
+                self._standing.hold(now, hang=hang, is_forced=bool(faults))
             case Phase.ACQUIRING:
-                self._press_attempt(now, chance)
+                self._standing.press(now, chance)
             case Phase.PERSISTING:
                 pass
             case Phase.CONTENDING:
@@ -208,7 +180,7 @@ class LeaseMachine:
             case ClockFault.BACKWARD:
                 detail = "a lease clock did not grow; nothing can be proven with it"
                 self._world.observed.restart(now)
-                self._end(detail, now, chance)
+                self._standing.end(detail, now, chance)
                 self._publish(Anomaly(code=fault.value, detail=detail, is_fatal=True))
                 return
             case ClockFault.STEPPED:
@@ -217,14 +189,15 @@ class LeaseMachine:
                 detail = "this process did not run for more than a third of the lease's ttl"
             case _:
                 assert_never(fault)
-        if self._tenure is not None:
-            self._world.calls.out.append(SuspendGate(since=now, reason=detail))
-        if self._tenure is not None or fault is ClockFault.STEPPED:
+        has_tenure = self._standing.tenure is not None
+        if has_tenure:
+            self._world.calls.put_out(SuspendGate(since=now, reason=detail))
+        if has_tenure or fault is ClockFault.STEPPED:
             self._publish(Anomaly(code=fault.value, detail=detail))
 
     def _note_hang(self, now: Instant) -> None:
         was_hung, self._is_hung = self._is_hung, bool(self._describe_hang(now))
-        if self._is_hung and not was_hung and self._phase is Phase.HOLDING:
+        if self._is_hung and not was_hung and self._standing.phase is Phase.HOLDING:
             self._publish(Anomaly(code="work_loop_hung", detail=self._describe_hang(now)))
 
     def _describe_hang(self, now: Instant) -> str:
@@ -242,7 +215,7 @@ class LeaseMachine:
     def _observe_due(self, now: Instant) -> None:
         """Look at stores that were not asked anything for `observe_ms` (R5)."""
         observe_s = self._world.timing.observe_ms / 1000 - self._world.tick_s / 2
-        if self._phase is Phase.HOLDING and not self._is_hung:
+        if self._standing.phase is Phase.HOLDING and not self._is_hung:
             return  # renewals show the record
         for name in [o.name for o in self._world.observed]:
             last = self._last_call.get(name)
@@ -258,57 +231,33 @@ class LeaseMachine:
         return (*self._node_reasons, *(reason for reason in own if reason))
 
     def _try_contend(self, now: Instant) -> None:
-        if self._phase is not Phase.CONTENDING or not self._is_settled or self._obstacles(now):
+        if self._standing.is_waiting(now) or self._obstacles(now):
             return
-        if self._wait is not None and contender_elapsed_s(self._wait[0], now) < self._wait[1]:
-            return
-        if len(contest.free_and_takeable(self._world, now)) < self._world.observed.majority:
-            return
-        self._asked_epoch = max(self._highest, self._world.observed.max_epoch) + 1
-        self._phase = Phase.PERSISTING
-        self._world.calls.out.append(StoreEpoch(epoch=self._asked_epoch))
+        if len(contest.free_and_takeable(self._world, now)) >= self._world.observed.majority:
+            self._highest = max(self._highest, self._world.observed.max_epoch)
+            self._standing.persist(self._highest + 1)
 
     def _begin_attempt(self, epoch: int, now: Instant) -> None:
-        self._highest = max(self._highest, epoch)
-        if self._phase is not Phase.PERSISTING or epoch != self._asked_epoch:
+        if not self._standing.is_persisting(epoch):
+            self._highest = max(self._highest, epoch)
             return
-        self._phase = Phase.CONTENDING
         self._epoch_error = ""
         stores = contest.free_and_takeable(self._world, now)
-        is_highest = epoch >= self._highest and epoch > self._world.observed.max_epoch
-        if self._obstacles(now) or len(stores) < self._world.observed.majority or not is_highest:
-            return  # the world changed while the disk wrote; the next tick looks again
-        self._phase = Phase.ACQUIRING
-        self._tenure = contest.begin_attempt(self._world, epoch, stores, now)
+        is_highest = epoch > max(self._highest, self._world.observed.max_epoch)
+        is_possible = len(stores) >= self._world.observed.majority and is_highest
+        self._highest = max(self._highest, epoch)
+        if is_possible and not self._obstacles(now):
+            self._standing.begin(epoch, stores, now)
+        else:  # the world changed while the disk wrote; the next tick looks again
+            self._standing.drop_epoch()
 
     def _take_unstored(self, stimulus: EpochNotStored, now: Instant, chance: float) -> None:
-        if self._phase is Phase.PERSISTING:
-            self._phase = Phase.CONTENDING
+        if self._standing.is_persisting(stimulus.epoch):
+            self._standing.drop_epoch()
         if not self._epoch_error:
             self._publish(Anomaly(code="epoch_file", detail=stimulus.error))
         self._epoch_error = f"the epoch is not durable: {stimulus.error}"
-        self._back_off(now, chance)  # and then tries again: a full disk may have been emptied
-
-    def _press_attempt(self, now: Instant, chance: float) -> None:
-        tenure = self._tenure
-        assert tenure is not None, "acquiring without an attempt"
-        if contest.is_too_late(self._world, tenure, now):
-            self._give_up("no majority answered in time", now, chance)
-            return
-        contest.read_back(self._world, tenure)
-
-    def _give_up(self, reason: str, now: Instant, chance: float) -> None:
-        tenure = self._tenure
-        assert tenure is not None, "nothing to give up"
-        self._tenure, self._phase = None, Phase.CONTENDING
-        contest.give_up(self._world, tenure, reason, now)
-        self._back_off(now, chance)
-        detail = f"attempt at epoch {tenure.epoch} given up: {reason}"
-        self._publish(Anomaly(code="attempt_abandoned", detail=detail))
-
-    def _back_off(self, now: Instant, chance: float) -> None:
-        part = BACKOFF_MIN + (BACKOFF_MAX - BACKOFF_MIN) * chance
-        self._wait = (now, part * self._world.ttl_s)
+        self._standing.back_off(now, chance)  # and try again: a full disk may be emptied
 
     # --- answers -------------------------------------------------------------------------------
 
@@ -324,11 +273,11 @@ class LeaseMachine:
         self._publish_change(observation, change, reply.detail)
         if call.verb is Verb.RELEASE:
             calls.end_farewell(call, now, was_ok=reply.is_ok, is_definite=True)
-        tenure = self._tenure
+        tenure = self._standing.tenure
         if tenure is not None and call.epoch == tenure.epoch:
             self._take_tenure_answer(answered, tenure, now, chance)
-        if self._phase is Phase.HOLDING:
-            self._check_deposed(now, chance)
+        if self._standing.phase is Phase.HOLDING:
+            self._standing.check_deposed(now, chance)
         self._publish_holder()
         calls.send_farewells(now)
         self._try_contend(now)
@@ -339,16 +288,16 @@ class LeaseMachine:
         call, reply, observed = answered.call, answered.reply, self._world.observed
         is_write = call.verb in (Verb.ACQUIRE, Verb.RENEW, Verb.REASSERT)
         if is_write and reply.is_ok:
-            is_news = tenure.is_granted and tenure.incs.get(call.store) != reply.inc
+            is_news = self._standing.grant is tenure and tenure.incs.get(call.store) != reply.inc
             if tenure.note_ack(call.store, reply.inc, call.round_id, observed.majority):
-                self._count(tenure, now, chance)
+                self._standing.count(now, chance)
             if is_news and call.verb is Verb.REASSERT:
                 self._publish(Reincarnated(name=call.store))
             return
         is_mine = observed[call.store].shows(self._world.identity, tenure.epoch)
         if not is_mine:
             tenure.incs.pop(call.store, None)
-        if tenure.is_granted:
+        if self._standing.grant is tenure:
             if not self._is_hung:  # a refusal showed what is there: repair within this round
                 holding.repair(self._world, tenure, call.store, now)
             return
@@ -357,7 +306,7 @@ class LeaseMachine:
         else:
             tenure.refused_by.add(call.store)
             if not tenure.can_succeed(observed.majority):
-                self._give_up(f"{call.store} answered {reply.refusal.value}", now, chance)
+                self._standing.give_up(f"{call.store} answered {reply.refusal.value}", now, chance)
 
     def _take_failure(self, failed: Failed, now: Instant) -> None:
         if not self._world.calls.finish(failed.call):
@@ -374,7 +323,7 @@ class LeaseMachine:
             self._publish(Anomaly(code=code, detail=f"{observation.name}: {detail or code}"))
         if change.is_back:
             self._publish(StoreBack(name=observation.name))
-        if change.has_new_life and self._phase is not Phase.HOLDING:
+        if change.has_new_life and self._standing.phase is not Phase.HOLDING:
             self._publish(Reincarnated(name=observation.name))
 
     def _publish_holder(self) -> None:
@@ -383,166 +332,49 @@ class LeaseMachine:
             self._publish(HolderChanged(holder=named.holder, epoch=named.epoch))
         self._named = named
 
-    # --- holding -------------------------------------------------------------------------------
-
-    def _count(self, tenure: Tenure, now: Instant, chance: float) -> None:
-        """A majority acknowledged a round that proves more than was proven before."""
-        counted = tenure.counted
-        assert counted is not None, "counted nothing"
-        if tenure.is_granted:
-            self._note_gap(counted)
-            self._world.calls.out.append(ExtendGate(epoch=tenure.epoch, sent=counted))
-        elif contest.is_too_late(self._world, tenure, now):
-            self._give_up("a majority answered too late", now, chance)
-        elif not tenure.is_opening:
-            tenure.is_opening = True
-            self._world.calls.out.append(OpenGate(epoch=tenure.epoch, sent=counted))
-
-    def _begin_holding(self, epoch: int) -> None:
-        tenure = self._tenure
-        assert tenure is not None, "a gate opened without an attempt"
-        assert tenure.epoch == epoch, "a gate opened for another epoch"
-        tenure.is_granted = True
-        self._phase, self._wait, self._heard = Phase.HOLDING, None, tenure.counted
-        taken = tenure.taken
-        self._publish(
-            Granted(
-                epoch=epoch,
-                previous=taken.previous,
-                previous_epoch=taken.previous_epoch,
-                was_released=taken.was_released,
-                silent_s=taken.silent_s,
-                drain_ms=taken.drain_ms,
-                reason=taken.reason,
-            )
-        )
+    # --- what else may end it ------------------------------------------------------------------
 
     def _take_gate_refusal(self, refused: GateRefused, now: Instant, chance: float) -> None:
         if refused.is_fence_unavailable:
             self._fence_error = f"the kernel fence is not available: {refused.error}"
             self._publish(Anomaly(code="fence_unavailable", detail=refused.error, is_fatal=True))
-        if self._tenure is not None and self._tenure.epoch == refused.epoch:
-            self._end(refused.error, now, chance)
-
-    def _hold(self, now: Instant, *, is_forced: bool) -> None:
-        tenure = self._tenure
-        assert tenure is not None, "holding nothing"
-        if holding.is_expired(self._world, tenure, now):
-            self._lapse(holding.describe_lapse(self._world, self._describe_hang(now)))
-        elif not self._is_hung and (is_forced or holding.is_renewal_due(self._world, tenure, now)):
-            holding.begin_renewal(self._world, tenure, now)
-
-    def _check_deposed(self, now: Instant, chance: float) -> None:
-        tenure = self._tenure
-        assert tenure is not None, "holding nothing"
-        rival = holding.deposing(self._world, tenure)
-        if rival is None or rival.record is None:
-            return
-        record = rival.record
-        self._close(f"deposed by {record.node_id} under epoch {record.epoch}")
-        self._publish(Deposed(epoch=tenure.epoch, by_epoch=record.epoch, by_node=record.node_id))
-        self._back_off(now, chance)
-
-    def _end(self, reason: str, now: Instant, chance: float) -> None:
-        """End whatever this node has or asks for."""
-        match self._phase:
-            case Phase.HOLDING:
-                self._lapse(reason)
-            case Phase.ACQUIRING:
-                self._give_up(reason, now, chance)
-            case Phase.PERSISTING:
-                self._phase = Phase.CONTENDING
-            case Phase.CONTENDING:
-                pass
-            case _:
-                assert_never(self._phase)
-
-    def _lapse(self, reason: str) -> None:
-        tenure = self._tenure
-        assert tenure is not None, "nothing to lapse"
-        self._close(reason)
-        self._publish(Lapsed(epoch=tenure.epoch, reason=reason))
-
-    def _close(self, reason: str) -> None:
-        tenure = self._tenure
-        assert tenure is not None, "nothing to close"
-        self._tenure, self._phase = None, Phase.CONTENDING
-        self._is_settled = False  # until a tick brings the permit's word
-        self._heard = None
-        self._world.calls.out.append(CloseGate(epoch=tenure.epoch, reason=reason))
+        tenure = self._standing.tenure
+        if tenure is not None and tenure.epoch == refused.epoch:
+            self._standing.end(refused.error, now, chance)
 
     def _raise_floor(self, epoch: int, now: Instant, chance: float) -> None:
         self._highest = max(self._highest, epoch)
-        if self._tenure is not None and epoch > self._tenure.epoch:
-            self._end(f"the venue shows orders of the later epoch {epoch}", now, chance)
-
-    def _release(self, asked: ReleaseAsked, now: Instant, chance: float) -> None:
-        tenure = self._tenure
-        if tenure is None or not tenure.is_granted:
-            self._end("released before it was granted", now, chance)
-            return
-        self._close(asked.reason or "released")
-        told: list[StoreName] = []
-        for observation in self._world.observed:
-            inc = tenure.incs.get(observation.name) or observation.inc
-            if inc is None:
-                continue
-            told.append(observation.name)
-            self._world.calls.queue_farewell(
-                observation.name,
-                Farewell(
-                    epoch=tenure.epoch,
-                    expected_inc=inc,
-                    drain_ms=asked.drain_ms,
-                    reserved_for=asked.reserved_for,
-                    reason=asked.reason,
-                    queued=now,
-                ),
-            )
-        self._world.calls.begin_handover(tenure.epoch, tuple(told), now)
-        self._world.calls.send_farewells(now)
-        self._wait = (now, GRACE_S)  # others first
+        tenure = self._standing.tenure
+        if tenure is not None and epoch > tenure.epoch:
+            reason = f"the venue shows orders of the later epoch {epoch}"
+            self._standing.end(reason, now, chance)
 
     # --- what the node and the ledger read -----------------------------------------------------
 
     @property
     def phase(self) -> Phase:
         """What the machine is doing."""
-        return self._phase
+        return self._standing.phase
 
     def incarnations(self) -> Mapping[StoreName, Incarnation]:
         """Return the incarnation of each store in which the current grant is held."""
-        tenure = self._tenure
-        return dict(tenure.incs) if tenure is not None and tenure.is_granted else {}
+        return self._standing.incarnations()
 
     def view(self, now: Instant) -> LeaseView:
         """Return the lease as this node sees it now; begins a new measure of the longest gap."""
-        tenure, named = self._tenure, self._world.observed.named()
-        is_mine = tenure is not None and tenure.is_granted
-        valid_for_s = 0.0
-        if tenure is not None and tenure.is_granted and tenure.counted is not None:
-            elapsed_s = holder_elapsed_s(tenure.counted, now)
-            valid_for_s = max(0.0, self._world.ttl_s * (1 - self._world.timing.drift) - elapsed_s)
-        running_s = 0.0 if self._heard is None else holder_elapsed_s(self._heard, now)
-        gap_s, self._gap_s = max(self._gap_s, running_s), 0.0
+        grant, named = self._standing.grant, self._world.observed.named()
         epoch_error = (self._epoch_error,) if self._epoch_error else ()
         return LeaseView(
             stores=tuple(o.view() for o in self._world.observed),
-            is_mine=is_mine,
-            epoch=tenure.epoch if tenure is not None and is_mine else named.epoch,
+            is_mine=grant is not None,
+            epoch=named.epoch if grant is None else grant.epoch,
             holder=named.holder,
             holder_label=named.label,
-            valid_for_s=valid_for_s,
-            takeover_in_s=None if is_mine else self._world.observed.takeable_in_s(now),
-            longest_gap_s=gap_s,
+            valid_for_s=self._standing.valid_for_s(now),
+            takeover_in_s=None if grant else self._world.observed.takeable_in_s(now),
+            longest_gap_s=self._standing.take_gap_s(now),
             ineligible=(*self._obstacles(now), *epoch_error),
         )
 
-    def _note_gap(self, at: Instant) -> None:
-        """Measure the longest time between two heartbeats that counted."""
-        if self._heard is not None:
-            self._gap_s = max(self._gap_s, holder_elapsed_s(self._heard, at))
-            self._heard = at
-
     def _publish(self, event: LeaseEvent) -> None:
-        self._world.calls.out.append(Publish(event=event))
+        self._world.calls.put_out(Publish(event=event))

@@ -151,7 +151,10 @@ class MemoryStore:
                 return refused
             if epoch < self._now.max_epoch:
                 return self._reply(Refusal.EPOCH)
-            return self._hold(identity, epoch, ttl_ms, new_wid, "re-asserted")
+            was_released = self._now.state is LeaseState.RELEASED
+            if was_released and self._now.nonce == identity.nonce and self._now.epoch == epoch:
+                return self._reply(Refusal.NOT_MINE)  # a release is irrevocable (R10)
+            return self._hold(identity, epoch, ttl_ms, new_wid, "reassert")
 
     def release(
         self,

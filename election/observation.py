@@ -9,7 +9,7 @@ compare-and-set at the end proves that nothing was written meanwhile.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from election.instants import Instant, contender_elapsed_s
+from election.instants import Instant, contender_elapsed_s, holder_elapsed_s
 from election.model import (
     Identity,
     Incarnation,
@@ -52,6 +52,7 @@ class Observation:
     record: LeaseRecord | None = None
     inc: Incarnation | None = None
     since: Instant | None = None  # receipt of the first reply that showed (inc, wid)
+    heard: Instant | None = None  # receipt of the last usable reply
     failures: int = 0
     error: str = ""
     unusable: Refusal | None = None
@@ -82,7 +83,7 @@ class Observation:
         has_new_life = was_unusable is not None or self._is_new_life(reply.record, reply.inc)
         if self._key != (reply.inc, reply.record.wid):
             self.since = received
-        self.record, self.inc = reply.record, reply.inc
+        self.record, self.inc, self.heard = reply.record, reply.inc, received
         self.unusable, self.error = None, ""
         self.max_epoch = max(self.max_epoch, reply.record.max_epoch, reply.record.epoch)
         return Change(
@@ -96,6 +97,17 @@ class Observation:
         self.failures += 1
         self.error = error
         return self.failures == FAILURES_UNTIL_LOST and self.unusable is None
+
+    def is_fresh(self, timing: LeaseTiming, now: Instant) -> bool:
+        """Tell whether the store answered lately: only such a store is worth an attempt.
+
+        A contender that is cut from two stores sees their records "unchanged" and would spoil the
+        third one for a healthy holder (H16).
+        """
+        if self.heard is None or self.failures:
+            return False
+        limit_s = (2 * timing.observe_ms + timing.request_timeout_ms) / 1000
+        return holder_elapsed_s(self.heard, now) <= limit_s
 
     def restart(self, now: Instant) -> None:
         """Start every timer from zero: the clock that measured it cannot be trusted (R0)."""

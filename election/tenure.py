@@ -48,7 +48,6 @@ class Tenure:
     refused_by: set[StoreName] = field(default_factory=set)  # of the attempt
     asked: set[StoreName] = field(default_factory=set)  # of the attempt
     is_opening: bool = False  # the permit was asked to open
-    is_granted: bool = False
 
     @property
     def newest(self) -> Round:

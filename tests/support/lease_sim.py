@@ -455,7 +455,7 @@ class Simulation:
 
     def note_release(self) -> None:
         """Now and then a store later comes back with the record as it was just released (H2)."""
-        if self.rng.random() < 0.3:
+        if self.rng.random() < 0.6:
             store = self._some_store()
             self.at(
                 self.now + self.rng.uniform(0.002, 0.3),
@@ -480,6 +480,7 @@ class Simulation:
                 self._pause,
                 self._kill,
                 self._hang,
+                self._switchover,
                 self._switchover,
                 self._cut,
                 self._cut,
