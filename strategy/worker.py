@@ -65,6 +65,8 @@ class StrategyWorker:
         self._start_timeout_s = start_timeout_s
         self._memory_limit_mb = memory_limit_mb
         self._turn = asyncio.Lock()
+        self._is_closed = False
+        self._asked = 0
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.Task[None] | None = None
         self._stderr = b""
@@ -78,10 +80,14 @@ class StrategyWorker:
     async def start(self) -> None:
         """Start the worker and load the file; returns when it is ready to decide.
 
+        Does nothing when it is ready already.
+
         Raises:
             WorkerUnusable: the file cannot be run; the message holds `file:line: what`.
         """
-        self._begin_start()
+        self._is_closed = False
+        if self._process is None or self._process.returncode is not None:
+            self._begin_start()
         await self._wait_started(self._start_timeout_s + 1.0)
 
     async def decide(
@@ -113,7 +119,8 @@ class StrategyWorker:
                 raise
 
     async def close(self) -> None:
-        """End the worker and wait until it is gone."""
+        """End the worker and wait until it is gone; `start` begins anew."""
+        self._is_closed = True
         if self._starting is not None:
             self._starting.cancel()
             with contextlib.suppress(asyncio.CancelledError, WorkerUnusable):
@@ -172,18 +179,23 @@ class StrategyWorker:
             raise WorkerUnusable("there is no worker")
         assert process.stdin is not None
         assert process.stdout is not None
+        self._asked += 1
+        asked = self._asked
         try:
-            process.stdin.write(codec.encode_line(request))
+            process.stdin.write(codec.encode_line({**request, "id": asked}))
             await process.stdin.drain()
             line = await process.stdout.readline()
         except ValueError as error:  # StreamReader: a line beyond its limit
             raise AnswerBroken(f"the answer has more than {ANSWER_BYTES_MAX} bytes") from error
-        except OSError as error:
-            raise WorkerUnusable(self._describe_end(process)) from error
+        except OSError:
+            line = b""  # the pipe is gone, which is as good as its end
         if not line.endswith(b"\n"):
             self._restart()
             raise WorkerUnusable(self._describe_end(process))
-        return codec.parse_line(line)
+        answer = codec.parse_line(line)
+        if answer.get("id") != asked:
+            raise AnswerBroken("the answer belongs to another question")
+        return answer
 
     def _describe_end(self, process: asyncio.subprocess.Process) -> str:
         code = "" if process.returncode is None else f" with {process.returncode}"
@@ -192,7 +204,8 @@ class StrategyWorker:
         return f"the worker ended{code}{said}"
 
     def _begin_start(self) -> None:
-        if self._starting is None:
+        # After close() nothing starts by itself: a call that was under way ends without one.
+        if self._starting is None and not self._is_closed:
             self._starting = asyncio.get_running_loop().create_task(self._start())
 
     def _restart(self) -> None:

@@ -6,7 +6,7 @@ strategy's own prints are captured. It ends when stdin ends, and by signal when 
 Requests: {"op":"load","file","text"}, {"op":"decide","market","portfolio","state"} and, for
 `nodectl strategy check`, {"op":"replay",...}. Answers: {"ok":...,"output":text} or
 {"kind":skip kind,"reason":text,"where":"file:line","output":text}; `is_spent` asks the node for
-a new worker.
+a new worker. An `id` in a request is given back with its answer.
 """
 
 import contextlib
@@ -82,7 +82,8 @@ class Session:
         captured = BoundedText()
         with contextlib.redirect_stdout(captured), contextlib.redirect_stderr(captured):
             answer = self._answer_guarded(request)
-        return {**answer, "output": captured.text(), "is_spent": self.is_spent}
+        given = {"id": request.get("id"), "output": captured.text(), "is_spent": self.is_spent}
+        return {**answer, **given}
 
     def _answer_guarded(self, request: Mapping[str, Any]) -> dict[str, Any]:
         # BaseException: SystemExit and KeyboardInterrupt raised by a strategy are its failures
@@ -197,7 +198,7 @@ def encode_answer(answer: Mapping[str, Any]) -> bytes:
     if len(line) <= ANSWER_BYTES_MAX:
         return line
     reason = f"the decision has {len(line)} bytes, the limit is {ANSWER_BYTES_MAX}"
-    return codec.encode_line({**_skip(SkipKind.NONSENSE, reason, ""), "output": ""})
+    return codec.encode_line({**_skip(SkipKind.NONSENSE, reason, ""), "id": answer.get("id")})
 
 
 def serve(requests: Iterator[bytes], answers: BinaryIO) -> None:

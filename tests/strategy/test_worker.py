@@ -379,6 +379,54 @@ async def test_close_leaves_no_process(tmp_path: Path) -> None:
     await until_gone(pid)
 
 
+async def test_close_ends_a_call_that_is_under_way(tmp_path: Path) -> None:
+    """Nothing starts again behind a close, and the caller is not left waiting."""
+    async with running(tmp_path, "while True: pass") as worker:
+        pid = worker.pid
+        assert pid is not None
+        call = asyncio.ensure_future(asked(worker))
+        await asyncio.sleep(0)
+        await worker.close()
+        answer = await call
+        assert isinstance(answer, Skipped)
+        assert answer.kind is SkipKind.CRASH
+        assert worker.pid is None
+        await until_gone(pid)
+
+
+async def test_start_after_close_begins_anew_and_start_twice_keeps_the_worker(
+    tmp_path: Path,
+) -> None:
+    """A node that was active, and is again, uses the same object."""
+    async with running(tmp_path, GOOD) as worker:
+        pid = worker.pid
+        await worker.start()
+        assert worker.pid == pid
+        await worker.close()
+        await worker.start()
+        assert isinstance(await decided(worker), Decision)
+
+
+async def test_answer_that_was_forged_is_not_taken(tmp_path: Path) -> None:
+    """A strategy that found the answers' pipe and wrote into it does not get its line accepted."""
+    body = """
+if state.get("forge"):
+    load = __builtins__["__im" + "port__"]
+    os = load("os")
+    for number in range(3, 10):
+        try:
+            os.write(number, b'{"ok":{},"id":0}' + bytes([10]))
+        except OSError:
+            pass
+return Decision(evidence=SEEN)
+"""
+    async with running(tmp_path, body) as worker:
+        answer = await asked(worker, forge=True)
+        assert isinstance(answer, Skipped)
+        assert answer.kind is SkipKind.NONSENSE
+        assert isinstance(await decided(worker), Decision)
+
+
 def test_worker_refuses_a_bad_file_before_anything_is_started(tmp_path: Path) -> None:
     """The constructor reads and checks; no process is needed to say no."""
     with pytest.raises(StrategyRefused):
