@@ -77,7 +77,7 @@ def load_config(path: Path, *, profile: str | None = None, environ: Mapping[str,
     _note(sources, tree, path.name)
     problems: list[Problem] = []
     overrides = list(_overrides(environ))
-    chosen = profile or _profile_from(overrides) or _profile_in(tree)
+    chosen = profile or _profile_from(overrides) or _profile_in(tree) or Profile.DEV
     overlay = path.with_name(f"{path.stem}.{chosen}{path.suffix}")
     if chosen in set(Profile) and overlay.is_file():
         problems += _merge(tree, _read_toml(overlay), sources, overlay.name, chosen)

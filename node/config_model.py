@@ -88,8 +88,8 @@ class NodeConfig(Section):
     """What people call the box ("Jetson in the hall"). Default: its node id."""
 
     index: int = Field(ge=0, le=35)
-    """Number of the node, 0 to 35, unique in the cluster and never reused for another box: it is
-    part of every client order id."""
+    """Number of the node, 0 to 35, unique in the cluster: the order in which nodes are shown, and
+    a short name that stays when a label changes. (Client order ids carry a tag of the node id.)"""
 
 
 class StoreConfig(Section):

@@ -111,7 +111,7 @@ def _check_nodes(parts: Parts) -> Iterator[Problem]:
             yield Problem(
                 path=f"nodes.{node_id}.index",
                 message=f"{node.index} is also the index of {other}",
-                mend="give each node its own number: it is part of every client order id",
+                mend="give each node its own number",
             )
     tags = {node_tag(node_id) for node_id in parts.nodes}
     if len(tags) < len(parts.nodes):

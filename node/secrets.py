@@ -131,25 +131,24 @@ def load_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> Se
 
 def _read(path: Path, *, is_credential: bool) -> dict[str, Any]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with path.open("rb") as file:
+            # asked of the open file, so that nobody can exchange it in between
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            raw = file.read()
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise SecretsRefused(
-            f"{path}: cannot be read: {error.strerror}\n    → make it readable for the user that "
-            "runs the node"
+            f"{path}: cannot be read: {error.strerror}\n    → make it a file that the user who "
+            "runs the node can read"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        # systemd shows its credentials as 0440 where it grants access by ACL; their folder is
-        # readable by the unit alone
-        forbidden = stat.S_IRWXO if is_credential else READABLE_BY_OTHERS
-        if mode & forbidden:
-            raise SecretsRefused(
-                f"{path}: others can read it (mode {mode:04o})\n    → run: chmod 600 {path}; and "
-                "replace the keys if others use this machine"
-            )
-        raw = file.read()
+    # systemd shows its credentials as 0440 where it grants access by ACL; their folder is
+    # readable by the unit alone
+    if mode & (stat.S_IRWXO if is_credential else READABLE_BY_OTHERS):
+        raise SecretsRefused(
+            f"{path}: others can read it (mode {mode:04o})\n    → run: chmod 600 {path}; and "
+            "replace the keys if others use this machine"
+        )
     try:
         return tomllib.loads(raw.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):

@@ -203,6 +203,9 @@ def _compare(
     lease: _Lease,
 ) -> list[str]:
     remarks = [f"not seen: {s.error}" for s in seen.stores if s.error is not None]
+    if not lease.is_known:
+        ttl_s = config.lease.ttl_ms / 1000
+        remarks.append(f"without a majority of the stores a holder stops after {ttl_s:g} s")
     if not seen.answered:
         return [*remarks, "nodes, positions and orders are kept in the stores: not seen"]
     fresh = {n: m for n, m in members.items() if m.age_s <= MEMBER_FRESH_S}
@@ -223,9 +226,6 @@ def _compare(
     remarks += [
         f"{n} is not in this machine's cluster.toml" for n in fresh if n not in config.nodes
     ]
-    if not lease.is_known:
-        ttl_s = config.lease.ttl_ms / 1000
-        remarks.append(f"without a majority of the stores a holder stops after {ttl_s:g} s")
     holder = lease.holder
     if holder is not None and holder not in members:
         remarks.append(f"{holder} holds the lease but is not on the member board")

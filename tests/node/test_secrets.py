@@ -1,0 +1,154 @@
+"""Secrets: where they come from, who may read them, and that they never appear anywhere."""
+
+from pathlib import Path
+
+import pytest
+
+from node.config import Config
+from node.errors import SecretsRefused
+from node.redact import MASK, redact
+from node.secrets import load_secrets, secrets_path
+from tests.support.status_cases import make_config
+
+FILE = """
+[venue]
+api_key = "key-of-jetson"
+api_secret = "secret-of-jetson"
+[stores.default]
+password = "for-all-stores"
+[stores.witness]
+password = "for-the-witness"
+[telegram]
+token = "123456789:AAFakeFakeFakeFakeFakeFake"
+"""
+VALUES = {
+    "key-of-jetson",
+    "secret-of-jetson",
+    "for-all-stores",
+    "for-the-witness",
+    "123456789:AAFakeFakeFakeFakeFakeFake",
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A cluster of three stores with a secrets folder."""
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    return make_config(tmp_path)
+
+
+def write(path: Path, text: str = FILE, mode: int = 0o600) -> Path:
+    """Write a secrets file with the given mode."""
+    path.write_text(text, encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def test_file_is_read_and_never_printed(config: Config, tmp_path: Path) -> None:
+    """repr, str and JSON of the secrets show no value."""
+    write(tmp_path / "secrets" / "jetson.toml")
+    secrets = load_secrets(config, "jetson", {})
+    assert secrets.venue_key() == ("key-of-jetson", "secret-of-jetson")
+    assert secrets.store_password("witness") == "for-the-witness"
+    assert secrets.store_password("jetson") == "for-all-stores"
+    assert secrets.all_values() == VALUES
+    shown = f"{secrets!r} {secrets} {secrets.model_dump_json()}"
+    assert not any(value in shown for value in VALUES)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o660, 0o644])
+def test_file_that_others_can_read_is_refused(mode: int, config: Config, tmp_path: Path) -> None:
+    """Any right of group or others refuses it, and the message says how to mend it."""
+    write(tmp_path / "secrets" / "jetson.toml", mode=mode)
+    with pytest.raises(SecretsRefused, match="chmod 600"):
+        load_secrets(config, "jetson", {})
+
+
+def test_systemd_credentials_come_first(config: Config, tmp_path: Path) -> None:
+    """systemd may show a credential as 0440 (access by ACL); readable by all is refused."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    write(tmp_path / "secrets" / "jetson.toml", FILE.replace("key-of-jetson", "other-key"))
+    file = write(credentials / "jetson.toml", mode=0o440)
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    assert secrets_path(config, "jetson", environ) == file
+    assert load_secrets(config, "jetson", environ).venue_key()[0] == "key-of-jetson"
+    file.chmod(0o444)
+    with pytest.raises(SecretsRefused):
+        load_secrets(config, "jetson", environ)
+
+
+def test_environment_wins_and_is_enough(config: Config) -> None:
+    """Without a file the environment alone may have them; "-" of a store is "_"."""
+    environ = {
+        "HOTSPARE_SECRET__VENUE__API_KEY": "key-by-variable",
+        "HOTSPARE_SECRET__VENUE__API_SECRET": "secret-by-variable",
+        "HOTSPARE_SECRET__STORES__WITNESS__PASSWORD": "password-by-variable",
+    }
+    secrets = load_secrets(config, "jetson", environ)
+    assert secrets.venue_key() == ("key-by-variable", "secret-by-variable")
+    assert secrets.store_password("witness") == "password-by-variable"
+    assert secrets.store_password("jetson") is None
+    assert secrets.telegram_token() is None
+
+
+def test_missing_key_says_where_to_put_it(config: Config) -> None:
+    """No key: one clear error, with the file and the variables."""
+    with pytest.raises(SecretsRefused, match="HOTSPARE_SECRET__VENUE__API_KEY"):
+        load_secrets(config, "jetson", {}).venue_key()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[venue]\napi_key = "key-of-jetson\n',
+        '[venue]\napi_kee = "key-of-jetson"\n',
+        '[venue]\napi_key = ["key-of-jetson"]\n',
+        '[stores.nowhere]\npassword = "key-of-jetson"\n',
+        '[venue]\napi_key = ""\n',
+        'venue = "key-of-jetson"\n',
+    ],
+    ids=["cut line", "unknown key", "wrong type", "unknown store", "empty", "not a table"],
+)
+def test_a_broken_file_is_refused_without_showing_values(
+    text: str, config: Config, tmp_path: Path
+) -> None:
+    """The TOML parser and pydantic would quote the value; we do not."""
+    write(tmp_path / "secrets" / "jetson.toml", text)
+    with pytest.raises(SecretsRefused) as caught:
+        load_secrets(config, "jetson", {})
+    assert "key-of-jetson" not in caught.value.render()
+    assert "→" in caught.value.render()
+    assert caught.value.__cause__ is None
+
+
+def test_what_cannot_be_read_is_refused(config: Config, tmp_path: Path) -> None:
+    """Something unreadable is not the same as no file."""
+    (tmp_path / "secrets" / "jetson.toml").mkdir(mode=0o700)
+    with pytest.raises(SecretsRefused, match="cannot be read"):
+        load_secrets(config, "jetson", {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token 123456789:AAFakeFakeFakeFakeFakeFake was refused",
+        "GET /api/v3/order?symbol=BTCUSDT&signature=0a1b2c3d4e5f failed",
+        "headers {'X-MBX-APIKEY': 'abcdefgh12345678'}",
+        "redis://user:hunter2hunter@192.168.1.12:6379",
+        'api_secret = "abcdefghijk"',
+        "the value key-of-jetson in the middle",
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out(text: str) -> None:
+    """Known values and known shapes both go; the rest of the line stays readable."""
+    clean = redact(text, {"key-of-jetson"})
+    assert MASK in clean
+    for word in ("AAFake", "0a1b2c", "abcdefgh", "hunter2", "key-of-jetson"):
+        assert word not in clean
+
+
+def test_ordinary_text_is_left_alone() -> None:
+    """Redaction must not eat order ids, symbols, prices and times."""
+    text = "order h93k800007go00003o BTC/USDT 64000.10 at 12:00:00, error -2010 token bucket"
+    assert redact(text, {"key-of-jetson"}) == text
