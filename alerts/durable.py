@@ -2,11 +2,13 @@
 
 Rules: a change is on disk before it counts; when the disk refuses, it counts in memory, the
 problem is said (`problem`), and the whole outbox is written again as soon as the disk takes it.
-Every call may block for as long as the disk takes.
+Every call but the properties `summary`, `problem` and `warning` may block for as long as the
+disk takes.
 """
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from alerts.changes import Change, DropsTold, Rerouted, Row, RowInput, Stepped
@@ -17,6 +19,15 @@ from alerts.pace import Due
 
 COMPACT_SLACK_LINES = 1000
 """Lines beyond the live rows before the file is rewritten: about 300 kB, some days of messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How many messages wait, were refused for good, and how many events were left out."""
+
+    waiting: int = 0
+    dead: int = 0
+    dropped: int = 0
 
 
 class DurableOutbox:
@@ -36,6 +47,7 @@ class DurableOutbox:
         self._is_unread = False
         self._problem = ""
         self._warning = ""
+        self._summary = Summary()
         self._load()
 
     @property
@@ -49,6 +61,11 @@ class DurableOutbox:
         return self._warning
 
     @property
+    def summary(self) -> Summary:
+        """Counts after the last change; never waits, not even for a disk that stalls."""
+        return self._summary
+
+    @property
     def rows(self) -> Sequence[Row]:
         """Rows still to be told, oldest first."""
         with self._lock:
@@ -59,12 +76,6 @@ class DurableOutbox:
         """Rows refused for good, newest last."""
         with self._lock:
             return self._outbox.dead
-
-    @property
-    def dropped(self) -> int:
-        """Events dropped and not yet said so."""
-        with self._lock:
-            return self._outbox.dropped
 
     def address_for(self, configured: str) -> str:
         """Return where the channel moved to, or `configured`."""
@@ -135,6 +146,7 @@ class DurableOutbox:
         if skipped:
             self._warning = f"{self._warning}; {skipped} records did not fit".removeprefix("; ")
         self._commit(self._outbox.plan_restart())
+        self._summarise()
         if not self._is_behind:
             self._compact_if_long()
 
@@ -148,10 +160,18 @@ class DurableOutbox:
                 self._note_behind(error)
         for change in changes:
             self._outbox.apply(change)
+        self._summarise()
         if self._is_behind:
             self._rewrite()
         else:
             self._compact_if_long()
+
+    def _summarise(self) -> None:
+        self._summary = Summary(
+            waiting=len(self._outbox.rows),
+            dead=len(self._outbox.dead),
+            dropped=self._outbox.dropped,
+        )
 
     def _compact_if_long(self) -> None:
         if self._file.lines > 4 * len(self._outbox.rows) + COMPACT_SLACK_LINES:

@@ -115,7 +115,8 @@ class Outbox:
         event = _trimmed(event)
         if is_collapsing(event):
             for row in self._rows.values():
-                if row.state is RowState.WAITING and row.event.collapse_key == event.collapse_key:
+                is_alike = row.event.collapse_key == event.collapse_key and is_collapsing(row.event)
+                if is_alike and row.state is RowState.WAITING:
                     return (Counted(number=row.number, event=event),)
         added = Added(number=self._last_number + 1, event=event)
         if len(self._rows) < self._rows_max:

@@ -5,7 +5,8 @@ Rules of this file:
 2. That an attempt begins is on disk before the request leaves; a kill in between makes the next
    attempt say "possibly sent before".
 3. After any failure the whole channel rests, so that order is kept.
-4. Disk work runs in a thread: an SD card that stalls must not stall the event loop.
+4. Disk work runs in one thread of its own: an SD card that stalls must stall neither the event
+   loop nor the pool of threads that trading uses; one thread also keeps `put_soon` in order.
 """
 
 import asyncio
@@ -13,8 +14,10 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import assert_never
+from functools import partial
+from typing import ParamSpec, TypeVar, assert_never
 
 from alerts.changes import Row, RowInput
 from alerts.durable import DurableOutbox
@@ -23,6 +26,9 @@ from alerts.model import AlertEvent
 from alerts.pace import Backoff, Due, Pace
 from alerts.ports import Claims, ClaimState, Delivery, DeliveryState, Observer, Sender
 from alerts.render import Message, render_row
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 HEAL_S = 30.0
 """At least this often the task looks after the outbox: age limits, a disk that is full."""
@@ -97,8 +103,10 @@ class AlertSender:
         self._pace = Pace()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alerts-disk")
         self._is_stopping = False
+        self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
         self._plain_rows: set[int] = set()
         self._disk_problem = ""
@@ -108,11 +116,12 @@ class AlertSender:
     @property
     def health(self) -> SenderHealth:
         """State of the alert path now."""
+        summary = self._outbox.summary
         return replace(
             self._health,
-            waiting=len(self._outbox.rows),
-            dead=len(self._outbox.dead),
-            dropped=self._outbox.dropped,
+            waiting=summary.waiting,
+            dead=summary.dead,
+            dropped=summary.dropped,
             disk_problem=self._outbox.problem or self._outbox.warning,
         )
 
@@ -136,27 +145,35 @@ class AlertSender:
 
     async def put_soon(self, event: AlertEvent) -> bool:
         """Take an event in, durably when this returns, without blocking the event loop."""
-        return await asyncio.to_thread(self.put, event)
+        if self._is_stopped:
+            return await asyncio.to_thread(self.put, event)
+        return await self._on_disk(self.put, event)
 
     def start(self) -> None:
         """Start the task on the running event loop."""
         assert self._task is None, "started twice"
+        assert not self._is_stopped, "a stopped sender has closed its channel"
         self._loop = asyncio.get_running_loop()
         self._is_stopping = False
         if self._outbox.warning:
             self._observer.note("alert.outbox_damaged", words=self._outbox.warning)
         self._task = asyncio.create_task(self._run(), name="alerts")
 
-    async def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until everything that may leave now has left; False when time ran out."""
+    async def wait_told(self, timeout_s: float) -> bool:
+        """Wait until nothing is left to be told; False when time ran out first."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
+                while self._outbox.summary.waiting:
+                    self._progress.clear()
+                    await self._progress.wait()
                 return True
         return False
 
     async def stop(self, *, grace_s: float = 5.0) -> None:
-        """End the task: an attempt in flight may finish within `grace_s`; the rest stays queued."""
+        """End the task: an attempt in flight may finish within `grace_s`; the rest stays queued.
+
+        Safe to call twice. What is `put` afterwards is durable and told after the next start.
+        """
         task, self._task = self._task, None
         self._is_stopping = True
         self._wake.set()
@@ -166,7 +183,10 @@ class AlertSender:
                 task.cancel()
                 await asyncio.wait({task})
         await self._sender.close()
-        await asyncio.to_thread(self._outbox.close)
+        if not self._is_stopped:
+            self._is_stopped = True
+            await self._on_disk(self._outbox.close)
+            self._disk.shutdown(wait=False)
 
     async def _run(self) -> None:
         while not self._is_stopping:
@@ -175,18 +195,16 @@ class AlertSender:
             except Exception as error:  # noqa: BLE001 - a bug here must not end the alerts
                 self._observer.note("alert.sender_failed", error=f"{type(error).__name__}: {error}")
                 self._fail(f"internal error: {type(error).__name__}: {error}")
-                await asyncio.to_thread(self._outbox.recover)
+                await self._on_disk(self._outbox.recover)
                 await self._rest(self._backoff.wait_s(self._health.failures, self._chance()))
 
     async def _turn(self) -> None:
         """Send one message, or wait until there may be one."""
         self._wake.clear()
-        due = await asyncio.to_thread(self._plan)
+        due = await self._on_disk(self._plan)
         if due.row is None:
-            self._idle.set()
             await self._rest(HEAL_S if due.wait_s is None else min(due.wait_s, HEAL_S))
             return
-        self._idle.clear()
         claim = await self._claim(due.row)
         if claim is ClaimState.TOLD:
             await self._step(due.row, RowInput.TOLD_ELSEWHERE)
@@ -236,7 +254,7 @@ class AlertSender:
         if started is None:
             return
         self._pace.note_started(started, self._now_s())
-        dropped = self._outbox.dropped
+        dropped = self._outbox.summary.dropped
         message = render_row(
             started,
             wall_ms=self._wall_ms(),
@@ -274,7 +292,7 @@ class AlertSender:
                 self._note_failure("alert.text_refused", row, delivery)
             case DeliveryState.MIGRATED:
                 await self._step(row, RowInput.NOT_SENT, delivery.reason)
-                await asyncio.to_thread(
+                await self._on_disk(
                     self._outbox.reroute, self._sender.address, delivery.new_address
                 )
                 self._sender.move_to(delivery.new_address)
@@ -308,7 +326,7 @@ class AlertSender:
 
     async def _settle_delivered(self, row: Row, *, dropped: int) -> None:
         await self._step(row, RowInput.DELIVERED)
-        await asyncio.to_thread(self._outbox.tell_drops, dropped)
+        await self._on_disk(self._outbox.tell_drops, dropped)
         self._plain_rows.discard(row.number)
         self._health = SenderHealth(
             channel=self._sender.name, last_delivered_wall_ms=self._wall_ms()
@@ -323,7 +341,13 @@ class AlertSender:
         await self._confirm(row)
 
     async def _step(self, row: Row, row_input: RowInput, reason: str = "") -> Row | None:
-        return await asyncio.to_thread(self._outbox.step, row.number, row_input, reason)
+        after = await self._on_disk(self._outbox.step, row.number, row_input, reason)
+        self._progress.set()
+        return after
+
+    async def _on_disk(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._disk, partial(call, *args, **kwargs))
 
     def _note_disk(self) -> None:
         """Say a disk problem when it begins or changes, not with every event."""

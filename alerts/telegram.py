@@ -10,6 +10,7 @@ Rules of this file:
    lost that was never asked for, and messages are rare.
 """
 
+import asyncio
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
@@ -120,6 +121,8 @@ class TelegramApi:
         quiet_libraries()
         self._token = token
         self._timeout_s = timeout_s
+        # Each read has its own timeout in the library: an answer that drips would never end.
+        self._call_s_max = 4 * timeout_s
         self._request = self._build_request()
         self._poll_request = self._build_request()
         self._bot = Bot(
@@ -136,13 +139,14 @@ class TelegramApi:
     async def send(self, chat_id: str, text: str, *, is_silent: bool, is_html: bool) -> Delivery:
         """Send one message; exactly one request."""
         try:
-            await self._bot.send_message(
-                chat_id=chat_id,
-                text=text,
-                parse_mode=ParseMode.HTML if is_html else None,
-                disable_notification=is_silent,
-                link_preview_options=LinkPreviewOptions(is_disabled=True),
-            )
+            async with asyncio.timeout(self._call_s_max):
+                await self._bot.send_message(
+                    chat_id=chat_id,
+                    text=text,
+                    parse_mode=ParseMode.HTML if is_html else None,
+                    disable_notification=is_silent,
+                    link_preview_options=LinkPreviewOptions(is_disabled=True),
+                )
         except Exception as error:  # noqa: BLE001 - rule 1: nothing may leave but a value
             return self._delivery(error, self._request.last_status)
         return Delivery(state=DeliveryState.DELIVERED)
@@ -150,7 +154,8 @@ class TelegramApi:
     async def name(self) -> BotName | Delivery:
         """Ask who the token belongs to; a Delivery tells why that failed."""
         try:
-            user = await self._bot.get_me()
+            async with asyncio.timeout(self._call_s_max):
+                user = await self._bot.get_me()
         except Exception as error:  # noqa: BLE001 - rule 1
             return self._delivery(error, self._request.last_status)
         return BotName(user_id=user.id, user_name=user.username or "")
@@ -158,12 +163,13 @@ class TelegramApi:
     async def poll(self, *, offset: int | None, wait_s: int) -> Updates:
         """Wait up to `wait_s` for updates; `offset` confirms all updates before it."""
         try:
-            updates = await self._bot.get_updates(
-                offset=offset,
-                timeout=wait_s,
-                allowed_updates=[Update.MESSAGE, Update.MY_CHAT_MEMBER],
-                read_timeout=wait_s + 2 * self._timeout_s,
-            )
+            async with asyncio.timeout(wait_s + self._call_s_max):
+                updates = await self._bot.get_updates(
+                    offset=offset,
+                    timeout=wait_s,
+                    allowed_updates=[Update.MESSAGE, Update.MY_CHAT_MEMBER],
+                    read_timeout=wait_s + 2 * self._timeout_s,
+                )
         except Exception as error:  # noqa: BLE001 - rule 1
             return Updates(
                 delivery=self._delivery(error, self._poll_request.last_status),

@@ -28,7 +28,7 @@ TAKEOVER = {
     "orders_cancelled": "1",
     "orders_unclear": "0",
     "protection": "stop-loss for 1.20 ETH at 0.03100 BTC",
-    "spare": "yes, jetson is back as standby",
+    "spare": "none, jetson has not been seen since 07:59:53 UTC",
 }
 
 FACTS: Mapping[Kind, Mapping[str, str]] = {
@@ -140,9 +140,9 @@ FACTS: Mapping[Kind, Mapping[str, str]] = {
 
 
 def sample(kind: Kind, *, number: int = 1) -> Row:
-    event = build_event(
-        f"{kind.value}:{number}", kind, verdict=KIND_RULES[kind].verdict, facts=FACTS[kind]
-    )
+    # No spare is left in the takeover of this story, so a person should look.
+    verdict = Verdict.LOOK if kind is Kind.TOOK_OVER else KIND_RULES[kind].verdict
+    event = build_event(f"{kind.value}:{number}", kind, verdict=verdict, facts=FACTS[kind])
     return Row(number=number, events=(event,))
 
 

@@ -75,6 +75,14 @@ def test_role_change_with_a_collapse_key_stays_alone() -> None:
     assert ids(outbox) == ["t0", "t1", "t2"]
 
 
+def test_event_with_the_key_of_a_role_change_does_not_hide_it() -> None:
+    """Nothing joins the row of a protected event, even with its key (found by the property)."""
+    outbox = Outbox()
+    put(outbox, build_event("role", Kind.TOOK_OVER, collapse_key="k"))
+    put(outbox, build_event("note", Kind.STARTUP, collapse_key="k"))
+    assert ids(outbox) == ["role", "note"]
+
+
 @pytest.mark.parametrize(
     ("age_ms", "kept"), [(INFO_AGE_MS_MAX, True), (INFO_AGE_MS_MAX + 1, False)]
 )

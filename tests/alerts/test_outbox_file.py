@@ -267,7 +267,7 @@ def test_plan_drops_old_info_on_disk_too(tmp_path: Path) -> None:
     outbox.plan_next(wall_ms=WALL_MS + 2 * 86_400_000, plan=lambda rows: Due(wait_s=len(rows)))
     outbox.close()
     again = DurableOutbox(path)
-    assert (ids(again), again.dropped) == ([], 1)
+    assert (ids(again), again.summary.dropped) == ([], 1)
 
 
 def test_short_id_is_the_same_after_a_restart() -> None:

@@ -317,6 +317,54 @@ async def test_stop_ends_an_attempt_in_flight_and_marks_it(bot_api: BotApi, buil
     assert marked(bot_api) == [False, True]
 
 
+async def test_disk_that_stalls_stalls_nothing_else(bot_api: BotApi, build: Build) -> None:
+    """While a write hangs, the event loop runs, health answers, and no thread of the shared
+    pool is taken; then everything is told in the order in which it was put."""
+    sender = build()
+    sender.start()
+    sender._outbox._lock.acquire()  # as a thread does that waits for the disk
+    puts = [asyncio.create_task(sender.put_soon(event(number))) for number in range(15)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert sender.health.waiting == 0
+    assert not any(task.done() for task in puts)
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 20) == "free"
+    sender._outbox._lock.release()
+    await asyncio.gather(*puts)
+    assert await sender.wait_told(40)
+    assert told(bot_api) == list(range(15))
+
+
+async def test_event_put_after_stop_is_told_after_the_next_start(
+    bot_api: BotApi, build: Build
+) -> None:
+    """The last words of a process that ends are not lost."""
+    sender = build()
+    sender.start()
+    await sender.stop()
+    await sender.put_soon(event(0))
+    sender.put(event(1))
+    again = build()
+    again.start()
+    assert await again.wait_told(40)
+    assert told(bot_api) == [0, 1]
+
+
+async def test_wait_told_ends_when_all_is_told_or_time_is_over(
+    bot_api: BotApi, build: Build
+) -> None:
+    """A process that is about to end can wait for its last words, within a bound."""
+    sender = build()
+    assert await sender.wait_told(0.01)
+    bot_api.always(Fault.FORBIDDEN)
+    await sender.put_soon(event(0))
+    sender.start()
+    assert not await sender.wait_told(0.05)
+    bot_api.always(None)
+    assert await sender.wait_told(40)
+    assert told(bot_api) == [0]
+
+
 class MemoryClaims:
     """Claims of two nodes in one process."""
 
