@@ -72,8 +72,11 @@ def may_reassert(world: World, tenure: Tenure, observation: Observation, now: In
     record = observation.record
     if record is None or observation.unusable is not None:
         return False
-    if max(record.epoch, record.max_epoch) > tenure.epoch:
-        return False  # the script would refuse; a majority of such stores deposes us
+    if observation.names_rival(world.identity, tenure.epoch):
+        # Held: the script would refuse, and a majority of such stores deposes us. Released: an
+        # attempt that was given up on this store, written over like any takeable record.
+        is_held = record.state is LeaseState.HELD
+        return not is_held and world.observed.is_takeable(observation.name, now)
     if observation.shows(world.identity, tenure.epoch):
         return True
     if observation.name in tenure.held_at:

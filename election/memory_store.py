@@ -149,11 +149,12 @@ class MemoryStore:
             refused = self._read(identity, new_wid) or self._compare(expected_inc, expected_wid)
             if refused is not None:
                 return refused
-            if epoch < self._now.max_epoch:
+            is_held = self._now.state is LeaseState.HELD
+            if is_held and self._now.epoch > epoch:
                 return self._reply(Refusal.EPOCH)
-            was_released = self._now.state is LeaseState.RELEASED
-            if was_released and self._now.nonce == identity.nonce and self._now.epoch == epoch:
-                return self._reply(Refusal.NOT_MINE)  # a release is irrevocable (R10)
+            is_own = self._now.nonce == identity.nonce
+            if self._now.epoch == epoch and is_held != is_own:
+                return self._reply(Refusal.NOT_MINE)  # the own release (R10), or held by another
             return self._hold(identity, epoch, ttl_ms, new_wid, "reassert")
 
     def release(

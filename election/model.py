@@ -135,7 +135,7 @@ class Refusal(StrEnum):
     INCARNATION = "incarnation"  # another life of the store than expected
     CHANGED = "changed"  # wid differs: somebody wrote since
     NOT_MINE = "not_mine"  # nonce, epoch or state do not match
-    EPOCH = "epoch"  # the epoch asked for is not above (re-assert: below) max_epoch
+    EPOCH = "epoch"  # not above max_epoch (re-assert: below that of a held record)
     FOREIGN_CLUSTER = "foreign_cluster"
     OTHER_CONFIG = "other_config"
     NOT_MASTER = "not_master"

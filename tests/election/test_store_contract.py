@@ -335,6 +335,28 @@ def test_reassert_over_a_higher_epoch_is_refused(bench: Bench) -> None:
     assert unchanged(bench, before)
 
 
+@pytest.mark.parametrize("epoch", [5, 6], ids=["same epoch", "higher epoch"])
+def test_reassert_over_an_attempt_given_up_by_another_keeps_max_epoch(
+    bench: Bench, epoch: int
+) -> None:
+    """A holder of the other two stores repairs the third after a lost race (R8, R13)."""
+    before = held(bench, epoch)
+    assert release(bench, before.inc, epoch).is_ok
+    reply = reassert(bench, observe(bench), 5, PI)
+    assert reply.is_ok
+    assert reply.record is not None
+    assert (reply.record.epoch, reply.record.nonce) == (5, PI.nonce)
+    assert reply.record.max_epoch == epoch
+    assert acquire(bench, reply, epoch).refusal is Refusal.EPOCH
+
+
+def test_reassert_over_the_own_release_is_refused(bench: Bench) -> None:
+    """A release is irrevocable from the moment it was sent (R10)."""
+    before = held(bench, 5)
+    assert release(bench, before.inc, 5).is_ok
+    assert reassert(bench, observe(bench), 5).refusal is Refusal.NOT_MINE
+
+
 def test_reassert_after_somebody_wrote_is_refused(bench: Bench) -> None:
     """Re-assert is a compare-and-set too (R4)."""
     seen = observe(bench)
