@@ -23,7 +23,8 @@ from strategy.errors import AnswerBroken, StrategyRefused
 from strategy.loading import LoadedStrategy, load_strategy
 from strategy.model import Market, Problem
 from strategy.process import MEMORY_LIMIT_MB, worker_command, worker_environment
-from strategy.replay import ReplayReport, ReplaySettings, encode_request
+from strategy.replay import ReplayReport, encode_request
+from strategy.replay_account import ReplaySettings
 from strategy.sample_candles import SAMPLE_CANDLES, guess_rules, sample_candles
 from strategy.worker import BUDGET_S
 

@@ -6,7 +6,8 @@ from decimal import Context, Decimal
 
 from strategy.check import SAMPLE_SOURCE, CheckReport
 from strategy.model import Decision
-from strategy.replay import ReplayFill, ReplayReport
+from strategy.replay import ReplayReport
+from strategy.replay_account import ReplayFill
 from strategy.worker import BUDGET_S
 
 COLUMNS = 80

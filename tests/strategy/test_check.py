@@ -11,7 +11,7 @@ from strategy.check import CheckReport, check_strategy
 from strategy.errors import StrategyRefused
 from strategy.loading import SHIPPED
 from strategy.render import COLUMNS, render_report
-from strategy.replay import ReplaySettings
+from strategy.replay_account import ReplaySettings
 from strategy.sample_candles import guess_rules, sample_candles
 from strategy.template import new_strategy
 from tests.strategy.sources import GOOD, HEAD_LINES, body_line, write
@@ -108,7 +108,7 @@ def test_check_asks_for_enough_candles() -> None:
 @pytest.mark.parametrize("strategy", ["trend", "grid"])
 def test_shipped_strategy_passes_on_recorded_candles(strategy: str, name: str) -> None:
     """Real prices of three markets, from 0.001 to 1 in quote, with their gaps and digits."""
-    candles = real_candles(name)[:1500]
+    candles = real_candles(name)[:800]
     report = check_strategy(strategy, candles)
     assert verdict(report) == []
     assert report.replay is not None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from strategy.fingerprint import FINGERPRINT_CHARS, fingerprint
 from strategy.loading import load_strategy
+from tests.support.candles import property_test
 
 TEXT = "a = 1\n\n\ndef decide():\n    return '''x  \n'''\n"
 
@@ -49,6 +50,7 @@ def test_fingerprint_tells_apart(
     assert fingerprint(text, parameters, limits) != fingerprint(TEXT, {"a": 1}, {"m": "5"})
 
 
+@property_test
 @given(values=st.dictionaries(st.text(), st.integers() | st.text() | st.booleans()))
 def test_fingerprint_does_not_depend_on_order(values: dict[str, Any]) -> None:
     """A mapping has no order."""

@@ -12,10 +12,20 @@ from exchange.model import Side
 from strategy.grid import decide
 from strategy.loading import load_strategy
 from strategy.model import Decision, DesiredOrder, Portfolio, WorkingOrder
-from strategy.replay import ReplaySettings, replay
+from strategy.replay import replay
+from strategy.replay_account import ReplaySettings
 from strategy.sample_candles import sample_candles
 from strategy.validation import check_decision
-from tests.support.candles import RULES, D, candle, decimals, market, portfolio, real_candles
+from tests.support.candles import (
+    RULES,
+    D,
+    candle,
+    decimals,
+    market,
+    portfolio,
+    property_test,
+    real_candles,
+)
 
 PARAMETERS: dict[str, Any] = {
     **load_strategy("grid").parameters,
@@ -168,6 +178,7 @@ def accounts(draw: st.DrawFn) -> Portfolio:
     )
 
 
+@property_test
 @given(
     account=accounts(),
     close=decimals("500", "1500", places=2),

@@ -10,7 +10,8 @@ import pytest
 
 from exchange.model import Candle, Side, TimeInForce
 from strategy.model import Decision, DesiredOrder, Evidence, Market, Portfolio
-from strategy.replay import ReplayReport, ReplaySettings, replay
+from strategy.replay import ReplayReport, replay
+from strategy.replay_account import ReplaySettings
 from strategy.sample_candles import sample_candles
 from tests.support.candles import D, candle, flat_candles, market
 

@@ -11,7 +11,7 @@ from strategy.loading import load_strategy
 from strategy.model import Decision
 from strategy.trend import decide
 from strategy.validation import check_decision
-from tests.support.candles import RULES, D, decimals, flat_candles, market, portfolio
+from tests.support.candles import RULES, D, decimals, flat_candles, market, portfolio, property_test
 
 DEFAULTS = dict(load_strategy("trend").parameters)
 SMALL: dict[str, Any] = {
@@ -88,6 +88,7 @@ def test_trend_completes_a_half_filled_entry_on_the_other_node() -> None:
 CLOSES = st.lists(decimals("1", "1000", places=2), min_size=2, max_size=30)
 
 
+@property_test
 @given(
     closes=CLOSES,
     held=decimals("0", "5"),

@@ -338,7 +338,7 @@ async def test_file_that_blocks_while_loading_does_not_hold_up_decide(tmp_path: 
     """Loading has its own time; until it is over every candle is skipped within the budget."""
     path = tmp_path / "mine.py"
     path.write_text("while True:\n    pass\n" + source(GOOD), encoding="utf-8")
-    worker = StrategyWorker(path, budget_s=0.2, start_timeout_s=2.0)
+    worker = StrategyWorker(path, budget_s=0.2, start_timeout_s=1.0)
     answer = await asked(worker)
     assert isinstance(answer, Skipped)
     assert answer.kind is SkipKind.OVERRUN

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from exchange.model import Candle, MarketRules, Position, Side
@@ -13,6 +14,8 @@ from strategy.candles_csv import load_candles
 from strategy.model import Market, Portfolio, WorkingOrder
 
 D = Decimal
+# Correctness never depends on how fast the machine is.
+property_test = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SYMBOL = "ETH/USDT"
 RULES = MarketRules(
     symbol=SYMBOL,
