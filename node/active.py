@@ -98,7 +98,7 @@ class Active:
             if self.watch.latches.is_paused or seat.is_unaccepted:
                 continue
             newest = await self.trader.parts.venue.candles(seat.symbol, seat.timeframe, 1)
-            if not newest or newest[-1].open_ms == seat.candle_open_ms:
+            if not newest or not seat.is_asked_about(newest[-1]):
                 continue
             history = seat.strategy.declaration.history
             candles = await self.trader.parts.venue.candles(seat.symbol, seat.timeframe, history)
@@ -173,6 +173,8 @@ class Active:
         if findings.deposed_by is not None:
             self.deposed_by = findings.deposed_by
             return
+        for seat in self.trader.parts.seats:
+            seat.note_fills(c.fill.symbol for c in findings.fills)
         await self._latch_daily_loss(findings)
         _, execution = await self.trader.act(
             findings,

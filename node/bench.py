@@ -6,7 +6,7 @@ strategy's state are one document, so that the next holder goes on from the same
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -42,6 +42,7 @@ class Seat:
     spent: frozenset[str] = frozenset()
     candle_open_ms: int = 0
     is_unaccepted: bool = False
+    has_new_fills: bool = False
 
     @property
     def wanted(self) -> Wanted | None:
@@ -88,6 +89,15 @@ class Seat:
         self.is_unaccepted = False
         self.state, self.candle_open_ms = {}, 0
 
+    def is_asked_about(self, newest: Candle) -> bool:
+        """Tell whether the strategy is to be asked now: a new candle, or fills if it wants them."""
+        has_fills = self.has_new_fills and self.strategy.declaration.wants_fills
+        return has_fills or newest.open_ms != self.candle_open_ms
+
+    def note_fills(self, symbols: Iterable[str]) -> None:
+        """Note the symbols in which fills were counted in a pass."""
+        self.has_new_fills |= self.symbol in symbols
+
     def portfolio(
         self,
         *,
@@ -119,7 +129,7 @@ class Seat:
             parameters=self.strategy.parameters,
         )
         answer = await self.worker.decide(market, portfolio, self.state)
-        self.candle_open_ms = candles[-1].open_ms
+        self.candle_open_ms, self.has_new_fills = candles[-1].open_ms, False
         if isinstance(answer, Decision):
             self.decision, self.state, self.spent = answer, answer.state, frozenset()
         return answer

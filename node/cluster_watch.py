@@ -74,6 +74,7 @@ class ClusterWatch:
         self._beat = 0
         self._own = _readable(disk.documents)
         self._was_empty = not self._own
+        self._told: set[str] = set()
         self.latches, _ = merge_latches(self._own, is_first_start_allowed=False)
         self.members: Mapping[NodeId, MemberReading] = {}
         self.stores_answered = 0
@@ -95,8 +96,11 @@ class ClusterWatch:
         if members:
             self.members, self._members_at_s = members, self._monotonic_s()
         self.stores_answered = len(reading.answered)
-        for problem in reading.problems if reading.answered else ():
-            log_event("latch.unreadable", reason=problem)
+        # A store that does not answer is the lease's to tell; a record that is garbage is not.
+        for problem in reading.problems:
+            if "control record" in problem and problem not in self._told:
+                self._told.add(problem)
+                log_event("latch.unreadable", reason=problem)
         has_majority = 2 * len(reading.answered) > reading.total
         self.latches, is_first = merge_latches(
             reading.records,

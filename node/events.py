@@ -144,7 +144,7 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("venue.clock_lost", _W, _VENUE, "The offset to the venue's clock is not known well enough."),
     # alerts
     ("alert.queued", _D, _SYSTEM, "A message waits to be sent."),
-    ("alert.sent", _D, _SYSTEM, "A message was delivered."),
+    ("alert.sent", _I, _SYSTEM, "A message was delivered."),
     ("alert.failed", _W, _SYSTEM, "A message could not be delivered yet; why."),
     ("alert.refused", _E, _SYSTEM, "Messages cannot be delivered until a person acts."),
     ("alert.dropped", _W, _SYSTEM, "Messages were dropped because too many waited."),

@@ -31,6 +31,17 @@ PEEK_TIMEOUT_S = 1.0
 POLL_S = 0.02
 
 
+# Starts a program that the kernel ends together with this process, however that one ends.
+_BOUND = """
+import ctypes, os, signal, sys
+parent = int(sys.argv[1])
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() != parent:
+    sys.exit(1)
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
 class StageTimeout(Exception):  # noqa: N818  (named by what happened)
     """A condition did not come true in time; the message says which and shows the last log."""
 
@@ -101,6 +112,9 @@ class NodeProcess:
             self.process = subprocess.Popen(  # noqa: S603  (our own program)
                 [
                     sys.executable,
+                    "-c",
+                    _BOUND,
+                    str(os.getpid()),
                     "-m",
                     "node.cli.main",
                     "run",
