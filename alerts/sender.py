@@ -75,6 +75,7 @@ class AlertSender:
         claims: the nodes' shared memory, None when a node tells all it knows.
         observer: log.
         backoff: waits after failures.
+        claim_wait_s: how long the other node may take to deliver what it claimed.
         now_s: monotonic seconds.
         wall_ms: Unix time in ms, for ages only.
         chance: random numbers in [0, 1) for the jitter.
@@ -88,6 +89,7 @@ class AlertSender:
         claims: Claims | None = None,
         observer: Observer | None = None,
         backoff: Backoff | None = None,
+        claim_wait_s: float = CLAIM_WAIT_S,
         now_s: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         chance: Callable[[], float] = random.random,
@@ -97,6 +99,7 @@ class AlertSender:
         self._claims = claims
         self._observer: Observer = SilentObserver() if observer is None else observer
         self._backoff = Backoff() if backoff is None else backoff
+        self._claim_wait_s = claim_wait_s
         self._now_s = now_s
         self._wall_ms = wall_ms
         self._chance = chance
@@ -227,7 +230,7 @@ class AlertSender:
         """Ask the nodes' shared memory; BUSY when the other node never confirmed."""
         if self._claims is None or row.count > 1:
             return ClaimState.MINE
-        until_s = self._now_s() + CLAIM_WAIT_S
+        until_s = self._now_s() + self._claim_wait_s
         while True:
             try:
                 async with asyncio.timeout(CLAIM_CALL_S):
@@ -237,7 +240,7 @@ class AlertSender:
                 return ClaimState.UNREACHABLE
             if state is not ClaimState.BUSY or self._now_s() >= until_s or self._is_stopping:
                 return state
-            await asyncio.sleep(CLAIM_POLL_S)
+            await asyncio.sleep(min(CLAIM_POLL_S, self._claim_wait_s))
 
     async def _confirm(self, row: Row) -> None:
         if self._claims is None:

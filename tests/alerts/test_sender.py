@@ -55,6 +55,7 @@ async def build(bot_api: BotApi, tmp_path: Path, notes: Notes) -> AsyncIterator[
             DurableOutbox(tmp_path / "outbox.jsonl", outbox),
             TelegramSender(api, chat_id=chat_id),
             claims=claims,
+            claim_wait_s=0.2,
             observer=notes,
             backoff=Backoff(first_s=first_s, max_s=4 * first_s, permanent_s=permanent_s),
             wall_ms=lambda: WALL_MS,
@@ -417,6 +418,35 @@ async def test_event_known_to_both_nodes_is_told_once(
     await all_told(other)
     await other.stop()
     assert told(bot_api) == [5, 6]
+
+
+async def test_event_claimed_by_a_node_that_died_is_told_and_marked(
+    bot_api: BotApi, build: Build
+) -> None:
+    """A claim without a delivery silences an event for a while only; it may be a repeat."""
+    claims = MemoryClaims()
+    claims.owners["took_over:5"] = "jetson"
+    sender = build(claims=claims.of("pi"))
+    sender.put(event(5))
+    sender.start()
+    await all_told(sender)
+    assert told(bot_api) == [5]
+    assert marked(bot_api) == [True]
+
+
+async def test_event_that_the_other_node_delivers_meanwhile_is_not_told(
+    bot_api: BotApi, build: Build, notes: Notes
+) -> None:
+    """While the other node is at it, we wait for its confirmation."""
+    claims = MemoryClaims()
+    claims.told.add("took_over:5")
+    sender = build(claims=claims.of("pi"))
+    sender.put(event(5))
+    sender.put(event(6))
+    sender.start()
+    await all_told(sender)
+    assert told(bot_api) == [6]
+    assert "alert.told_elsewhere" in notes.names
 
 
 async def test_unreachable_claims_do_not_silence_alerts(bot_api: BotApi, build: Build) -> None:
