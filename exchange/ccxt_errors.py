@@ -32,7 +32,10 @@ BAN_DEFAULT_S: Final = 120.0
 TEXT_LENGTH_MAX: Final = 200
 
 _RATE_STATUSES: Final = {429: False, 418: True}
-_NOT_CONNECTED: Final = frozenset({"ClientConnectorError", "ConnectionTimeoutError"})
+# Raised before anything is written: refused, no such host, no connection in time, closed by us.
+_NOT_CONNECTED: Final = frozenset(
+    {"ClientConnectorError", "ConnectionTimeoutError", "SessionClosed", "ExchangeClosedByUser"}
+)
 _UNTRUSTED: Final = frozenset({"BadResponse", "TypeError", "AttributeError", "KeyError"})
 _REFUSING: Final = frozenset({"AuthenticationError", "BadSymbol", "BadRequest", "NotSupported"})
 

@@ -16,10 +16,11 @@ from typing import Any, Final
 from exchange import answers
 from exchange.ccxt_build import build_exchange, build_session, close_exchange
 from exchange.ccxt_errors import cancel_failure, place_failure, quiet_of
-from exchange.ccxt_strict import CURRENT_CALL, ReadCall, evidence_of
+from exchange.ccxt_session import SessionClosed
+from exchange.ccxt_strict import CURRENT_CALL, CallRefused, ReadCall, evidence_of
 from exchange.ccxt_ticket import MARGIN_S, Stamp, WriteTicket
 from exchange.clock_offset import VenueClock
-from exchange.errors import AnswerUntrusted, VenueUnavailable
+from exchange.errors import AnswerUntrusted
 from exchange.limiter import WeightLimiter
 from exchange.model import (
     ClientOrderId,
@@ -87,26 +88,27 @@ class CcxtGateway:
         self._exchange.set_markets([dict(market) for market in markets])
         self._is_loaded = True
 
-    async def warm(self) -> None:
+    async def warm(self) -> bool:
         """Open a connection by asking for the time, so that the next write need not.
 
-        Raises:
-            VenueUnavailable: no connection; nothing is lost by it.
+        Returns:
+            Whether it stands; nothing is lost if not, the next write then connects itself.
         """
-        token = CURRENT_CALL.set(ReadCall(timeout_s=self._settings.write_timeout_s))
+        token = CURRENT_CALL.set(ReadCall(timeout_s=self._settings.read_timeout_s))
         try:
             await self._exchange.fetch_time()
-        except Exception as error:  # noqa: BLE001  named outcome; the text may hold a URL
-            raise VenueUnavailable(f"no connection: {type(error).__name__}") from None
+        except (self._exchange.errors.BaseError, CallRefused, SessionClosed):
+            return False
         finally:
             CURRENT_CALL.reset(token)
+        return True
 
     async def place(self, intent: OrderIntent) -> WriteResult:
         """Send one order."""
         problem = self._placement_problem(intent)
         if problem is not None:
             return _not_sent(problem)
-        stamp = self._stamp(RECV_WINDOW_MIN_MS)
+        stamp = self._stamp(RECV_WINDOW_MIN_MS, not_after_ms=intent.deadline_venue_ms)
         if isinstance(stamp, WriteResult):
             return stamp
 
@@ -132,7 +134,7 @@ class CcxtGateway:
         problem = self._common_problem(symbol, epoch)
         if problem is not None:
             return _not_sent(problem)
-        stamp = self._stamp(CANCEL_WINDOW_MIN_MS)
+        stamp = self._stamp(CANCEL_WINDOW_MIN_MS, not_after_ms=None)
         if isinstance(stamp, WriteResult):
             return stamp
 
@@ -186,16 +188,18 @@ class CcxtGateway:
         except self._exchange.errors.BaseError:
             return None  # it rounds to nothing
 
-    def _stamp(self, window_min_ms: int) -> Stamp | WriteResult:
+    def _stamp(self, window_min_ms: int, *, not_after_ms: int | None) -> Stamp | WriteResult:
         known = self._clock.estimate()
         now_ms = self._clock.now_ms()
         if known is None or now_ms is None:
             return _not_sent("the venue's time is not known; measure the clock first")
         left_ms = int((self._permit.remaining_s() - MARGIN_S) * 1000)
         window_ms = min(self._settings.recv_window_ms, left_ms)
+        if not_after_ms is not None:  # what the journal said: a later reader relies on it
+            window_ms = min(window_ms, not_after_ms - now_ms)
         if window_ms < window_min_ms:
             return _not_sent(
-                f"the permit leaves {max(0, window_ms)} ms, {window_min_ms} are needed"
+                f"permit and journal leave {max(0, window_ms)} ms, {window_min_ms} are needed"
             )
         if known.error_ms >= window_ms:
             return _not_sent(f"the venue's time is uncertain by {known.error_ms:.0f} ms")

@@ -15,6 +15,9 @@ import certifi
 # An idle connection is dropped by us before the venue drops it: a request on a connection that
 # the other side has just closed has an unknown outcome for no good reason.
 KEEP_ALIVE_S: Final = 15.0
+# Share of a request's time in which the connection must stand. What is left is too short for an
+# answer, so a larger share would only turn "not sent" into "unknown".
+CONNECT_SHARE: Final = 0.9
 
 
 class OnceSession:
@@ -60,7 +63,8 @@ class OnceSession:
             raise SessionClosed("the connection to the venue was closed by us")
         if self._inner is None:
             self._inner = self._open()
-        return self._inner.request(method, url, **{**options, "allow_redirects": False})
+        once = {**options, "allow_redirects": False, "timeout": _split(options["timeout"])}
+        return self._inner.request(method, url, **once)
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=self.ssl_context, keepalive_timeout=KEEP_ALIVE_S)
@@ -74,3 +78,14 @@ class OnceSession:
 
 class SessionClosed(Exception):  # noqa: N818  (says what happened; nothing was sent)
     """A request was tried after `close`."""
+
+
+def _split(timeout: aiohttp.ClientTimeout) -> aiohttp.ClientTimeout:
+    # Were connecting bounded by the total only, a request that never found the venue could not
+    # be told from one that was sent and not answered.
+    total_s = timeout.total
+    assert total_s is not None, "every request has a total timeout"
+    connect_s = total_s * CONNECT_SHARE
+    return aiohttp.ClientTimeout(
+        total=total_s, connect=connect_s, sock_connect=connect_s, sock_read=timeout.sock_read
+    )

@@ -7,6 +7,7 @@ a failed one. Its ccxt instance refuses every request that changes something.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from exchange import answers
@@ -247,9 +248,9 @@ class CcxtVenue:
             rows = await self._exchange.fetch_my_trades(
                 known, None, self._row.fills_per_page, {"fromId": from_id}
             )
-            fills = answers.parse_rows(
-                rows, call.row_count, lambda row: self._fill(row, symbol), "fills"
-            )
+            fields = self._row.fill_fields
+            parse = partial(answers.parse_fill, symbol=symbol, required=fields)
+            fills = answers.parse_rows(rows, call.row_count, parse, "fills")
             return answers.check_fills(fills, after)
 
         return await self._read("fills", attempt, shape=list)
@@ -274,9 +275,6 @@ class CcxtVenue:
 
     def _order(self, row: Any, symbol: str) -> VenueOrder:
         return answers.parse_order(row, symbol=symbol, required=self._row.order_fields)
-
-    def _fill(self, row: Any, symbol: str) -> Fill:
-        return answers.parse_fill(row, symbol=symbol, required=self._row.fill_fields)
 
     def _known(self, symbol: str) -> str:
         if symbol not in self._settings.symbols:

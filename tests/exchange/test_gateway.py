@@ -1,8 +1,10 @@
 """The write path against a server that answers well, badly, or not at all."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from decimal import Decimal
 from typing import Any
 
@@ -109,6 +111,8 @@ async def test_write_with_a_bad_answer_is_unknown_and_sent_once(write: str, name
     method, act = WRITES[write]
     async with BadServer() as server, open_rig(server.url) as rig:
         server.answer(method, "order", BAD_ANSWERS[name])
+        if BAD_ANSWERS[name] is Fate.HANG:
+            rig.permit.left_s = 1.0
         result = await act(rig)
         changes = server.changes()
         elsewhere = [r for r in server.requests if r.path == "/elsewhere"]
@@ -116,7 +120,8 @@ async def test_write_with_a_bad_answer_is_unknown_and_sent_once(write: str, name
     assert result.outcome is WriteOutcome.UNKNOWN
     assert len(changes) == 1
     assert elsewhere == []
-    assert result.deadline_venue_ms == int(changes[0].params["timestamp"]) + 1500
+    stamp = {name: int(changes[0].params[name]) for name in ("timestamp", "recvWindow")}
+    assert result.deadline_venue_ms == stamp["timestamp"] + stamp["recvWindow"]
     assert rig.permit.ended == len(rig.permit.begun) == 1
     assert API_SECRET not in repr(result)
     assert API_KEY not in repr(result)
@@ -136,6 +141,35 @@ async def test_write_that_never_connected_is_not_sent(write: str) -> None:
     assert result.outcome is WriteOutcome.NOT_SENT
     assert result.deadline_venue_ms is None
     assert rig.permit.ended == len(rig.permit.begun) == 1
+
+
+async def test_write_that_cannot_connect_in_time_is_not_sent() -> None:
+    """A venue behind a cut link takes no connection: nothing was written, and that is proven."""
+    with socket.socket() as deaf, ExitStack() as waiting:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(4):  # fill its queue, so that further connections are left unanswered
+            knock = waiting.enter_context(socket.socket())
+            knock.setblocking(False)
+            knock.connect_ex(deaf.getsockname())
+        async with BadServer() as server, open_rig(server.url) as rig:
+            api = rig.gateway._exchange.urls["api"]
+            nowhere = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+            api["private"] = api["private"].replace(server.url, nowhere)
+            rig.permit.left_s = 1.0
+            result = await place(rig)
+
+    assert result.outcome is WriteOutcome.NOT_SENT
+
+
+async def test_write_after_close_is_not_sent() -> None:
+    """A closed gateway opens nothing again."""
+    async with BadServer() as server, open_rig(server.url) as rig:
+        await rig.gateway.close()
+        result = await place(rig)
+        assert server.changes() == []
+
+    assert result.outcome is WriteOutcome.NOT_SENT
 
 
 NOT_OURS: dict[str, dict[str, Any]] = {
@@ -227,8 +261,25 @@ async def test_place_needs_a_window_and_a_cancel_a_shorter_one() -> None:
     assert placed.outcome is WriteOutcome.NOT_SENT
     assert cancelled.outcome is WriteOutcome.REJECTED
     assert int(window) <= 650
-    assert placed_again.outcome is WriteOutcome.CONFIRMED
+    assert placed_again.outcome is not WriteOutcome.NOT_SENT
     assert 700 <= int(placed_window) <= 710
+
+
+async def test_deadline_is_never_later_than_the_journal_says() -> None:
+    """The venue's deadline stays at or before the journalled one; too close to it, nothing goes."""
+    async with BadServer() as server, open_rig(server.url) as rig:
+        journalled_ms = await rig.venue.venue_now_ms() + 1_200
+        result = await rig.gateway.place(an_intent(deadline_venue_ms=journalled_ms))
+        sent = server.changes()[0].params
+        late = await rig.gateway.place(
+            an_intent(deadline_venue_ms=await rig.venue.venue_now_ms() + 600)
+        )
+        assert len(server.changes()) == 1
+
+    assert result.outcome is WriteOutcome.CONFIRMED
+    assert result.deadline_venue_ms == journalled_ms
+    assert int(sent["timestamp"]) + int(sent["recvWindow"]) == journalled_ms
+    assert late.outcome is WriteOutcome.NOT_SENT
 
 
 async def test_permit_that_ends_between_build_and_last_hop_stops_the_request() -> None:

@@ -164,6 +164,7 @@ async def test_even_a_retrying_ccxt_sends_once(fate: Fate) -> None:
     async with BadServer() as server, open_rig(server.url) as rig:
         server.answer("POST", "order", fate)
         rig.gateway._exchange.options["maxRetriesOnFailure"] = 5
+        rig.permit.left_s = 1.0 if fate is Fate.HANG else 60.0
         result = await rig.gateway.place(an_intent())
         assert len(server.changes()) == 1
 

@@ -456,7 +456,7 @@ def test_settings_show_no_secret_and_refuse_what_cannot_work() -> None:
         {"recv_window_ms": 60_001},
         {"write_timeout_s": 1.01},
         {"read_budget_s": 5.0},
-        {"read_timeout_s": 4.5},
+        {"read_timeout_s": 4.95},
         {"api_secret": ""},
     ):
         with pytest.raises(ConfigurationRefused) as caught:
