@@ -21,7 +21,7 @@ from election.control_record import (
 )
 from election.errors import StoreUnreachable
 from election.model import StoreName
-from election.redis_fleet import StoreFleet
+from election.redis_fleet import LATE_STORE_GRACE_S, StoreFleet
 from election.redis_reply import fields_of, keys_of, list_of, text_of
 from election.redis_scripts import ScriptName, load_script, run_script
 
@@ -41,13 +41,15 @@ _STORED, _OLDER = "none", "older"
 class ControlReading:
     """The records of highest version among the stores that answered.
 
-    `problems` has the stores that did not answer and the records that could not be read.
+    `problems` are records that could not be read; `silent` says why each other store did not
+    answer.
     """
 
     records: Mapping[str, ControlRecord]
     answered: tuple[StoreName, ...]
     total: int
     problems: tuple[str, ...]
+    silent: Mapping[StoreName, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +81,15 @@ class ControlBoard:
         )
 
     def read(self) -> ControlReading:
-        """Read all stores; of each kind the highest version wins."""
-        found = self._fleet.ask(self._read_one)
-        problems = list(found.problems.values())
+        """Read all stores; of each kind the highest version wins.
+
+        Once a majority has answered the others are awaited only shortly: what a majority took is
+        in some store of any majority.
+        """
+        found = self._fleet.ask(
+            self._read_one, enough=self._fleet.majority, grace_s=LATE_STORE_GRACE_S
+        )
+        problems: list[str] = []
         readings: list[Mapping[str, ControlRecord]] = []
         for name, texts in found.answers.items():
             records, unreadable = parse_controls(texts)
@@ -92,6 +100,7 @@ class ControlBoard:
             answered=tuple(found.answers),
             total=len(self._fleet.names),
             problems=tuple(problems),
+            silent=found.problems,
         )
 
     def put(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from election.address import StoreAddress
 from election.connections import StoreConnection
@@ -21,6 +21,9 @@ T = TypeVar("T")
 # keeps to the limit, and only needs to be scheduled to say so. Halved, a busy small board would
 # report a silent store instead of the reason; doubled, calls return later than they promise.
 _SCHEDULING_S = 0.05
+# How long other stores are awaited once a majority has answered a question that is not urgent: a
+# witness behind a slow link still answers within it, and a box without power costs no more.
+LATE_STORE_GRACE_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from election.connections import StoreConnection
 from election.errors import StoreUnreachable
 from election.member_record import MemberReading, merge_members, parse_members, render_body
 from election.model import NodeId, StoreName
-from election.redis_fleet import StoreFleet
+from election.redis_fleet import LATE_STORE_GRACE_S, StoreFleet
 from election.redis_reply import fields_of, keys_of, list_of, text_of, time_us_of
 from election.redis_scripts import ScriptName, load_script, run_script
 from election.resp import ServerSaid
@@ -51,6 +51,9 @@ class MemberBoard:
     ) -> MemberPublish:
         """Publish this node's beat to all stores in parallel, within the request timeout.
 
+        Once a majority has answered the others are awaited only shortly; a beat that was sent to
+        them still arrives.
+
         Raises:
             ValueError: the body cannot be JSON (NaN included) or is too long.
         """
@@ -71,12 +74,17 @@ class MemberBoard:
             if text_of(outcome) != _STORED:
                 raise StoreUnreachable(f"{connection.address.text} refused: {text_of(detail)}")
 
-        found = self._fleet.ask(publish_one)
+        found = self._fleet.ask(
+            publish_one, enough=self._fleet.majority, grace_s=LATE_STORE_GRACE_S
+        )
         return MemberPublish(accepted_by=tuple(found.answers), problems=found.problems)
 
     def read(self) -> Mapping[NodeId, MemberReading]:
         """Return the freshest reading of each node among the stores that answered."""
-        return merge_members(self._fleet.ask(self._read_one).answers)
+        found = self._fleet.ask(
+            self._read_one, enough=self._fleet.majority, grace_s=LATE_STORE_GRACE_S
+        )
+        return merge_members(found.answers)
 
     def close(self) -> None:
         """Close the connections."""

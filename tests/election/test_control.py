@@ -114,14 +114,15 @@ def test_with_two_stores_down_there_is_no_majority(
     assert set(put.problems) == {"y", "z"}
     reading = board.read()
     assert (reading.answered, reading.total) == (("x",), 3)
-    assert len(reading.problems) == 2
+    assert set(reading.silent) == {"y", "z"}
+    assert reading.problems == ()
 
 
 class BlindBoard(ControlBoard):
     """A writer that heard nothing before it wrote, as when all stores were silent just then."""
 
     def read(self) -> ControlReading:
-        return ControlReading(records={}, answered=(), total=3, problems=())
+        return ControlReading(records={}, answered=(), total=3, problems=(), silent={})
 
 
 def blind_board_of(servers: list[StoreServer], wait: Callable[[float], None]) -> BlindBoard:

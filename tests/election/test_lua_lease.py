@@ -179,26 +179,6 @@ def test_a_server_that_became_a_replica_is_refused(start_server: StartServer, ve
     store.close()
 
 
-def test_reassert_over_the_same_epoch_of_another_process_is_refused(
-    store: RedisStore, cluster_id: str
-) -> None:
-    """One epoch has one holder; after a rollback somebody else may have been granted mine."""
-    reply = held_by(store, identity_of(cluster_id, "raspberrypi"), epoch=9)
-    answer = reassert(store, identity_of(cluster_id, "jetson"), reply.inc, SOME_WID)
-    assert answer.refusal is Refusal.NOT_MINE
-    assert answer.record == reply.record
-
-
-def test_reassert_over_the_own_release_is_refused(store: RedisStore, cluster_id: str) -> None:
-    """A release is irrevocable: to go on, acquire a new epoch (R10)."""
-    me = identity_of(cluster_id)
-    reply = held_by(store, me, epoch=9)
-    released = release(store, me, reply.inc, SOME_WID)
-    assert released.record is not None
-    answer = reassert(store, me, reply.inc, released.record.wid)
-    assert answer.refusal is Refusal.NOT_MINE
-
-
 def test_the_record_never_expires(store: RedisStore, admin: Redis, cluster_id: str) -> None:
     """No server expiry: it follows the wall clock (R3, pitfall 1)."""
     me = identity_of(cluster_id)
