@@ -82,6 +82,10 @@ def write_cluster(
             f"topology {answers.topology} needs {', '.join(missing)}\n"
             "    → give the fixed LAN addresses of the boxes"
         )
+    if len(set(answers.node_ids)) < len(answers.node_ids):
+        raise InitRefused(
+            f"both nodes are called {answers.preferred_node}\n    → give each box its own id"
+        )
     text = render_cluster(answers)
     _check(text)
     password = None

@@ -57,6 +57,8 @@ class LazyGroup(TyperGroup):
         except NodeError as error:
             sys.stderr.write(f"{error.render()}\n")
             raise typer.Exit(error.exit_code) from None
+        except (typer.Exit, typer.Abort):
+            raise  # a verb's own exit code, which may well be 2
         except Exception as error:
             if getattr(error, "exit_code", None) == CLICK_USAGE:
                 error.exit_code = USAGE  # type: ignore[attr-defined]  # a click usage error

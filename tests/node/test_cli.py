@@ -1,0 +1,277 @@
+"""nodectl without a cluster: help, errors, exit codes, and what it must not import."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from node.cli.lazy import USAGE, VERBS
+from node.cli.main import app
+from tests.support.status_cases import THREE
+
+runner = CliRunner()
+LEAF_VERBS = [
+    *(verb for verb in VERBS if verb not in {"demo", "config", "strategy", "telegram"}),
+    "config check",
+    "config show",
+    "config paths",
+    "strategy new",
+    "strategy check",
+    "telegram test",
+]
+CLOSED = """
+[cluster]
+name = "closed"
+topology = "single-host"
+preferred_node = "jetson"
+[nodes.jetson]
+index = 0
+[nodes.raspberrypi]
+index = 1
+[[stores]]
+name = "local"
+host = "127.0.0.1"
+port = 1
+[venue]
+base_url = "http://127.0.0.1:9"
+[[strategies]]
+use = "hold"
+symbols = ["BTC/USDT"]
+"""
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A cluster whose only store does not run (port 1 is never listened to)."""
+    path = tmp_path / "cluster.toml"
+    path.write_text(CLOSED, encoding="utf-8")
+    return path
+
+
+def run(*arguments: str | Path, **kwargs: str) -> tuple[int, str]:
+    """Run nodectl in this process; return exit code and everything printed."""
+    result = runner.invoke(app, [str(a) for a in arguments], **kwargs)  # type: ignore[arg-type]
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("verb", LEAF_VERBS)
+def test_every_verb_documents_its_exit_codes(verb: str) -> None:
+    """Scripts rely on exit codes, so --help has them."""
+    code, text = run(*verb.split(), "--help")
+    assert code == 0
+    assert "Exit codes" in text
+
+
+def test_help_lists_every_verb() -> None:
+    """A stranger finds the way."""
+    code, text = run("--help")
+    assert code == 0
+    assert all(verb in text for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status", "--bogus"], ["nonsense"], ["logs", "--last", "x"]]
+)
+def test_wrong_usage_is_no_status(arguments: list[str]) -> None:
+    """Click's usual 2 would read as "nobody trades"."""
+    assert run(*arguments)[0] == USAGE
+
+
+def test_bad_configuration_lists_everything_and_ends_with_4(tmp_path: Path) -> None:
+    """What, where, how to mend; no traceback."""
+    path = tmp_path / "cluster.toml"
+    path.write_text(CLOSED.replace("hold", "").replace("name", "nmae", 1), encoding="utf-8")
+    for verb in (["status"], ["run", "--node", "jetson"], ["config", "check"]):
+        code, text = run(*verb, "--config", path)
+        assert code == 4
+        assert "did you mean 'name'?" in text
+        assert "strategies.0.use" in text
+        assert "Traceback" not in text
+
+
+def test_missing_configuration_says_init(tmp_path: Path) -> None:
+    """The first thing a new user meets."""
+    code, text = run("status", "-c", tmp_path / "none.toml")
+    assert code == 4
+    assert "nodectl init" in text
+
+
+def test_status_without_any_store_cannot_tell(closed: Path) -> None:
+    """Exit code 3, the text says what was not seen, JSON says the same."""
+    code, text = run("status", "-c", closed)
+    assert code == 3
+    assert text.startswith("CANNOT TELL who trades: the only store does not answer")
+    code, text = run("status", "-c", closed, "--json")
+    assert code == 3
+    found = json.loads(text)
+    assert (found["verdict"], found["exit_code"], found["holder"]) == ("unknown", 3, None)
+    assert found["stores"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "code"), [("pause", 1), ("resume", 1), ("switchover", 1), ("history", 3)]
+)
+def test_decisions_without_a_store_are_refused(verb: str, code: int, closed: Path) -> None:
+    """Nothing is called done that no majority keeps."""
+    found, text = run(verb, "-c", closed)
+    assert found == code
+    assert "local" in text or "nobody can hand over" in text
+
+
+def test_run_without_a_key_is_refused_before_anything_starts(closed: Path) -> None:
+    """The message names file and variables."""
+    code, text = run("run", "-c", closed, "--node", "jetson")
+    assert code == 4
+    assert "venue.api_key" in text
+    assert not (closed.parent / "state").exists()
+
+
+def test_an_unknown_node_is_refused_with_the_known_ones(closed: Path) -> None:
+    """A typing error in --node."""
+    code, text = run("logs", "-c", closed, "--node", "jetsen")
+    assert code == 1
+    assert "jetson, raspberrypi" in text
+
+
+def test_config_check_prints_the_topology_and_what_is_missing(tmp_path: Path) -> None:
+    """Usable, and honest about what is not there yet."""
+    path = tmp_path / "cluster.toml"
+    path.write_text(THREE, encoding="utf-8")
+    code, text = run("config", "check", "-c", path)
+    assert code == 0
+    assert "Three stores" in text
+    assert "no venue API key" in text
+    found = json.loads(run("config", "check", "-c", path, "--json")[1])
+    assert found["cluster_id"] == "test-home"
+
+
+def test_config_show_masks_secrets(closed: Path) -> None:
+    """The whole tree as it counts, without a secret."""
+    folder = closed.parent / "secrets"
+    folder.mkdir()
+    file = folder / "jetson.toml"
+    file.write_text('[venue]\napi_key = "key-of-jetson"\n', encoding="utf-8")
+    file.chmod(0o600)
+    code, text = run("config", "show", "-c", closed)
+    assert code == 0
+    assert "key-of-jetson" not in text
+    found = json.loads(text)
+    assert found["secrets"]["venue"] == {"api_key": "****", "api_secret": None}
+    assert found["lease"]["ttl_ms"] == 6000
+    file.chmod(0o644)
+    code, text = run("config", "show", "-c", closed)
+    assert code == 4
+    assert "chmod 600" in text
+
+
+def test_init_yes_gives_a_folder_that_checks(tmp_path: Path) -> None:
+    """`nodectl init --yes` then `nodectl config check`, nothing else."""
+    code, text = run("init", "--yes", "-d", tmp_path / "pair")
+    assert code == 0
+    assert "never withdrawal" in text
+    assert "Single host" in text
+    assert run("config", "check", "-c", tmp_path / "pair" / "cluster.toml")[0] == 0
+    code, text = run("init", "--yes", "-d", tmp_path / "pair")
+    assert code == 4
+    assert "already there" in text
+
+
+def test_init_by_flags_prints_the_topology_sentence_and_the_remedy(tmp_path: Path) -> None:
+    """Two boxes is the first case, not an error; what it cannot survive is said."""
+    code, text = run(
+        "init", "--yes", "-d", tmp_path, "--set", "standby_host=192.168.1.12", "--set", "name=attic"
+    )
+    assert code == 0
+    assert "Two boxes, one store" in text
+    assert "witness" in text
+
+
+def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None:
+    """A wrong answer is asked again; keys are not echoed and land in the right file."""
+    answers = [
+        "Attic!",  # refused, asked again
+        "attic",
+        "test",
+        "two-boxes",
+        "",  # jetson
+        "",  # raspberrypi
+        "192.168.1.12",
+        "",  # binance
+        "http://192.168.1.12:8800",
+        "BTC/USDT, ETH/USDT",
+        "grid",
+        "25",
+        "",
+        "",
+        "",
+        "key-of-jetson-1",
+        "secret-of-jetson-1",
+        "",
+        "",
+    ]
+    code, text = run("init", "-d", tmp_path, input="\n".join(answers) + "\n")
+    assert code == 0, text
+    assert "key-of-jetson-1" not in text
+    assert "secret-of-jetson-1" not in text
+    secrets = (tmp_path / "secrets" / "jetson.toml").read_text(encoding="utf-8")
+    assert 'api_key = "key-of-jetson-1"' in secrets
+    shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])
+    assert shown["strategies"][0]["symbols"] == ["BTC/USDT", "ETH/USDT"]
+    assert shown["risk"]["max_order_value"] == "25"
+
+
+def test_strategy_new_then_check_runs(tmp_path: Path) -> None:
+    """A stranger's first strategy: written, tried, and an error in it is placed."""
+    code, text = run("strategy", "new", "mine", "-d", tmp_path)
+    assert code == 0
+    path = tmp_path / "mine.py"
+    code, text = run("strategy", "check", path)
+    assert code == 0, text
+    path.write_text(path.read_text(encoding="utf-8") + "\nimport time\nnow = time.time()\n")
+    code, text = run("strategy", "check", path)
+    assert code == 1
+    assert "mine.py:" in text
+    assert run("strategy", "new", "mine", "-d", tmp_path)[0] == 1
+
+
+def test_version_is_printed() -> None:
+    """For a report."""
+    code, text = run("version", "--json")
+    assert code == 0
+    assert json.loads(text)["hotspare"]
+
+
+def test_status_imports_no_exchange_and_no_messenger(closed: Path) -> None:
+    """`status` answers in half a second because it loads nothing that trades or talks."""
+    script = (
+        "import sys\n"
+        "from node.cli.main import app\n"
+        "try:\n"
+        f"    app(['status', '-c', {str(closed)!r}])\n"
+        "except SystemExit as end:\n"
+        "    code = end.code\n"
+        "heavy = {'ccxt', 'redis', 'telegram', 'aiohttp', 'loguru', 'psutil'}\n"
+        "print('code', code, 'heavy', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "code 3 heavy []"
+
+
+def test_the_program_itself_starts_and_ends_with_the_right_code(closed: Path) -> None:
+    """`python -m node.cli.main` as systemd and the demo start it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "node.cli.main", "status", "-c", str(closed)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stderr == ""

@@ -1,0 +1,146 @@
+"""nodectl at real lease stores with a pair of puppets: decisions and their visible effect."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from election.redis_control import ControlBoard
+from node.cli import decide as decide_module
+from node.cli.main import app
+from node.demo.stores import ServerMissing, StoreServer, find_server
+from tests.support.puppet_pair import (
+    TIMEOUT_MS,
+    Puppets,
+    running_puppets,
+    running_stores,
+    wait_until,
+    write_config,
+)
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[StoreServer]]:
+    """Three real store servers."""
+    try:
+        find_server()
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+    with running_stores(3) as found:
+        yield found
+
+
+@pytest.fixture
+def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
+    """A pair that beats; the stores are empty before."""
+    for server in servers:
+        server.restart()
+    with running_puppets(write_config(tmp_path, servers)) as puppets:
+        yield puppets
+
+
+def nodectl(pair: Puppets, *arguments: str) -> tuple[int, str]:
+    """Run nodectl for the puppets' cluster."""
+    result = runner.invoke(app, [*arguments, "-c", str(pair.config.path)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_status_of_a_running_pair(pair: Puppets) -> None:
+    """Leader, spare, exit code 0; one store less changes nothing, one node sick does."""
+    code, text = nodectl(pair, "status")
+    assert code == 0, text
+    assert "not paused, spare: raspberrypi" in text.splitlines()[0]
+    found = json.loads(nodectl(pair, "status", "--json")[1])
+    assert (found["holder"], found["epoch"], found["verdict"]) == ("jetson", 1, "trading")
+    pair.reasons["raspberrypi"] = ["venue: no answer"]
+    wait_until(lambda: nodectl(pair, "status")[0] == 1)
+    assert "NO SPARE" in nodectl(pair, "status")[1].splitlines()[0]
+
+
+def test_status_with_stores_down(pair: Puppets, servers: list[StoreServer]) -> None:
+    """One of three down: 0; two down: 3, and what could not be seen is said."""
+    servers[2].kill()
+    wait_until(lambda: nodectl(pair, "status")[0] == 0)
+    assert "not seen: store three" in nodectl(pair, "status")[1]
+    servers[1].kill()
+    code, text = nodectl(pair, "status")
+    assert code == 3
+    assert "1 of 3 stores" in text.splitlines()[0]
+    for server in servers[1:]:
+        server.restart()
+
+
+def test_pause_and_resume_wait_until_every_node_shows_it(pair: Puppets) -> None:
+    """Exit 0 only when it is seen; the reason and the person are on record."""
+    code, text = nodectl(pair, "pause", "--reason", "new router")
+    assert code == 0, text
+    assert "seen by jetson, raspberrypi" in text
+    code, text = nodectl(pair, "status")
+    assert code == 2
+    assert text.startswith("PAUSED: jetson leads")
+    assert "new router" in text
+    code, text = nodectl(pair, "resume")
+    assert code == 0, text
+    wait_until(lambda: nodectl(pair, "status")[0] == 0)
+
+
+def test_a_pause_that_nobody_shows_is_said(pair: Puppets, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written but not seen in time is its own exit code (3), naming the node."""
+    monkeypatch.setattr(decide_module, "EFFECT_S", 1.0)
+    pair.is_deaf = True
+    code, text = nodectl(pair, "pause")
+    assert code == 3
+    assert "jetson, raspberrypi did not show it" in text
+
+
+def test_resume_lifts_the_loss_limit_and_accepts_a_strategy(pair: Puppets) -> None:
+    """Latches are lifted by a person: all that `resume` promises, and nothing else."""
+    board = ControlBoard(pair.addresses, pair.config.cluster_id, TIMEOUT_MS)
+    board.put("loss_limit", {"is_latched": True, "day": "2026-11-22"}, "jetson", 1, "lost 21")
+    assert "daily loss limit" in nodectl(pair, "status")[1]
+    code, text = nodectl(pair, "resume", "--accept-strategy")
+    assert code == 0, text
+    assert "daily loss limit lifted" in text
+    records = board.read().records
+    board.close()
+    assert dict(records["loss_limit"].value) == {"is_latched": False, "day": "2026-11-22"}
+    assert dict(records["accept"].value) == {"fingerprint": "abcdef"}
+    assert dict(records["pause"].value) == {"is_paused": False}
+
+
+def test_accepting_needs_one_fingerprint(pair: Puppets) -> None:
+    """Two nodes with different strategies: which one would be accepted?"""
+    pair.bodies["raspberrypi"] = {"fingerprint": "other"}
+    wait_until(lambda: "differ in strategy" in nodectl(pair, "status")[1])
+    code, text = nodectl(pair, "resume", "--accept-strategy")
+    assert code == 1
+    assert "2 fingerprints" in text
+
+
+def test_switchover_waits_until_the_other_node_trades(pair: Puppets) -> None:
+    """To the spare by default; back by name; to the leader itself is nothing to do."""
+    code, text = nodectl(pair, "switchover")
+    assert code == 0, text
+    assert "raspberrypi leads and trades" in text
+    wait_until(lambda: nodectl(pair, "status")[0] == 0)
+    assert "raspberrypi leads" in nodectl(pair, "status")[1].splitlines()[0]
+    assert nodectl(pair, "switchover", "--to", "jetson")[0] == 0
+    code, text = nodectl(pair, "switchover", "--to", "jetson")
+    assert (code, "leads already" in text) == (0, True)
+
+
+def test_switchover_to_a_sick_or_unknown_node_is_refused(pair: Puppets) -> None:
+    """Refused before anything is written, with the reason."""
+    pair.reasons["raspberrypi"] = ["temperature: 91 °C"]
+    wait_until(lambda: nodectl(pair, "status")[0] == 1)
+    code, text = nodectl(pair, "switchover")
+    assert code == 1
+    assert "91 °C" in text
+    assert nodectl(pair, "switchover", "--to", "nobody")[0] == 1
+    assert nodectl(pair, "history") == (0, "no takeover is on record\n")
