@@ -19,7 +19,6 @@ from election.redis_reply import keys_of
 from node.demo.stores import StoreServer
 from tests.support.redis_servers import (
     REQUEST_TIMEOUT_MS,
-    StartServer,
     address_of,
     admin_of,
 )
@@ -30,11 +29,6 @@ KEY = keys_of(CLUSTER).control
 
 def board_of(servers: Sequence[StoreServer]) -> ControlBoard:
     return ControlBoard([address_of(server) for server in servers], CLUSTER, REQUEST_TIMEOUT_MS)
-
-
-@pytest.fixture
-def three(start_server: StartServer) -> list[StoreServer]:
-    return [start_server(name) for name in ("x", "y", "z")]
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from election.redis_store import RedisStore
 from node.demo.stores import StoreServer
 from tests.support.redis_servers import (
     REQUEST_TIMEOUT_MS,
-    StartServer,
     address_of,
     admin_of,
     identity_of,
@@ -80,15 +79,15 @@ def bench_of(servers: list[StoreServer]) -> Bench:
 
 
 @pytest.fixture
-def one(start_server: StartServer) -> Iterator[Bench]:
-    bench = bench_of([start_server("x")])
+def one(three: list[StoreServer]) -> Iterator[Bench]:
+    bench = bench_of(three[:1])
     yield bench
     bench.close()
 
 
 @pytest.fixture
-def three(start_server: StartServer) -> Iterator[Bench]:
-    bench = bench_of([start_server(name) for name in ("x", "y", "z")])
+def trio(three: list[StoreServer]) -> Iterator[Bench]:
+    bench = bench_of(three)
     yield bench
     bench.close()
 
@@ -330,25 +329,25 @@ def test_a_write_that_means_nothing_is_our_own_error(
 
 
 @pytest.mark.parametrize("down", [0, 1, 2], ids=["x down", "y down", "z down"])
-def test_with_one_of_three_down_a_majority_accepts(three: Bench, down: int) -> None:
+def test_with_one_of_three_down_a_majority_accepts(trio: Bench, down: int) -> None:
     """Two of three decide; the third is named in the problems (R13)."""
-    three.grant(1)
-    three.servers[down].kill()
-    ledger = three.ledger()
+    trio.grant(1)
+    trio.servers[down].kill()
+    ledger = trio.ledger()
     answer = ledger.write(epoch=1, puts={"a": "{}"}, deletes=())
     assert (answer.is_accepted, answer.reason) == (True, "")
     assert len(answer.accepted_by) == 2
-    assert set(answer.problems) == {three.servers[down].name}
+    assert set(answer.problems) == {trio.servers[down].name}
     assert ledger.read() == ({"a": "{}"}, {"a": "{}"})
     ledger.close()
 
 
-def test_with_two_of_three_lost_the_write_is_refused_with_a_reason_for_each(three: Bench) -> None:
+def test_with_two_of_three_lost_the_write_is_refused_with_a_reason_for_each(trio: Bench) -> None:
     """One store down, one naming the other node: no majority, and both are named."""
-    three.grant(1)
-    three.grant(2, PI, only=1)
-    three.servers[2].kill()
-    ledger = three.ledger()
+    trio.grant(1)
+    trio.grant(2, PI, only=1)
+    trio.servers[2].kill()
+    ledger = trio.ledger()
     answer = ledger.write(epoch=1, puts={"a": "{}"}, deletes=())
     assert not answer.is_accepted
     assert answer.accepted_by == ("x",)
@@ -356,18 +355,18 @@ def test_with_two_of_three_lost_the_write_is_refused_with_a_reason_for_each(thre
     ledger.close()
 
 
-def test_a_frozen_store_does_not_hold_up_the_others(three: Bench) -> None:
+def test_a_frozen_store_does_not_hold_up_the_others(trio: Bench) -> None:
     """Stores are asked in parallel, each in its own thread, within one time limit."""
-    three.grant(1)
+    trio.grant(1)
     ledger = RedisLedger(
-        [address_of(server) for server in three.servers],
+        [address_of(server) for server in trio.servers],
         cluster_id=CLUSTER,
         identity=JETSON,
-        incarnations=lambda: three.believed,
+        incarnations=lambda: trio.believed,
         request_timeout_ms=int(TIMEOUT_S * 1000),
     )
     assert ledger.write(epoch=1, puts={"a": "{}"}, deletes=()).is_accepted
-    three.servers[0].pause()
+    trio.servers[0].pause()
     begun_s = time.monotonic()
     for text in ("1", "2", "3"):
         answer = ledger.write(epoch=1, puts={"a": text}, deletes=())
@@ -376,42 +375,42 @@ def test_a_frozen_store_does_not_hold_up_the_others(three: Bench) -> None:
         assert "in time" in answer.problems[StoreName("x")]
     assert ledger.read_named() == {"y": {"a": "3"}, "z": {"a": "3"}}
     assert time.monotonic() - begun_s < TIMEOUT_S, "a majority had decided long before"
-    three.servers[0].resume()
+    trio.servers[0].resume()
     ledger.close()
 
 
-def test_a_store_that_thaws_takes_the_writes_in_their_order(three: Bench) -> None:
+def test_a_store_that_thaws_takes_the_writes_in_their_order(trio: Bench) -> None:
     """What was sent to a slow store goes on behind the caller's back, but never out of order."""
-    three.grant(1)
-    ledger = three.ledger()
+    trio.grant(1)
+    ledger = trio.ledger()
     assert ledger.write(epoch=1, puts={"a": "0"}, deletes=()).is_accepted
-    three.servers[0].pause()
+    trio.servers[0].pause()
     for text in ("1", "2", "3"):
         assert ledger.write(epoch=1, puts={"a": text}, deletes=()).is_accepted
-    three.servers[0].resume()
+    trio.servers[0].resume()
     deadline_s = time.monotonic() + 30
-    with admin_of(three.servers[0]) as admin:
+    with admin_of(trio.servers[0]) as admin:
         while admin.hget(keys_of(CLUSTER).ledger, "a") != "3":
             assert time.monotonic() < deadline_s, "the last write never arrived"
     ledger.close()
 
 
-def test_two_refusals_of_three_are_enough_to_know(three: Bench) -> None:
+def test_two_refusals_of_three_are_enough_to_know(trio: Bench) -> None:
     """Whoever was overtaken hears it at once, also when the third store is frozen."""
-    three.grant(1)
+    trio.grant(1)
     ledger = RedisLedger(
-        [address_of(server) for server in three.servers],
+        [address_of(server) for server in trio.servers],
         cluster_id=CLUSTER,
         identity=JETSON,
-        incarnations=lambda: three.believed,
+        incarnations=lambda: trio.believed,
         request_timeout_ms=int(TIMEOUT_S * 1000),
     )
     assert ledger.write(epoch=1, puts={"a": "{}"}, deletes=()).is_accepted
-    three.grant(2, PI)
-    three.servers[0].pause()
+    trio.grant(2, PI)
+    trio.servers[0].pause()
     begun_s = time.monotonic()
     answer = ledger.write(epoch=1, puts={"a": "1"}, deletes=())
     assert not answer.is_accepted
     assert time.monotonic() - begun_s < TIMEOUT_S
-    three.servers[0].resume()
+    trio.servers[0].resume()
     ledger.close()

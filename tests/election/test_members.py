@@ -11,7 +11,6 @@ from election.redis_reply import keys_of
 from node.demo.stores import StoreServer
 from tests.support.redis_servers import (
     REQUEST_TIMEOUT_MS,
-    StartServer,
     address_of,
     admin_of,
 )
@@ -20,11 +19,6 @@ CLUSTER = "test-members"
 KEY = keys_of(CLUSTER).members
 JETSON, PI = NodeId("jetson"), NodeId("raspberrypi")
 BODY = {"role": "active", "temperature_c": 41.5, "label": 'Küche "oben" \\', "reasons": []}
-
-
-@pytest.fixture
-def three(start_server: StartServer) -> list[StoreServer]:
-    return [start_server(name) for name in ("x", "y", "z")]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Fixtures are made available by the conftest.py of the packages that use them.
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 
 import pytest
 from redis import Redis
@@ -56,6 +57,33 @@ def shared_server(server_program: ServerProgram) -> Iterator[StoreServer]:
 def start_server(server_program: ServerProgram) -> Iterator[StartServer]:
     """Starts servers of the program in turn; they end with the test."""
     yield from _starter(server_program)
+
+
+@pytest.fixture(scope="session")
+def server_pool(server_program: ServerProgram) -> Iterator[tuple[StoreServer, ...]]:
+    """Three servers that tests share one after the other."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(StoreServer(name, program=server_program)) for name in "xyz"]
+        yield tuple(server.start() for server in servers)
+
+
+@pytest.fixture
+def three(server_pool: tuple[StoreServer, ...]) -> list[StoreServer]:
+    """Three running, empty servers named x, y, z; the test may spoil, pause and kill them."""
+    for server in server_pool:
+        _mend(server)
+    return list(server_pool)
+
+
+def _mend(server: StoreServer) -> None:
+    """Make the server as new, whatever the test before did to it."""
+    if not server.is_running:
+        server.restart()
+    server.resume()
+    with admin_of(server) as admin:
+        admin.slaveof()  # no argument: of nobody
+        admin.flushall()
+        admin.script_flush()
 
 
 @pytest.fixture
