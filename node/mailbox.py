@@ -8,6 +8,7 @@ event matters least, because the permit is closed.
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from election.model import LeaseEvent
 
@@ -40,6 +41,13 @@ class LeaseMailbox:
             self._events.clear()
         self._woken.clear()
         return events
+
+    def put_back(self, events: Sequence[LeaseEvent]) -> None:
+        """Put taken events back in front, oldest first."""
+        with self._guard:
+            self._events.extendleft(reversed(events))
+        if events:
+            self._woken.set()
 
     def wake(self) -> None:
         """Wake the loop without an event; callable from the loop's own thread."""

@@ -74,10 +74,6 @@ class Phone:
         if poller is not None:
             await poller.stop()
 
-    async def close(self) -> None:
-        """Stop listening and close the connection."""
-        await self.stop()
-
     async def handle(self, command: Command) -> str:
         """Carry out one command that passed authorisation and confirmation."""
         log_event("command.received", name=command.name.value, by=command.by)

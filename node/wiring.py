@@ -164,7 +164,7 @@ def build_runtime(
 
     def publish(event: LeaseEvent) -> None:
         if isinstance(event, Lapsed | Deposed) and runtimes:
-            runtimes[0].note_lease_over(event.epoch)
+            runtimes[0].shift.note_over(event.epoch)
         mailbox.publish(event)
 
     heartbeat = Heartbeat(

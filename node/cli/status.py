@@ -1,5 +1,6 @@
 """nodectl status: who leads, since when, paused or not, spare or not; then everything else."""
 
+import json
 import time
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from node.cli.common import (
     open_secrets,
     say,
     say_json,
+    to_plain,
     wall_ms,
 )
 from node.config import Config
@@ -76,7 +78,7 @@ def _watch(config: Config, secrets: Secrets, *, as_json: bool) -> None:
     try:
         if as_json:
             while True:
-                say_json(_plain(_view(config, secrets)))
+                say(json.dumps(to_plain(_plain(_view(config, secrets))), ensure_ascii=False))
                 time.sleep(WATCH_S)
         with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
             while True:

@@ -1,0 +1,339 @@
+"""One grant after another: take over, trade, give up. What a node does with the lease.
+
+Rules of this file: a shift begins with a grant and ends with a release or a loss; nothing of it
+outlives its epoch. It changes the role through the role desk and sends nothing by itself: the
+trader of its epoch does, behind the permit.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from alerts.model import Kind, Verdict
+from election.model import Granted, LeaseEvent, Released
+from exchange import errors as exchange_errors
+from exchange.errors import VenueError
+from exchange.journal_writer import JournalWriter
+from node import role as roles
+from node.active import Active
+from node.latches import CLUSTER
+from node.logs import log_event
+from node.outage import judge_outage
+from node.overseer import Overseer
+from node.parts import NodeParts
+from node.role import Role, Trigger
+from node.role_desk import RoleDesk
+from node.standby import Standby
+from node.takeover import (
+    GrantEnded,
+    TakeoverReport,
+    build_report,
+    reconcile_grant,
+    seat_all,
+    settle_orders,
+)
+from node.trader import Trader
+
+# Longest wait for the last request of a drain: the total timeout of a write (R9), and some.
+DRAIN_IN_FLIGHT_S = 2.0
+# Longest wait for the stores to acknowledge a release; then the lease runs out by itself.
+RELEASE_WAIT_S = 3.0
+POLL_S = 0.01
+
+BROKEN_INVARIANTS = (AssertionError, roles.IllegalTransition, exchange_errors.IllegalTransition)
+
+
+class Shift:
+    """The lease in this process's hands, from grant to end."""
+
+    def __init__(
+        self,
+        parts: NodeParts,
+        *,
+        desk: RoleDesk,
+        standby: Standby,
+        overseer: Overseer,
+        before_drain: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Bind the parts.
+
+        Args:
+            parts: of the node.
+            desk: changes the role.
+            standby: gathers the copies of the journal.
+            overseer: tells, and says who should trade.
+            before_drain: awaited before a drain begins (the phone hangs up).
+        """
+        self.parts = parts
+        self.trader: Trader | None = None
+        self.active: Active | None = None
+        self.granted: Granted | None = None
+        self._granted_at_s = 0.0
+        self._ended_epoch = 0
+        self._released: Released | None = None
+        self._desk = desk
+        self._standby = standby
+        self._overseer = overseer
+        self._before_drain = before_drain
+
+    # --- lease events ----------------------------------------------------------------------
+
+    def begin(self, event: Granted, *, is_stopping: bool) -> None:
+        """A grant arrived: take over, or give it back when this process cannot."""
+        if self._desk.role is not Role.STANDBY or is_stopping:
+            # Granted too late: somebody asked this process to end, or it is halted.
+            self.parts.heartbeat.release(drain_ms=0, reserved_for="", reason="not standing by")
+            return
+        self.granted, self._granted_at_s = event, self.parts.monotonic_s()
+        self.parts.log.set_context(epoch=event.epoch)
+        self._desk.change(Trigger.GRANTED, event.reason)
+
+    def note_over(self, epoch: int) -> None:
+        """Remember, from any thread, that a grant ended: a takeover in progress must give up."""
+        self._ended_epoch = max(self._ended_epoch, epoch)
+
+    def note_released(self, event: Released) -> None:
+        """The stores were told."""
+        self._released = event
+
+    async def lose(self, epoch: int, reason: str) -> None:
+        """The lease lapsed or another node has it: fence, settle, tell."""
+        if not self._desk.has_lease:
+            return
+        self._desk.change(Trigger.LEASE_LOST, reason)
+        trader, self.trader, self.active = self.trader, None, None
+        self.settle()
+        await self._overseer.tell_gave_up(epoch, reason, trader)
+
+    def settle(self) -> None:
+        """Stand by again once nothing of ours can be in flight."""
+        if self._desk.role is Role.FENCED and self.parts.heartbeat.settle():
+            self.parts.log.set_context(epoch=0)
+            self.granted = None
+            self._desk.change(Trigger.QUIET, "nothing is in flight any more")
+
+    async def push_again(self) -> None:
+        """A store lost its data: write journal and latches to it again, if they are ours."""
+        await self.parts.watch.push()
+        if self.trader is not None:
+            self.trader.writer.owe_everything()
+            await self.trader.flush()
+            log_event("ledger.pushed", documents=len(self.trader.journal.documents()))
+
+    # --- taking over -----------------------------------------------------------------------
+
+    async def take_over(self, *, stop_reason: str) -> None:
+        """Reconcile with the venue and become active, or give the grant up."""
+        granted = self.granted
+        assert granted is not None, "a takeover without a grant"
+
+        def is_over() -> bool:
+            return (
+                self._ended_epoch >= granted.epoch
+                or self.parts.heartbeat.permit.epoch != granted.epoch
+                or bool(stop_reason or self._overseer.reason_to_hand_over())
+            )
+
+        try:
+            await self._take_over(granted, is_over)
+        except GrantEnded as error:
+            log_event("takeover.failed", reason=str(error))
+            if stop_reason or self._overseer.reason_to_hand_over():
+                await self.drain(stop_reason or str(error), reserved_for="")
+            else:
+                await self.parts.mailbox.wait(POLL_S)
+        except BROKEN_INVARIANTS as error:
+            await self.halt(error)
+
+    async def _take_over(self, granted: Granted, is_over: Callable[[], bool]) -> None:
+        parts = self.parts
+        log_event("takeover.started", previous=granted.previous, reason=granted.reason)
+        merged = await self._standby.gather()
+        if merged.journal.stamp.epoch > granted.epoch:
+            parts.heartbeat.raise_floor(merged.journal.stamp.epoch)
+            raise GrantEnded(f"the journal knows epoch {merged.journal.stamp.epoch}")
+        writer = JournalWriter(
+            merged.journal,
+            epoch=granted.epoch,
+            ledger=parts.ledger,
+            disk=parts.disk,
+            on_step=lambda: parts.heartbeat.progress("journal write"),
+        )
+        trader = Trader(parts.trader_parts, writer=writer)
+        await trader.flush()
+        await parts.watch.push()
+        for problem in seat_all(parts.seats, trader):
+            log_event("journal.corrupt", reason=problem)
+        findings = await reconcile_grant(
+            trader,
+            born_ms=parts.watch.latches.born_ms,
+            is_over=is_over,
+            on_step=parts.heartbeat.progress,
+            on_trouble=self._note_venue,
+        )
+        if findings.deposed_by is not None:
+            # Another grant of ours was busy at the venue: ask for an epoch above it (R7).
+            parts.heartbeat.raise_floor(findings.deposed_by)
+            raise GrantEnded(f"epoch {findings.deposed_by} was seen at the venue")
+        active = self._build_active(trader)
+        plan = await settle_orders(
+            trader,
+            findings,
+            modes=active.modes(),
+            is_paused=parts.watch.latches.is_paused,
+            is_over=is_over,
+            on_step=parts.heartbeat.progress,
+        )
+        report = build_report(
+            granted=granted,
+            outage=judge_outage(
+                now_ms=parts.wall_ms(),
+                started_ms=parts.started_wall_ms,
+                last_trading_ms=parts.last_trading.load_ms(),
+                silent_s=granted.silent_s,
+                since_grant_s=parts.monotonic_s() - self._granted_at_s,
+            ),
+            before=merged,
+            findings=findings,
+            plan=plan,
+            symbols=trader.symbols,
+        )
+        body = report.to_body(node_id=parts.node_id, at_wall_ms=parts.wall_ms())
+        edited = trader.journal.edit(epoch=trader.epoch, takeovers={trader.epoch: body})
+        trader.writer.adopt(*edited)
+        await trader.flush()
+        if is_over():
+            raise GrantEnded("the lease ended while the takeover was journalled")
+        self.trader, self.active = trader, active
+        self._desk.change(Trigger.RECONCILED, "everything is accounted for")
+        log_event("takeover.finished", **body, adopted=report.adopted)
+        await self._after_takeover(trader, report)
+
+    async def _after_takeover(self, trader: Trader, report: TakeoverReport) -> None:
+        """Tell, and let the cluster know which account it trades."""
+        await self._overseer.tell_took_over(trader.epoch, report)
+        latches, account = self.parts.watch.latches, self.parts.health.account
+        if latches.account is None and account is not None:
+            record = latches.records.get(CLUSTER)
+            known = {} if record is None else dict(record.value)
+            await self.parts.watch.put(
+                CLUSTER, known | {"account": account}, reason="first holder's account"
+            )
+
+    def _build_active(self, trader: Trader) -> Active:
+        parts = self.parts
+        return Active(
+            trader=trader,
+            watch=parts.watch,
+            health=parts.health,
+            reporter=parts.reporter,
+            fingerprint=parts.fingerprint,
+            pass_interval_s=parts.config.venue.reconcile_interval_ms / 1000,
+            monotonic_s=parts.monotonic_s,
+        )
+
+    def _note_venue(self, trouble: str) -> None:
+        self.parts.health.venue_error = trouble
+
+    # --- trading and giving up --------------------------------------------------------------
+
+    async def trade(self, *, stop_reason: str) -> None:
+        """Do one turn of trading, or give the lease up when somebody should trade instead."""
+        active, parts = self.active, self.parts
+        assert active is not None, "active without a grant"
+        successor = self._overseer.requested_successor()
+        reason = stop_reason or self._overseer.reason_to_hand_over()
+        if successor is not None and not stop_reason:
+            await self.drain("switchover was asked for", reserved_for=successor)
+            return
+        if reason:
+            await self.drain(reason, reserved_for="")
+            return
+        try:
+            await active.cycle()
+        except BROKEN_INVARIANTS as error:
+            await self.halt(error)
+            return
+        if active.deposed_by is not None:
+            parts.heartbeat.close_gate(f"epoch {active.deposed_by} was seen at the venue")
+            parts.heartbeat.raise_floor(active.deposed_by)
+            active.deposed_by = None
+
+    async def drain(self, reason: str, *, reserved_for: str) -> None:
+        """Close the gate, wait for what is in flight, journal it, release (R10)."""
+        parts, trader = self.parts, self.trader
+        self._desk.change(Trigger.DRAIN, reason)
+        await self._before_drain()
+        epoch = parts.heartbeat.permit.epoch
+        parts.heartbeat.close_gate(reason)
+        until_s = parts.monotonic_s() + DRAIN_IN_FLIGHT_S
+        # The permit belongs to several threads and has no event to wait for.
+        while parts.heartbeat.permit.in_flight and parts.monotonic_s() < until_s:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+        drain_ms = 0
+        if trader is not None:
+            await trader.flush()
+            drain_ms = await self._drain_ms(trader)
+        parts.heartbeat.progress("drained")
+        self._released = None
+        parts.heartbeat.release(drain_ms=drain_ms, reserved_for=reserved_for, reason=reason)
+        await self._wait_released()
+        if self._desk.role is not Role.DRAINING:
+            return
+        parts.heartbeat.settle()
+        self.trader, self.active, self.granted = None, None, None
+        parts.log.set_context(epoch=0)
+        self._desk.change(Trigger.DRAINED, reason)
+        await self._overseer.tell_gave_up(epoch, reason, trader, successor=reserved_for)
+
+    async def _drain_ms(self, trader: Trader) -> int:
+        tail_ms = self.parts.trader_parts.effect_tail_ms
+        try:
+            now_ms = await self.parts.link.venue.venue_now_ms()
+        except VenueError:
+            # Without the venue's time the whole window is waited out.
+            is_busy = bool(trader.journal.unknown_intents())
+            return self.parts.trader_parts.timing.window_ms + tail_ms if is_busy else 0
+        return trader.journal.drain_ms(now_venue_ms=now_ms, effect_tail_ms=tail_ms)
+
+    async def _wait_released(self) -> None:
+        """Wait for the stores' word; other lease events wait their turn in the mailbox."""
+        until_s = self.parts.monotonic_s() + RELEASE_WAIT_S
+        kept: list[LeaseEvent] = []
+        while self._released is None and self.parts.monotonic_s() < until_s:
+            for event in self.parts.mailbox.take_all():
+                if isinstance(event, Released):
+                    self.note_released(event)
+                    log_event(
+                        "lease.released",
+                        lease_epoch=event.epoch,
+                        was_acknowledged=event.was_acknowledged,
+                    )
+                else:
+                    kept.append(event)
+            if self._released is None:
+                await self.parts.mailbox.wait(POLL_S)
+        self.parts.mailbox.put_back(kept)
+
+    async def halt(self, error: Exception) -> None:
+        """A broken invariant: stop trading, let the other node try, wait for a person."""
+        text = f"{type(error).__name__}: {error}"
+        log_event("role.halted", error=error)
+        trader, epoch = self.trader, self.parts.heartbeat.permit.epoch
+        self.parts.health.fatal = f"halted: {text}"
+        self.parts.heartbeat.close_gate(text)
+        drain_ms = 0 if trader is None else await self._drain_ms(trader)
+        self.parts.heartbeat.release(drain_ms=drain_ms, reserved_for="", reason="halted")
+        self.trader, self.active, self.granted = None, None, None
+        self._desk.change(Trigger.BROKEN, text)
+        await self.parts.teller.tell(
+            Kind.ERROR,
+            f"halted:{self.parts.identity.nonce}",
+            {
+                "what": "an invariant is broken, this node halted",
+                "error": text,
+                "fix": "send the log to the makers, then restart the node",
+            },
+            epoch=epoch,
+            verdict=Verdict.ACT,
+        )
+        await self._overseer.tell_gave_up(epoch, text, trader)
