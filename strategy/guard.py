@@ -5,6 +5,7 @@ honest code does by mistake or by a library's habit; native code written to evad
 stopped. The worker has no keys to lose: its environment is empty (see process.py).
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -82,8 +83,9 @@ def limit_resources(memory_limit_mb: int) -> None:
 
 def give_way_when_memory_ends() -> None:
     """Ask the kernel to take this process first when the machine runs out of memory."""
-    # Before RLIMIT_FSIZE, which does not bind here, and before the guard, which would refuse.
-    Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, encoding="ascii")
+    # Where /proc is read-only (some containers) the worker still runs, only less politely.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, encoding="ascii")
 
 
 def install_guard() -> None:

@@ -15,6 +15,8 @@ LABEL_COLUMNS = 12
 FILLS_SHOWN = 6
 OUTPUT_LINES_SHOWN = 5
 DISPLAYED = Context(prec=8)
+# Else a person compares it with that of `nodectl status`, which covers the limits too.
+FINGERPRINT_NOTE = "of file and parameters (a node adds its limits)"
 
 
 def render_report(report: CheckReport) -> str:
@@ -29,7 +31,7 @@ def render_report(report: CheckReport) -> str:
         lines += [
             _row("strategy", f"{title}, {declaration.history} candles of history"),
             *_render_parameters(report),
-            _row("fingerprint", report.strategy.fingerprint()),
+            _row("fingerprint", f"{report.strategy.fingerprint()} {FINGERPRINT_NOTE}"),
         ]
     if report.replay is not None:
         lines += _render_replay(report, report.replay)
