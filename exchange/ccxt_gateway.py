@@ -190,9 +190,9 @@ class CcxtGateway:
 
     def _stamp(self, window_min_ms: int, *, not_after_ms: int | None) -> Stamp | WriteResult:
         known = self._clock.estimate()
-        now_ms = self._clock.now_ms()
-        if known is None or now_ms is None:
+        if known is None:
             return _not_sent("the venue's time is not known; measure the clock first")
+        now_ms = int(known.earliest_ms)
         left_ms = int((self._permit.remaining_s() - MARGIN_S) * 1000)
         window_ms = min(self._settings.recv_window_ms, left_ms)
         if not_after_ms is not None:  # what the journal said: a later reader relies on it

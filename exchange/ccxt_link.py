@@ -1,11 +1,12 @@
 """Both sides of one venue with what they share: one clock, one limiter, one set of markets."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from exchange.ccxt_gateway import CcxtGateway, LateOutcome
-from exchange.clock_offset import VenueClock
+from exchange.clock_offset import LocalInstant, VenueClock
 from exchange.limiter import WeightLimiter
 from exchange.ports import Permit
 from exchange.reader import CcxtVenue
@@ -39,11 +40,17 @@ class VenueLink:
         await self.venue.close()
 
 
+def read_raw_s() -> float:
+    """Read CLOCK_MONOTONIC_RAW in seconds."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
+
+
 def build_link(
     settings: VenueSettings,
     *,
     permit: Permit,
     boot_s: Callable[[], float],
+    raw_s: Callable[[], float] = read_raw_s,
     monotonic_s: Callable[[], float],
     on_step: Callable[[str], None],
     on_late_outcome: LateOutcome,
@@ -55,6 +62,7 @@ def build_link(
         settings: where and as whom.
         permit: the lease's permit, asked in the last hop of every write.
         boot_s: local clock that counts suspend (CLOCK_BOOTTIME), in seconds.
+        raw_s: local clock whose rate nobody bends (CLOCK_MONOTONIC_RAW), in seconds.
         monotonic_s: local monotonic clock, in seconds.
         on_step: told after every bounded call of a read.
         on_late_outcome: told the outcome of a write whose caller was cancelled meanwhile.
@@ -64,7 +72,7 @@ def build_link(
         ConfigurationRefused: the venue cannot be used in this way.
     """
     row = venue_row(settings.exchange_id)
-    clock = VenueClock(boot_s)
+    clock = VenueClock(lambda: LocalInstant(boot_s=boot_s(), raw_s=raw_s()))
     limiter = WeightLimiter(
         weight_per_minute=row.weight_per_minute, monotonic_s=monotonic_s, sleep=sleep
     )

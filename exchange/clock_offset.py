@@ -1,13 +1,17 @@
-"""The venue's time, estimated from this box's own clock and never ahead of the venue's.
+"""The venue's time, estimated from this box's own clocks and never ahead of the venue's.
 
-Pure: times are parameters; `VenueClock` is given the function that reads the local clock (boot
-time, which counts suspend and does not follow wall clock steps).
+Pure: times are parameters; `VenueClock` is given the function that reads the local clocks.
 
 One exchange of messages gives a bound on each side: when the answer arrived the venue's clock had
 at least reached the stamp in it, and when the request left it had not yet passed it. Each sample
-is therefore an interval for (venue - local); samples are intersected, and an interval widens with
-its age, because the local clock's rate may be wrong. The lower end is what requests are stamped
-with. An empty intersection means that one of the clocks was stepped: all but the newest sample go.
+is therefore an interval for the venue's time now; intervals of several samples are intersected.
+The lower end is what requests are stamped with. An empty intersection means that a clock was
+stepped: all but the newest sample go.
+
+Local time is read from two clocks (R0): boot time counts suspend but NTP bends its rate (chrony
+by up to 8 %), raw monotonic time has the bare rate of the crystal but stands still in suspend.
+The lower end counts the shorter of the two, the upper end the longer: whichever one is wrong,
+the truth stays inside and only the uncertainty grows, until the next measurement.
 """
 
 from collections import deque
@@ -15,10 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-# Worst rate error of the local clock between two measurements. NTP slews at 500 ppm at most with
-# the kernel's own discipline; twice that. Halved, a slewing clock could run ahead of the venue.
+# Rate error left when neither NTP nor suspend is at work: crystals are good for 100 ppm, the
+# venue's clock is disciplined. Ten times that; halved, a poor crystal in the cold could pass it.
 RATE_ERROR_PPM: Final = 1_000
-# Older samples are dropped: at 1000 ppm they are worse than half a second by then.
+# Older samples are dropped: at 1000 ppm on either side they are worse than a second by then.
 AGE_MAX_S: Final = 600.0
 # Samples kept; more do not narrow the interval noticeably.
 SAMPLES_MAX: Final = 16
@@ -27,82 +31,101 @@ STAMP_RESOLUTION_MS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OffsetSample:
-    """One question to the venue for its time. Local times in seconds, the venue's in ms."""
+class LocalInstant:
+    """One reading of both local clocks, in seconds."""
 
-    sent_s: float
-    received_s: float
-    venue_ms: int
+    boot_s: float
+    raw_s: float
 
-    def __post_init__(self) -> None:
-        """An answer before its question is our own bug or a stepped clock."""
-        if self.received_s < self.sent_s:
-            raise ValueError("an answer cannot arrive before its question left")
+    def least_until_s(self, later: "LocalInstant") -> float:
+        """Seconds from here to `later` by the clock that counted fewer."""
+        return min(later.boot_s - self.boot_s, later.raw_s - self.raw_s)
 
-    def lower_ms(self, now_s: float) -> float:
-        """Smallest (venue - local) in ms that this sample allows at `now_s`."""
-        return self.venue_ms - self.received_s * 1000 - self._drift_ms(now_s)
-
-    def upper_ms(self, now_s: float) -> float:
-        """Largest (venue - local) in ms that this sample allows at `now_s`."""
-        stamp_ms = self.venue_ms + STAMP_RESOLUTION_MS
-        return stamp_ms - self.sent_s * 1000 + self._drift_ms(now_s)
-
-    def _drift_ms(self, now_s: float) -> float:
-        return max(0.0, now_s - self.received_s) * RATE_ERROR_PPM / 1000
+    def most_until_s(self, later: "LocalInstant") -> float:
+        """Seconds from here to `later` by the clock that counted more."""
+        return max(later.boot_s - self.boot_s, later.raw_s - self.raw_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OffsetEstimate:
-    """(venue - local) in ms: at least `lower_ms`, at most `lower_ms + error_ms`."""
+class OffsetSample:
+    """One question to the venue for its time, which it answered with `venue_ms`."""
 
-    lower_ms: float
+    sent: LocalInstant
+    received: LocalInstant
+    venue_ms: int
+
+    def __post_init__(self) -> None:
+        """An answer before its question is our own bug."""
+        if self.sent.least_until_s(self.received) < 0:
+            raise ValueError("an answer cannot arrive before its question left")
+
+    def earliest_ms(self, now: LocalInstant) -> float:
+        """The venue's time at `now` is at least this."""
+        passed_ms = self.received.least_until_s(now) * 1000
+        return self.venue_ms + passed_ms * (1 - RATE_ERROR_PPM / 1_000_000)
+
+    def latest_ms(self, now: LocalInstant) -> float:
+        """The venue's time at `now` is at most this."""
+        passed_ms = self.sent.most_until_s(now) * 1000
+        stamp_ms = self.venue_ms + STAMP_RESOLUTION_MS
+        return stamp_ms + passed_ms * (1 + RATE_ERROR_PPM / 1_000_000)
+
+    def is_usable(self, now: LocalInstant) -> bool:
+        """True when it is of the past and young enough."""
+        return (
+            self.received.least_until_s(now) >= 0 and self.received.most_until_s(now) <= AGE_MAX_S
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueTime:
+    """The venue's time: at least `earliest_ms`, at most `earliest_ms + error_ms`."""
+
+    earliest_ms: float
     error_ms: float
     age_s: float
 
 
-def estimate_offset(samples: tuple[OffsetSample, ...], now_s: float) -> OffsetEstimate | None:
-    """Intersect the samples that are young enough; None when there is none or they disagree."""
-    young = [s for s in samples if 0 <= now_s - s.received_s <= AGE_MAX_S]
-    if not young:
+def estimate_time(samples: tuple[OffsetSample, ...], now: LocalInstant) -> VenueTime | None:
+    """Intersect the usable samples; None when there is none or they contradict each other."""
+    usable = [s for s in samples if s.is_usable(now)]
+    if not usable:
         return None
-    lower_ms = max(s.lower_ms(now_s) for s in young)
-    upper_ms = min(s.upper_ms(now_s) for s in young)
-    if upper_ms < lower_ms:
+    earliest_ms = max(s.earliest_ms(now) for s in usable)
+    latest_ms = min(s.latest_ms(now) for s in usable)
+    if latest_ms < earliest_ms:
         return None
-    age_s = now_s - max(s.received_s for s in young)
-    return OffsetEstimate(lower_ms=lower_ms, error_ms=upper_ms - lower_ms, age_s=age_s)
+    age_s = min(s.received.most_until_s(now) for s in usable)
+    return VenueTime(earliest_ms=earliest_ms, error_ms=latest_ms - earliest_ms, age_s=age_s)
 
 
 class VenueClock:
     """Keeps the samples of one venue; shared by its reader and its gateway, one thread only."""
 
-    def __init__(self, local_s: Callable[[], float]) -> None:
-        self._local_s = local_s
+    def __init__(self, local: Callable[[], LocalInstant]) -> None:
+        self._local = local
         self._samples: deque[OffsetSample] = deque(maxlen=SAMPLES_MAX)
 
-    def local_s(self) -> float:
-        """Read the local clock that all samples use, in seconds."""
-        return self._local_s()
+    def local(self) -> LocalInstant:
+        """Read the local clocks that all samples use."""
+        return self._local()
 
     def add(self, sample: OffsetSample) -> None:
         """Take one measurement; drops all earlier ones when they contradict it."""
         self._samples.append(sample)
-        if estimate_offset(tuple(self._samples), sample.received_s) is None:
+        if estimate_time(tuple(self._samples), sample.received) is None:
             self._samples.clear()
             self._samples.append(sample)
 
     def invalidate(self) -> None:
-        """Forget everything: the local clock was stepped, or the venue refused our time."""
+        """Forget everything: a local clock was stepped, or the venue refused our time."""
         self._samples.clear()
 
-    def estimate(self) -> OffsetEstimate | None:
+    def estimate(self) -> VenueTime | None:
         """Return what is known now; None means: measure before anything is signed."""
-        return estimate_offset(tuple(self._samples), self._local_s())
+        return estimate_time(tuple(self._samples), self._local())
 
     def now_ms(self) -> int | None:
         """Return the venue's time, never ahead of it; None while it is not known."""
         known = self.estimate()
-        if known is None:
-            return None
-        return int(self._local_s() * 1000 + known.lower_ms)
+        return None if known is None else int(known.earliest_ms)

@@ -318,16 +318,11 @@ class CcxtVenue:
             await self.measure_clock()
 
     async def _sample_clock(self, _: ReadCall) -> None:
-        sent_s = self._clock.local_s()
+        sent = self._clock.local()
         venue_ms = await self._exchange.fetch_time()
-        received_s = self._clock.local_s()
-        self._clock.add(
-            OffsetSample(
-                sent_s=sent_s,
-                received_s=received_s,
-                venue_ms=answers.parse_time_ms(venue_ms, "the venue's time"),
-            )
-        )
+        received = self._clock.local()
+        checked_ms = answers.parse_time_ms(venue_ms, "the venue's time")
+        self._clock.add(OffsetSample(sent=sent, received=received, venue_ms=checked_ms))
 
     def _signed_now_ms(self) -> int:
         now_ms = self._clock.now_ms()
