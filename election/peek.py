@@ -97,7 +97,7 @@ _SCHEDULING_S: Final = 0.05
 
 def _look(address: StoreAddress, cluster_id: str, deadline_s: float) -> StorePeek:
     try:
-        return _picture(address, _ask(address, cluster_id, deadline_s))
+        return _picture(address, cluster_id, _ask(address, cluster_id, deadline_s))
     except StoreUnreachable as error:
         text = str(error)
         return _failed(address, text if address.text in text else f"{address.text}: {text}")
@@ -159,7 +159,7 @@ def _left_s(deadline_s: float) -> float:
     return left_s
 
 
-def _picture(address: StoreAddress, replies: Sequence[Reply]) -> StorePeek:
+def _picture(address: StoreAddress, cluster_id: str, replies: Sequence[Reply]) -> StorePeek:
     """Put the answers together; a part that cannot be read is a problem, not a failure."""
     info_reply, time_reply, lease, members_reply, control_reply, ledger = replies
     info = parse_info(
@@ -171,7 +171,7 @@ def _picture(address: StoreAddress, replies: Sequence[Reply]) -> StorePeek:
     facts = facts_of(info)
     now_us = time_us_of(time_reply)
     problems = list(facts.warnings)
-    record = _record(_fields("lease", lease, problems), problems)
+    record = _record(_fields("lease", lease, problems), cluster_id, problems)
     members, unread_members = parse_members(
         _fields("members", members_reply, problems), now_us=now_us, store=address.name
     )
@@ -198,14 +198,18 @@ def _fields(part: str, reply: Reply, problems: list[str]) -> Mapping[str, str]:
     return fields_of(reply)
 
 
-def _record(fields: Mapping[str, str], problems: list[str]) -> LeaseRecord | None:
+def _record(fields: Mapping[str, str], cluster_id: str, problems: list[str]) -> LeaseRecord | None:
     if not fields:
         return None
     try:
-        return parse_record(fields)
+        record = parse_record(fields)
     except ValueError as error:
         problems.append(f"lease: {error}")
         return None
+    if record.cluster_id != cluster_id:
+        problems.append(f"lease: the record belongs to cluster {record.cluster_id}")
+        return None
+    return record
 
 
 # --- what the picture means; pure -----------------------------------------------------------

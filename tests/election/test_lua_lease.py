@@ -1,6 +1,8 @@
 """Branches of the lease scripts that a stand-in cannot have: what is in the server already."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import Redis
@@ -177,6 +179,45 @@ def test_a_server_that_became_a_replica_is_refused(start_server: StartServer, ve
     assert (answer.refusal, answer.record) == (Refusal.NOT_MASTER, None)
     assert answer.inc == ""
     store.close()
+
+
+def test_of_many_contenders_at_once_exactly_one_is_granted(
+    shared_server: StoreServer, cluster_id: str
+) -> None:
+    """The compare-and-set is one script, so two can never both see what they expected (R4)."""
+    contenders = [identity_of(cluster_id, f"node{i}") for i in range(8)]
+    stores = [
+        RedisStore(
+            address_of(shared_server), cluster_id=cluster_id, request_timeout_ms=REQUEST_TIMEOUT_MS
+        )
+        for _ in contenders
+    ]
+    start = threading.Barrier(len(contenders))
+
+    def contend(index: int) -> StoreReply:
+        me, store = contenders[index], stores[index]
+        seen = store.observe(identity=me, new_wid=WriteId(f"tombstone {index}"))
+        assert seen.record is not None
+        start.wait(30)
+        return store.acquire(
+            identity=me,
+            epoch=index + 1,
+            ttl_ms=6000,
+            expected_inc=seen.inc,
+            expected_wid=seen.record.wid,
+            new_wid=WriteId(f"held {index}"),
+            reason="",
+        )
+
+    with ThreadPoolExecutor(len(contenders)) as pool:
+        replies = list(pool.map(contend, range(len(contenders))))
+    granted = [reply for reply in replies if reply.is_ok]
+    assert len(granted) == 1
+    refused = [reply for reply in replies if not reply.is_ok]
+    assert {reply.refusal for reply in refused} == {Refusal.CHANGED}
+    assert {reply.record for reply in refused} == {granted[0].record}
+    for store in stores:
+        store.close()
 
 
 def test_the_record_never_expires(store: RedisStore, admin: Redis, cluster_id: str) -> None:

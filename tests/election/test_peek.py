@@ -174,6 +174,19 @@ def test_parts_that_cannot_be_read_are_problems_and_hide_nothing_else(
     assert len(store.problems) == 4
 
 
+def test_a_record_of_another_cluster_is_a_problem_and_not_shown(
+    start_server: StartServer,
+) -> None:
+    """It names nobody of this cluster (R11)."""
+    server = start_server()
+    fill([server])
+    with admin_of(server) as admin:
+        admin.hset(keys_of(CLUSTER).lease, "cluster_id", "prod-somebody")
+    (store,) = look(address_of(server)).stores
+    assert (store.error, store.record, store.record_age_s) == (None, None, None)
+    assert "prod-somebody" in store.problems[0]
+
+
 @contextmanager
 def another_program(speak: Callable[[bytes], bytes]) -> Iterator[int]:
     """Something that is not a store: answers each chunk as it likes."""

@@ -310,7 +310,9 @@ def test_reassert_after_a_loss_puts_the_same_epoch_back(bench: Bench, loss: str)
     assert reply.record is not None
     assert (reply.record.epoch, reply.record.max_epoch) == (5, 5)
     assert (reply.record.state, reply.record.nonce) == (LeaseState.HELD, JETSON.nonce)
-    assert reply.record.inc == reply.inc
+    assert (reply.record.node_id, reply.record.label) == (JETSON.node_id, JETSON.label)
+    assert (reply.record.ttl_ms, reply.record.inc) == (TTL_MS, reply.inc)
+    assert reply.record.written_us > 0
     assert renew(bench, reply.inc, 5).is_ok
 
 
