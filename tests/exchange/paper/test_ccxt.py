@@ -133,6 +133,12 @@ async def test_market_order_walks_the_displayed_levels(client: Any) -> None:
     assert [t["price"] for t in order["trades"]] == [0.05001, 0.05002, 0.05003]
 
 
+async def test_second_market_order_finds_what_the_first_left(client: Any) -> None:
+    """What was taken is gone until the next price point."""
+    await client.create_order(SYMBOL, "market", "buy", "2")
+    assert (await client.create_order(SYMBOL, "market", "buy", "1"))["average"] == 0.05003
+
+
 async def test_quote_amount_buys_what_it_can(client: Any) -> None:
     """quoteOrderQty is spent in whole amount steps, never exceeded."""
     params = {"quoteOrderQty": "0.1"}

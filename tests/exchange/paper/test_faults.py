@@ -5,13 +5,14 @@ import json
 import threading
 import time
 import urllib.error
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from exchange.paper.faults import FaultKind, FaultPlan
 from exchange.paper.process import PaperAdminError, PaperProcess
-from tests.support.paper_server import JETSON, RASPBERRYPI, RawClient, wait_until
+from tests.support.paper_server import JETSON, RASPBERRYPI, RawClient, paper_process, wait_until
 
 ORDER: dict[str, Any] = {
     "symbol": "ETHBTC",
@@ -24,6 +25,22 @@ ORDER: dict[str, Any] = {
 }
 MATCH = {"method": "POST", "path": "order"}
 CUT = (http.client.HTTPException, urllib.error.URLError, ConnectionError)
+
+
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
+    with paper_process(tmp_path_factory.mktemp("paper")) as paper:
+        yield paper
+
+
+@pytest.fixture
+def paper(venue: PaperProcess) -> Iterator[PaperProcess]:
+    """The module's exchange, without faults, skew and open orders."""
+    yield venue
+    venue.clear_faults()
+    venue.set_skew(0)
+    RawClient(venue).signed("DELETE", "openOrders", symbol="ETHBTC")
+    assert open_ids(venue) == []
 
 
 def open_ids(paper: PaperProcess) -> list[str]:
@@ -138,6 +155,16 @@ def test_request_that_waits_too_long_is_refused_before_matching(
     line = last_request(paper)
     assert line["processed_venue_ms"] - line["arrived_venue_ms"] >= 500
     assert (line["outcome"], line["code"]) == ("rejected", -1021)
+
+
+def test_request_that_comes_too_late_is_refused_at_receipt(
+    paper: PaperProcess, client: RawClient
+) -> None:
+    """The window is checked before any waiting: the answer does not wait for the delay."""
+    paper.arm("delay_before", seconds=3600, **MATCH)
+    late_ms = int(time.time() * 1000) - 2000
+    answer = client.signed("POST", "order", timestamp=late_ms, recvWindow=1000, **ORDER)[1]
+    assert answer["code"] == -1021
 
 
 def test_request_that_waits_within_its_window_is_accepted(
