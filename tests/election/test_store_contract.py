@@ -323,10 +323,15 @@ def test_reassert_over_a_rolled_back_record_of_an_older_epoch_succeeds(bench: Be
     newer = acquire(bench, older, 5, PI)
     assert newer.is_ok
     bench.restart_with_saved()
-    reply = reassert(bench, observe(bench), 5, PI)
+    seen = observe(bench)
+    reply = reassert(bench, seen, 5, PI)
     assert reply.is_ok
+    assert seen.record is not None
     assert reply.record is not None
     assert (reply.record.epoch, reply.record.nonce) == (5, PI.nonce)
+    assert reply.record.inc == reply.inc != seen.record.inc
+    assert reply.record.wid != seen.record.wid
+    assert reassert(bench, seen, 5, PI).refusal is Refusal.CHANGED
 
 
 def test_reassert_over_a_higher_epoch_is_refused(bench: Bench) -> None:
