@@ -217,6 +217,8 @@ class LeaseMachine:
         observe_s = self._world.timing.observe_ms / 1000 - self._world.tick_s / 2
         if self._standing.phase is Phase.HOLDING and not self._is_hung:
             return  # renewals show the record
+        if self._standing.is_about_to_ask(now):
+            return
         for name in [o.name for o in self._world.observed]:
             last = self._last_call.get(name)
             is_due = last is None or holder_elapsed_s(last, now) >= observe_s
@@ -235,7 +237,7 @@ class LeaseMachine:
             return
         if len(contest.free_and_takeable(self._world, now)) >= self._world.observed.majority:
             self._highest = max(self._highest, self._world.observed.max_epoch)
-            self._standing.persist(self._highest + 1)
+            self._standing.persist(self._highest + 1, now)
 
     def _begin_attempt(self, epoch: int, now: Instant) -> None:
         if not self._standing.is_persisting(epoch):

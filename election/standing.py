@@ -78,6 +78,7 @@ class Standing:
         self._phase = Phase.CONTENDING
         self._tenure: Tenure | None = None
         self._asked_epoch = 0
+        self._asked_at: Instant | None = None
         self._wait: tuple[Instant, float] | None = None  # no attempt until this has passed
         self._is_settled = True  # no older grant is armed or has writes in flight
         self._heard: Instant | None = None  # send of the last counted round
@@ -110,15 +111,22 @@ class Standing:
             return True
         return self._wait is not None and contender_elapsed_s(*self._pair(now)) < self._wait[1]
 
-    def persist(self, epoch: int) -> None:
+    def persist(self, epoch: int, now: Instant) -> None:
         """Make the epoch durable before asking for it."""
         self._move(Turn.TAKEABLE)
-        self._asked_epoch = epoch
+        self._asked_epoch, self._asked_at = epoch, now
         self._out(StoreEpoch(epoch=epoch))
 
     def is_persisting(self, epoch: int) -> bool:
         """Tell whether this epoch is the one being made durable."""
         return self._phase is Phase.PERSISTING and epoch == self._asked_epoch
+
+    def is_about_to_ask(self, now: Instant) -> bool:
+        """Tell whether the stores are to be kept free for the attempt (a healthy disk is quick)."""
+        if self._phase is not Phase.PERSISTING or self._asked_at is None:
+            return False
+        limit_s = self._world.timing.request_timeout_ms / 1000
+        return holder_elapsed_s(self._asked_at, now) < limit_s
 
     def drop_epoch(self) -> None:
         """Do not ask for the epoch after all."""
