@@ -126,8 +126,11 @@ def test_file_that_cannot_be_read_is_kept_when_writing_works_again(tmp_path: Pat
     outbox.put(build_event("a"))
     assert ids(outbox) == ["a"]
     path.rmdir()
+    path.write_bytes(b"what could not be read\n")  # as when a mount comes back
     outbox.put(build_event("b"))
     assert outbox.problem == ""
+    assert "set aside" in outbox.warning
+    assert (tmp_path / "outbox.jsonl.damaged-1").read_bytes() == b"what could not be read\n"
     outbox.close()
     assert ids(DurableOutbox(path)) == ["a", "b"]
 
@@ -165,7 +168,9 @@ full = {"ids": [r.event.event_id for r in outbox.rows], "problem": outbox.proble
         "on_disk": [r.event.event_id for r in DurableOutbox(path).rows]}
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 outbox.put(build_event("after"))
-print(json.dumps(full | {"healed": outbox.problem,
+inode = path.stat().st_ino
+outbox.put(build_event("last"))
+print(json.dumps(full | {"healed": outbox.problem, "appends": path.stat().st_ino == inode,
       "later": [r.event.event_id for r in DurableOutbox(path).rows]}))
 """
 
@@ -187,7 +192,8 @@ def test_full_disk_keeps_alerts_in_memory_and_writes_them_later(tmp_path: Path) 
     assert seen["ids"] == ["before", "during"]
     assert "memory only" in seen["problem"]
     assert seen["on_disk"] == ["before"]
-    assert (seen["healed"], seen["later"]) == ("", ["before", "during", "after"])
+    assert (seen["healed"], seen["later"]) == ("", ["before", "during", "after", "last"])
+    assert seen["appends"], "once healed, the file is appended to and not written anew"
 
 
 WRITER = """
