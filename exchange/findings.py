@@ -1,6 +1,6 @@
 """What one reconcile pass found: values between reconcile.py, plan.py and the people's reports."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -103,12 +103,8 @@ class Findings:
         """True when every order, fill and intent is accounted for and nobody deposed us."""
         return not self.unclear and not self.unattributed and self.deposed_by is None
 
-    def may_still(self, symbol: str, side: Side) -> Decimal:
-        """Return what working and unclear orders of a symbol may still buy (or sell)."""
-        working = sum((w.order.remaining for w in self.working if _is(w.order, symbol, side)), ZERO)
-        unclear = sum((u.may_fill for u in self.unclear if _is(u, symbol, side)), ZERO)
-        return working + unclear
 
-
-def _is(thing: VenueOrder | Unclear, symbol: str, side: Side) -> bool:
-    return thing.symbol == symbol and thing.side is side
+def may_still(working: Iterable[Working], unclear: Iterable[Unclear], side: Side) -> Decimal:
+    """Return what working and unclear orders (of one symbol) may still buy, or sell."""
+    rest = sum((w.order.remaining for w in working if w.order.side is side), ZERO)
+    return rest + sum((u.may_fill for u in unclear if u.side is side), ZERO)

@@ -5,6 +5,7 @@ never pays; a sell is clamped to what the cluster may still sell; each placement
 the limits of the next one in the same plan.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Final
@@ -54,8 +55,22 @@ class Placements:
     steps: list[Place | Skip] = field(default_factory=list)
     placed: int = 0
 
-    def add(self, wanted: Wanted, rules: MarketRules, busy: frozenset[str]) -> None:
-        """Add what is wanted in one symbol and not there yet; `busy` tags are served."""
+    def add(
+        self,
+        wanted: Wanted,
+        rules: MarketRules,
+        *,
+        busy: frozenset[str],
+        may_still: Mapping[Side, Decimal],
+    ) -> None:
+        """Add what is wanted in one symbol and not there yet.
+
+        Args:
+            wanted: of this symbol.
+            rules: its filters.
+            busy: tags that are served or must wait.
+            may_still: what its working and unclear orders may still buy and sell.
+        """
         if self.inputs.mode_of(wanted.symbol) is TradingMode.CANCEL_ONLY:
             return
         drafts = [
@@ -72,7 +87,7 @@ class Placements:
         target = self._draft_target(wanted, rules, busy)
         if target is not None:
             drafts.insert(0, target)
-        added = {side: self.inputs.findings.may_still(wanted.symbol, side) for side in Side}
+        added = dict(may_still)
         for draft in drafts:
             self._add_draft(draft, rules, added)
 

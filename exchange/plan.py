@@ -18,7 +18,7 @@ It proposes only; executor.py walks the steps through the one write path.
 from decimal import Decimal
 from typing import Final
 
-from exchange.findings import Working
+from exchange.findings import Working, may_still
 from exchange.identity import Owner
 from exchange.intents import ORPHAN_TAG
 from exchange.model import ZERO, MarketRules, Side
@@ -60,7 +60,13 @@ def make_plan(inputs: PlanInput) -> Plan:
         else:
             steps, busy = _match(inputs, wanted, rules, working)
             held += steps
-            placements.add(wanted, rules, busy)
+            unclear = [u for u in findings.unclear if u.symbol == symbol]
+            placements.add(
+                wanted,
+                rules,
+                busy=busy,
+                may_still={side: may_still(working, unclear, side) for side in Side},
+            )
     cancels = [step for step in held if isinstance(step, Cancel)]
     others = [step for step in held if not isinstance(step, Cancel)]
     return Plan(epoch=inputs.epoch, steps=(*first, *cancels, *others, *placements.steps))

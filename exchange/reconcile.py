@@ -14,6 +14,7 @@ Pure: values in, values out. What to do about the findings is decided in plan.py
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Final
 
 from exchange.balances import compare_balances
@@ -174,6 +175,9 @@ def _sort_orders(inputs: ReconcileInput) -> _Pass:
 
 def _admit_orphans(notes: _Pass) -> None:
     """Journal open orders that are ours by id but not in the journal; their tag is lost."""
+    listed: dict[VenueOrderId, Decimal] = {}
+    for fill in notes.inputs.snapshot.fills:
+        listed[fill.venue_order_id] = listed.get(fill.venue_order_id, ZERO) + fill.amount
     for client_order_id, order in notes.orders.items():
         if client_order_id in notes.records or order.status.is_final:
             continue
@@ -193,20 +197,15 @@ def _admit_orphans(notes: _Pass) -> None:
             node_id="",
             created_wall_ms=order.created_venue_ms or 0,
         )
-        before = sum((f.amount for f in notes.inputs.snapshot.fills if _is_fill_of(f, order)), ZERO)
         notes.records[client_order_id] = IntentRecord(
             intent=intent,
             state=IntentState.OPEN,
             deadline_venue_ms=notes.inputs.snapshot.taken_venue_ms,
             venue_order_id=order.venue_order_id,
             # What was filled before the cursor was counted then; the rest is in this snapshot.
-            filled=max(ZERO, order.filled - before),
+            filled=max(ZERO, order.filled - listed.get(order.venue_order_id, ZERO)),
             reason="found at the venue, not in the journal",
         )
-
-
-def _is_fill_of(fill: Fill, order: VenueOrder) -> bool:
-    return fill.symbol == order.symbol and fill.venue_order_id == order.venue_order_id
 
 
 def _count(notes: _Pass) -> None:
