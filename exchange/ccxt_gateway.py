@@ -84,7 +84,10 @@ class CcxtGateway:
         self._is_loaded = False
 
     def use_markets(self, markets: tuple[Mapping[str, Any], ...]) -> None:
-        """Take the markets that the reader loaded; before that every write is NOT_SENT."""
+        """Take the markets that the reader loaded; before that every write is NOT_SENT.
+
+        Orders are placed in configured symbols only; others may be cancelled.
+        """
         self._exchange.set_markets([dict(market) for market in markets])
         self._is_loaded = True
 
@@ -159,8 +162,8 @@ class CcxtGateway:
     def _common_problem(self, symbol: str, epoch: int) -> str | None:
         if not self._is_loaded:
             return "the markets are not loaded yet"
-        if symbol not in self._settings.symbols:
-            return f"{symbol} is not among the configured symbols"
+        if symbol not in self._exchange.markets:
+            return f"the market {symbol} is not loaded"
         if epoch != self._permit.epoch:
             return f"the order is of epoch {epoch}, the permit of {self._permit.epoch}"
         quiet_s = self._limiter.quiet_s()
@@ -172,6 +175,8 @@ class CcxtGateway:
         common = self._common_problem(intent.symbol, intent.epoch)
         if common is not None:
             return common
+        if intent.symbol not in self._settings.symbols:
+            return f"{intent.symbol} is not among the configured symbols"
         # ccxt would cut or round silently; the journal would then hold another order.
         sent_amount = self._rounded("amount_to_precision", intent.symbol, intent.amount)
         if sent_amount != intent.amount:

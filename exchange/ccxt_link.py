@@ -25,13 +25,12 @@ class VenueLink:
     gateway: CcxtGateway
 
     async def load(self) -> None:
-        """Load markets, measure the clock, hand the markets to the gateway; before READY.
+        """Load markets, measure the clock, open the gateway's connection; before READY.
 
         Raises:
             VenueError: the venue did not answer or refused.
         """
         await self.venue.load()
-        self.gateway.use_markets(self.venue.markets())
         await self.gateway.warm()
 
     async def close(self) -> None:
@@ -77,17 +76,15 @@ def build_link(
         weight_per_minute=row.weight_per_minute, monotonic_s=monotonic_s, sleep=sleep
     )
     tools = RetryTools(monotonic_s=monotonic_s, on_step=on_step, sleep=sleep)
-    return VenueLink(
-        row=row,
+    gateway = CcxtGateway(
+        settings,
+        permit=permit,
         clock=clock,
         limiter=limiter,
-        venue=CcxtVenue(settings, clock=clock, limiter=limiter, tools=tools),
-        gateway=CcxtGateway(
-            settings,
-            permit=permit,
-            clock=clock,
-            limiter=limiter,
-            monotonic_s=monotonic_s,
-            on_late_outcome=on_late_outcome,
-        ),
+        monotonic_s=monotonic_s,
+        on_late_outcome=on_late_outcome,
     )
+    venue = CcxtVenue(
+        settings, clock=clock, limiter=limiter, tools=tools, on_markets=gateway.use_markets
+    )
+    return VenueLink(row=row, clock=clock, limiter=limiter, venue=venue, gateway=gateway)

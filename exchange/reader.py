@@ -28,6 +28,7 @@ from exchange.retry import RetryPolicy, RetryTools, read_with_retries
 from exchange.venues import VenueSettings, market_id, venue_row
 
 T = TypeVar("T")
+Markets = tuple[Mapping[str, Any], ...]
 
 # Reads that carry a time stamp and a signature.
 SIGNED: Final = frozenset({"account", "open_orders", "order", "fills"})
@@ -50,6 +51,7 @@ class CcxtVenue:
         clock: VenueClock,
         limiter: WeightLimiter,
         tools: RetryTools,
+        on_markets: Callable[[Markets], None],
     ) -> None:
         """Open nothing yet.
 
@@ -59,6 +61,7 @@ class CcxtVenue:
             limiter: shared with the gateway, one for each address.
             tools: monotonic clock, sleep and the progress callback `on_step(label)`, which is
                 told after every bounded call that answered or timed out.
+            on_markets: given all loaded markets in ccxt's form whenever one was added.
 
         Raises:
             ConfigurationRefused: the venue cannot be used in this way.
@@ -68,6 +71,7 @@ class CcxtVenue:
         self._clock = clock
         self._limiter = limiter
         self._tools = tools
+        self._on_markets = on_markets
         self._policy = RetryPolicy(
             budget_s=settings.read_budget_s, attempt_s=settings.read_timeout_s
         )
@@ -79,7 +83,7 @@ class CcxtVenue:
             now_ms=self._signed_now_ms,
             on_headers=self._note_headers,
         )
-        self._markets: tuple[Mapping[str, Any], ...] | None = None
+        self._markets: dict[str, Mapping[str, Any]] = {}
         self._setup_lock = asyncio.Lock()
 
     async def load(self) -> None:
@@ -91,16 +95,6 @@ class CcxtVenue:
         """
         await self._ensure_markets()
         await self._ensure_clock()
-
-    def markets(self) -> tuple[Mapping[str, Any], ...]:
-        """Return the loaded markets in ccxt's form, for the gateway.
-
-        Raises:
-            VenueUnavailable: they are not loaded yet.
-        """
-        if self._markets is None:
-            raise VenueUnavailable("the markets are not loaded yet")
-        return self._markets
 
     async def venue_now_ms(self) -> int:
         """Return the venue's time; measured first when it is not known."""
@@ -125,9 +119,9 @@ class CcxtVenue:
         return await self._signed("account", self._fetch_account, answers.parse_balances)
 
     async def market_rules(self, symbol: str) -> MarketRules:
-        """Return the filters of one configured symbol."""
-        await self._ensure_markets()
-        return answers.parse_market(self._exchange.market(self._known(symbol)), symbol=symbol)
+        """Return the filters of one symbol."""
+        await self._market(symbol)
+        return answers.parse_market(self._markets[symbol], symbol=symbol)
 
     async def candles(self, symbol: str, timeframe: str, limit: int) -> tuple[Candle, ...]:
         """Return the newest closed candles, oldest first; fewer when the venue has fewer.
@@ -156,8 +150,7 @@ class CcxtVenue:
 
     async def ticker(self, symbol: str) -> Ticker:
         """Return the best prices."""
-        await self._ensure_markets()
-        known = self._known(symbol)
+        known = await self._market(symbol)
 
         async def attempt(_: ReadCall) -> Ticker:
             return answers.parse_ticker(await self._exchange.fetch_ticker(known), symbol=symbol)
@@ -166,9 +159,8 @@ class CcxtVenue:
 
     async def open_orders(self, symbol: str) -> tuple[VenueOrder, ...]:
         """Return all open orders of the account in the symbol."""
-        await self._ensure_markets()
+        known = await self._market(symbol)
         await self._ensure_clock()
-        known = self._known(symbol)
 
         async def attempt(call: ReadCall) -> tuple[VenueOrder, ...]:
             rows = await self._exchange.fetch_open_orders(known)
@@ -226,7 +218,7 @@ class CcxtVenue:
     async def _candle_page(
         self, symbol: str, timeframe: str, limit: int, until_ms: int | None
     ) -> tuple[Candle, ...]:
-        known = self._known(symbol)
+        known = await self._market(symbol)
         count = min(limit, self._row.candles_per_page)
         extra = {} if until_ms is None else {"endTime": until_ms}
 
@@ -241,7 +233,7 @@ class CcxtVenue:
         return await self._read("candles", attempt, shape=list)
 
     async def _fill_page(self, symbol: str, after: str | None) -> tuple[Fill, ...]:
-        known = self._known(symbol)
+        known = await self._market(symbol)
         from_id = 0 if after is None else int(after) + 1
 
         async def attempt(call: ReadCall) -> tuple[Fill, ...]:
@@ -258,9 +250,8 @@ class CcxtVenue:
     async def _order_by(
         self, symbol: str, venue_order_id: str | None, params: Mapping[str, str]
     ) -> VenueOrder | None:
-        await self._ensure_markets()
+        known = await self._market(symbol)
         await self._ensure_clock()
-        known = self._known(symbol)
 
         async def attempt(_: ReadCall) -> VenueOrder | None:
             try:
@@ -276,24 +267,29 @@ class CcxtVenue:
     def _order(self, row: Any, symbol: str) -> VenueOrder:
         return answers.parse_order(row, symbol=symbol, required=self._row.order_fields)
 
-    def _known(self, symbol: str) -> str:
-        if symbol not in self._settings.symbols:
-            raise VenueRefused(f"{symbol} is not among the configured symbols", code=None)
-        return symbol
-
     # --- set-up ------------------------------------------------------------------------------
 
     async def _ensure_markets(self) -> None:
-        if self._markets is not None:
+        await self._load_markets(self._settings.symbols)
+
+    async def _market(self, symbol: str) -> str:
+        """Load one market if needed; the journal may know symbols that are configured no more."""
+        await self._ensure_markets()
+        await self._load_markets((symbol,))
+        return symbol
+
+    async def _load_markets(self, symbols: tuple[str, ...]) -> None:
+        if all(symbol in self._markets for symbol in symbols):
             return
         async with self._setup_lock:
-            if self._markets is None:
-                await self._read("markets", self._fetch_markets, shape=dict)
+            if not all(symbol in self._markets for symbol in symbols):
+                fetch = partial(self._fetch_markets, symbols)
+                await self._read("markets", fetch, shape=dict)
 
-    async def _fetch_markets(self, _: ReadCall) -> None:
+    async def _fetch_markets(self, symbols: tuple[str, ...], _: ReadCall) -> None:
         # Not load_markets(): that is one task shared by all callers, and cancelling one of them
         # cancels every other.
-        ids = [market_id(symbol) for symbol in self._settings.symbols]
+        ids = [market_id(symbol) for symbol in symbols]
         only: dict[str, str] = {"symbol": ids[0]}
         if len(ids) > 1:
             only = {"symbols": "[" + ",".join(f'"{name}"' for name in ids) + "]"}
@@ -301,7 +297,7 @@ class CcxtVenue:
         if not isinstance(markets, list):
             raise AnswerUntrusted("markets: a list was due")
         by_symbol = {m.get("symbol"): m for m in markets if m.get(self._row.market_kind)}
-        for symbol in self._settings.symbols:
+        for symbol in symbols:
             if symbol not in by_symbol:
                 raise VenueRefused(
                     f"{self._row.exchange_id} has no {self._row.market_kind} market {symbol}; "
@@ -309,9 +305,10 @@ class CcxtVenue:
                     code=None,
                 )
             answers.parse_market(by_symbol[symbol], symbol=symbol)
-        loaded = tuple(by_symbol[symbol] for symbol in self._settings.symbols)
+        self._markets |= {symbol: by_symbol[symbol] for symbol in symbols}
+        loaded = tuple(self._markets.values())
         self._exchange.set_markets(list(loaded))
-        self._markets = loaded
+        self._on_markets(loaded)
 
     async def _ensure_clock(self) -> None:
         if self._clock.estimate() is None:

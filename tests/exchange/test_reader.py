@@ -15,7 +15,7 @@ from exchange.errors import (
     VenueRefused,
     VenueUnavailable,
 )
-from exchange.model import Balance, ClientOrderId, OrderStatus, OrderType, Side
+from exchange.model import Balance, ClientOrderId, OrderStatus, OrderType, Side, WriteOutcome
 from tests.support.bad_server import (
     BAD_ANSWERS,
     BadServer,
@@ -387,6 +387,26 @@ async def test_only_the_configured_markets_are_loaded() -> None:
     assert (rules.amount_step, rules.price_step) == (Decimal("0.00001"), Decimal("0.01"))
     assert (rules.amount_min, rules.cost_min) == (Decimal("0.00001"), Decimal(5))
     assert rules.is_active
+
+
+async def test_symbol_that_is_configured_no_more_is_loaded_alone() -> None:
+    """The journal may hold a symbol that left the configuration: it is read and can be cancelled,
+    but nothing new is placed in it.
+    """
+    async with BadServer() as server, open_rig(server.url) as rig:
+        other = {"symbols": [market("ETHUSDT", "ETH", "USDT")]}
+        server.answer("GET", "exchangeInfo", reply_json(other))
+        orders = await rig.venue.open_orders("ETH/USDT")
+        cancelled = await rig.gateway.cancel("ETH/USDT", ClientOrderId("abc"), epoch=7)
+        placed = await rig.gateway.place(an_intent(symbol="ETH/USDT"))
+        rules = await rig.venue.market_rules("BTC/USDT")
+        asked = [r.params for r in server.seen("GET", "exchangeInfo")]
+
+    assert orders == ()
+    assert cancelled.outcome is WriteOutcome.REJECTED
+    assert placed.outcome is WriteOutcome.NOT_SENT
+    assert rules.base == "BTC"
+    assert asked == [{"symbol": "BTCUSDT"}, {"symbol": "ETHUSDT"}]
 
 
 async def test_market_that_the_venue_lacks_is_refused() -> None:
