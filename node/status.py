@@ -85,7 +85,6 @@ def build_status(seen: ClusterPeek, config: Config, *, now_wall_ms: int) -> Stat
     remarks += _compare(seen, members, config, lease)
     takeover = last_takeover_of(merged.journal, remarks)
     since_wall_ms = _since(lease, takeover, members)
-    holder_body = members[lease.holder].body if lease.holder in members else {}
     today = datetime.fromtimestamp(now_wall_ms / 1000, UTC).date().isoformat()
     positions = list_positions(merged.journal, today)
     is_known = bool(seen.answered)
@@ -106,7 +105,7 @@ def build_status(seen: ClusterPeek, config: Config, *, now_wall_ms: int) -> Stat
         nodes=nodes,
         stores=tuple(_store_line(s) for s in seen.stores),
         strategies=tuple(StrategyLine(name=s.use, symbols=s.symbols) for s in config.strategies),
-        fingerprint=str(holder_body.get("fingerprint", "")),
+        fingerprint=_fingerprint(lease, members),
         positions=positions,
         orders=list_orders(merged, now_wall_ms, is_holder_silent=silent_s is not None),
         realised_today=sum((p.realised_today for p in positions), Decimal(0)) if is_known else None,
@@ -245,6 +244,14 @@ def _since(
 
 
 # --- stores, topology ----------------------------------------------------------------------------
+
+
+def _fingerprint(lease: _Lease, members: Mapping[str, MemberReading]) -> str:
+    """Return what the holder runs; without a holder what the freshest node would run."""
+    holder = members.get(lease.holder or "")
+    freshest = min(members.values(), key=lambda member: member.age_s, default=None)
+    chosen = holder or freshest
+    return "" if chosen is None else str(chosen.body.get("fingerprint", ""))
 
 
 def _store_line(store: StorePeek) -> StoreLine:

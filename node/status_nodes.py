@@ -2,7 +2,7 @@
 
 from election.member_record import MemberReading
 from node.config_model import Config
-from node.role import PEOPLES_WORDS, Role
+from node.role import PEOPLES_WORDS, Role, has_lease
 from node.status_model import NodeView
 
 GONE = "gone"
@@ -45,6 +45,8 @@ def node_view(
     role = PEOPLES_WORDS[role_of(member)] if is_fresh else GONE
     if is_silent_holder:
         role = SILENT_HOLDER if is_fresh else GONE
+    elif is_fresh and is_known and holder != node_id and has_lease(role_of(member)):
+        role = PEOPLES_WORDS[Role.FENCED]  # it still says leader, the stores say otherwise
     if not is_fresh:  # what it said of itself is over
         return NodeView(node_id=node_id, label=label, role=role, seen_s=member.age_s)
     reasons = _reasons(body.get("reasons"))

@@ -88,10 +88,11 @@ def _nodes(view: StatusView) -> list[str]:
     for node in view.nodes:
         if node.venue_error:
             lines.append(f"  {node.node_id}: venue: {node.venue_error}")
+        words = "" if node.node_id == view.holder else " cannot take over"
         lines += [
-            f"  {node.node_id} cannot take over: {reason}"
+            f"  {node.node_id}{words}: {reason}"
             for reason in node.reasons
-            if node.node_id != view.holder and reason != f"venue: {node.venue_error}"
+            if reason != f"venue: {node.venue_error}"
         ]
     return lines
 

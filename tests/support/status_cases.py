@@ -300,5 +300,15 @@ CASES: Mapping[str, tuple[Callable[[], tuple[StorePeek, ...]], int]] = {
         ),
         2,
     ),
+    "stopped_by_sigterm": (
+        lambda: all_with(
+            record=make_record("jetson", age_s=4.5, state=LeaseState.RELEASED),
+            members={
+                "jetson": make_member("active", age_s=4.9),
+                "raspberrypi": make_member("standby", age_s=8.3),
+            },
+        ),
+        2,
+    ),
     "no_control_records": (lambda: all_with(control={}), 2),
 }
