@@ -109,13 +109,30 @@ def parse_rows(
     return tuple(parse(_mapping(row, what)) for row in rows)
 
 
-def parse_order(unified: Any, *, symbol: str, required: Sequence[str]) -> VenueOrder:
-    """Parse one order in `symbol`; `required` are the raw fields that must be there."""
+def parse_order(
+    unified: Any,
+    *,
+    symbol: str,
+    required: Sequence[str],
+    more_statuses: Mapping[str, OrderStatus],
+) -> VenueOrder:
+    """Parse one order in `symbol`.
+
+    Args:
+        unified: ccxt's order.
+        symbol: that it must be in.
+        required: raw fields that must be there.
+        more_statuses: words for the status that ccxt passes through, and what they mean.
+
+    Raises:
+        AnswerUntrusted: something is missing, unknown or impossible.
+    """
     order = _mapping(unified, "order")
     _check_fields(order, required, "order")
     _check_symbol(order, symbol, "order")
     kind = _member(OrderType, order.get("type"), "order type")
-    status = _member(OrderStatus, order.get("status"), "order status")
+    word = order.get("status")
+    status = more_statuses.get(str(word)) or _member(OrderStatus, word, "order status")
     amount = parse_positive(order.get("amount"), "order amount")
     filled = parse_not_negative(order.get("filled"), "filled amount")
     if filled > amount:

@@ -277,7 +277,12 @@ class CcxtGateway:
         self._on_late_outcome(client_order_id, result)
 
     def _parse_placed(self, answer: Any, intent: OrderIntent) -> VenueOrder:
-        order = answers.parse_order(answer, symbol=intent.symbol, required=self._row.order_fields)
+        order = answers.parse_order(
+            answer,
+            symbol=intent.symbol,
+            required=self._row.order_fields,
+            more_statuses=self._row.more_statuses,
+        )
         wanted = (intent.client_order_id, intent.side, intent.type, intent.amount, intent.price)
         was = (order.client_order_id, order.side, order.type, order.amount, order.price)
         if was != wanted:

@@ -132,7 +132,6 @@ class CcxtVenue:
         if limit < 1:
             raise ValueError("at least one candle must be asked for")
         answers.timeframe_ms(timeframe)
-        await self._ensure_markets()
         wanted = limit + 1
         found = await self._candle_page(symbol, timeframe, wanted, None)
         for _ in range(PAGES_MAX):
@@ -194,7 +193,6 @@ class CcxtVenue:
 
         None asks for all fills that the venue keeps. Each page is a step of its own.
         """
-        await self._ensure_markets()
         await self._ensure_clock()
         found: list[Fill] = []
         last = after_fill_id
@@ -265,7 +263,12 @@ class CcxtVenue:
         return await self._read("order", attempt, shape=dict)
 
     def _order(self, row: Any, symbol: str) -> VenueOrder:
-        return answers.parse_order(row, symbol=symbol, required=self._row.order_fields)
+        return answers.parse_order(
+            row,
+            symbol=symbol,
+            required=self._row.order_fields,
+            more_statuses=self._row.more_statuses,
+        )
 
     # --- set-up ------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from exchange.errors import ConfigurationRefused
+from exchange.model import OrderStatus
 
 
 class DeadlineCheck(StrEnum):
@@ -66,6 +67,7 @@ class VenueRow:
         unknown_order: codes that mean exactly "I know no such order".
         quiet: codes that ask for fewer requests.
         bad_time: codes that say that our time is wrong.
+        more_statuses: order states that ccxt has no word for.
         order_fields, fill_fields: raw fields without which an answer is not trusted, because
             ccxt fills them with defaults.
         weights: request weight of each read, as the venue counts it.
@@ -90,6 +92,7 @@ class VenueRow:
     unknown_order: frozenset[str]
     quiet: frozenset[str]
     bad_time: frozenset[str]
+    more_statuses: Mapping[str, OrderStatus]
     order_fields: tuple[str, ...]
     fill_fields: tuple[str, ...]
     weights: Mapping[str, int]
@@ -215,6 +218,8 @@ BINANCE: Final = VenueRow(
     unknown_order=frozenset({"-2013"}),
     quiet=frozenset({"-1003", "-1015"}),
     bad_time=frozenset({"-1021"}),
+    # Legs of foreign order lists: they wait or are being withdrawn, and may still fill.
+    more_statuses={"PENDING_NEW": OrderStatus.OPEN, "canceling": OrderStatus.OPEN},
     order_fields=(
         *("orderId", "clientOrderId", "symbol", "status", "side", "type"),
         *("origQty", "executedQty"),

@@ -239,13 +239,17 @@ async def test_foreign_stop_order_is_read_and_not_choked_on() -> None:
     rows = [
         {**foreign, "type": "STOP_LOSS_LIMIT", "stopPrice": "91.00"},
         {**foreign, "orderId": 4, "type": "STOP_LOSS", "price": "0.00"},
+        {**foreign, "orderId": 5, "status": "PENDING_NEW"},
+        {**foreign, "orderId": 6, "status": "PENDING_CANCEL"},
     ]
     async with BadServer() as server, open_rig(server.url) as rig:
         server.answer("GET", "openOrders", reply_json(rows))
         orders = await rig.venue.open_orders("BTC/USDT")
 
-    assert [order.type for order in orders] == [OrderType.LIMIT, OrderType.MARKET]
-    assert [order.client_order_id for order in orders] == [None, None]
+    kinds = [OrderType.LIMIT, OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT]
+    assert [order.type for order in orders] == kinds
+    assert {order.status for order in orders} == {OrderStatus.OPEN}
+    assert {order.client_order_id for order in orders} == {None}
 
 
 BAD_ROWS: dict[str, tuple[str, Any]] = {
