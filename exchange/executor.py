@@ -24,7 +24,8 @@ class Execution:
     `needs_new_pass`: look at the venue again soon; it is also True after a walk without any
     surprise that changed something, because only the venue proves what was done. `rejected`
     names (symbol, tag) of placements that the venue refused with proof: wanting them again
-    before the next decision is pointless.
+    before the next decision is pointless (`Wanted.spend`). A walk that was stopped may be
+    stopped again by the same cause: the caller paces its passes.
     """
 
     steps_done: int

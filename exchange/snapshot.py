@@ -32,7 +32,7 @@ async def take_snapshot(
 
     Args:
         venue: reads, with retries and validation of their own.
-        journal: what is expected; its symbols are read too.
+        journal: what is expected; symbols of its intents are read too.
         symbols: of the strategies.
         born_venue_ms: fills before it are foreign and need no look-up.
         look_ups_max: nameless orders to look up in this pass.
@@ -42,7 +42,10 @@ async def take_snapshot(
             may be traded on half of one.
         VenueRefused: a person must act.
     """
-    names = tuple(sorted({*symbols, *journal.symbols()}))
+    # A position left in a symbol that nobody trades any more needs no reading: without an
+    # order there it cannot change, and the venue may have delisted it.
+    unfinished = {record.intent.symbol for record in journal.intents.values()}
+    names = tuple(sorted({*symbols, *unfinished}))
     taken_venue_ms = await venue.venue_now_ms()
     open_orders: list[VenueOrder] = []
     for symbol in names:
