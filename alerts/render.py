@@ -153,21 +153,17 @@ def _message(lines: Sequence[str], *, last: str) -> Message:
 
 def _body(event: AlertEvent) -> list[str]:
     wording = WORDINGS[event.kind]
-    lines = [
-        _filled(line.text, event)
-        for line in wording.lines
-        if line.must or all(_has(event, name) for name in line.facts)
+    shown_lines = [
+        line for line in wording.lines if line.must or all(_has(event, n) for n in line.facts)
     ]
-    shown = set(fields_of(wording.headline))
-    for line in wording.lines:
-        if line.must or all(_has(event, name) for name in line.facts):
-            shown |= set(line.facts)
-    lines += [
+    shown = set(fields_of(wording.headline)).union(*(line.facts for line in shown_lines))
+    said = {event.facts[name] for name in shown if name in event.facts}
+    others = [
         f"{clean(name).replace('_', ' ').capitalize()}: {clean(value)}"
         for name, value in event.facts.items()
-        if name not in shown and value
+        if name not in shown and value and value not in said  # not the same words twice
     ]
-    return lines
+    return [_filled(line.text, event) for line in shown_lines] + others
 
 
 def _earlier(row: Row) -> list[str]:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import quote
@@ -96,15 +97,17 @@ class Updates:
     is_conflict: bool = False
 
 
-class _StatusRequest(HTTPXRequest):
-    """The library's request object, remembering the HTTP status of its last answer."""
+_STATUS: ContextVar[int | None] = ContextVar("telegram_http_status", default=None)
+"""HTTP status of the last answer to the running task: sending and listening share a client."""
 
-    last_status: int | None = None
+
+class _StatusRequest(HTTPXRequest):
+    """The library's request object, keeping the HTTP status that its exceptions do not tell."""
 
     async def do_request(self, *args: object, **kwargs: object) -> tuple[int, bytes]:
-        self.last_status = None
+        _STATUS.set(None)
         answer = await super().do_request(*args, **kwargs)  # type: ignore[arg-type]
-        self.last_status = answer[0]
+        _STATUS.set(answer[0])
         return answer
 
 
@@ -148,7 +151,7 @@ class TelegramApi:
                     link_preview_options=LinkPreviewOptions(is_disabled=True),
                 )
         except Exception as error:  # noqa: BLE001 - rule 1: nothing may leave but a value
-            return self._delivery(error, self._request.last_status)
+            return self._delivery(error)
         return Delivery(state=DeliveryState.DELIVERED)
 
     async def name(self) -> BotName | Delivery:
@@ -157,7 +160,7 @@ class TelegramApi:
             async with asyncio.timeout(self._call_s_max):
                 user = await self._bot.get_me()
         except Exception as error:  # noqa: BLE001 - rule 1
-            return self._delivery(error, self._request.last_status)
+            return self._delivery(error)
         return BotName(user_id=user.id, user_name=user.username or "")
 
     async def poll(self, *, offset: int | None, wait_s: int) -> Updates:
@@ -172,7 +175,7 @@ class TelegramApi:
                 )
         except Exception as error:  # noqa: BLE001 - rule 1
             return Updates(
-                delivery=self._delivery(error, self._poll_request.last_status),
+                delivery=self._delivery(error),
                 is_conflict=isinstance(error, Conflict),
             )
         incoming = [found for found in map(parse_update, updates) if found is not None]
@@ -198,8 +201,8 @@ class TelegramApi:
             httpx_kwargs={"limits": httpx.Limits(max_connections=4, max_keepalive_connections=0)},
         )
 
-    def _delivery(self, error: Exception, status: int | None) -> Delivery:
-        outcome = classify_error(error, status)
+    def _delivery(self, error: Exception) -> Delivery:
+        outcome = classify_error(error, _STATUS.get())
         return Delivery(
             state=outcome.state,
             reason=redact(outcome.reason, self._token)[:REASON_CHARS_MAX],

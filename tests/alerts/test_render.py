@@ -79,6 +79,13 @@ def test_repeat_is_marked_and_carries_the_id_of_the_first() -> None:
     assert "possibly sent before" in told
 
 
+def test_fact_that_repeats_another_is_not_shown_twice() -> None:
+    """A caller may give the same words under two names; people read them once."""
+    event = build_event("e", Kind.DEGRADED, facts={"reason": "too hot", "detail": "too hot"})
+    text = render_row(Row(number=1, events=(event,)), wall_ms=WALL_MS).plain
+    assert text.count("too hot") == 1
+
+
 @pytest.mark.parametrize(
     ("age_ms", "words"),
     [

@@ -159,6 +159,19 @@ async def test_test_message(
         assert not bot_api.messages[0].is_silent
 
 
+async def test_outcomes_of_calls_at_the_same_time_are_not_mixed_up(
+    bot_api: BotApi, api: TelegramApi
+) -> None:
+    """A refusal of one call (a command's answer) proves nothing about another (an alert)."""
+    bot_api.script(Fault.LOST_ANSWER, Fault.FLOOD_BARE)
+    alert = asyncio.create_task(api.send("42", "alert", is_silent=False, is_html=False))
+    await wait_until(lambda: len(bot_api.messages) == 1, "the alert arrived")
+    answer = await api.send("42", "answer", is_silent=False, is_html=False)
+    await bot_api.stop()
+    assert answer.state is DeliveryState.NOT_SENT
+    assert (await alert).state is DeliveryState.UNKNOWN
+
+
 async def test_console_says_once_that_there_is_no_bot() -> None:
     """Without a token alerts are written to the stream, with one announcement."""
     stream = io.StringIO()
