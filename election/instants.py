@@ -60,6 +60,11 @@ def is_later(first: Instant, second: Instant) -> bool:
     return second.boot_s > first.boot_s and second.raw_s > first.raw_s
 
 
+def is_earlier(first: Instant, second: Instant) -> bool:
+    """Tell whether `first` is earlier than `second` on either clock."""
+    return first.boot_s < second.boot_s or first.raw_s < second.raw_s
+
+
 def check_tick(
     previous: Instant | None, now: Instant, *, tick_s: float, ttl_s: float
 ) -> tuple[ClockFault, ...]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from election.errors import FenceUnavailable
-from election.instants import Instant, holder_elapsed_s, instant_of, is_later
+from election.instants import Instant, holder_elapsed_s, instant_of, is_earlier, is_later
 from election.model import LeaseTiming
 from election.ports import Fence, LeaseClock
 
@@ -149,7 +149,7 @@ class LeasePermit:
             self._arm(epoch, sent)
             self._window = _Window(epoch=epoch, sent=sent)
             self._reason = ""
-            self._resume_if_later(sent)
+            self._resume_unless_earlier(sent)
             self._is_closed = False
             return True
 
@@ -175,7 +175,7 @@ class LeasePermit:
                 self._shut("the kernel fence could not be moved")
                 raise
             self._window = _Window(epoch=epoch, sent=sent)
-            self._resume_if_later(sent)
+            self._resume_unless_earlier(sent)
             return True
 
     def suspend(self, *, since: Instant, reason: str) -> None:
@@ -226,9 +226,10 @@ class LeasePermit:
         if self._on_armed is not None:
             self._on_armed(epoch, boottime_s)
 
-    def _resume_if_later(self, sent: Instant) -> None:
+    def _resume_unless_earlier(self, sent: Instant) -> None:
         since = self._suspended_since
-        if since is not None and is_later(since, sent):
+        # A round begun in the very step that noticed the event is sent after it.
+        if since is not None and not is_earlier(sent, since):
             self._suspended_since = None
             self._reason = ""
 

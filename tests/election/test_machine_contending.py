@@ -125,7 +125,7 @@ def test_contender_waits_on_its_slower_clock(slow: str) -> None:
     bench.run(5.0)
     assert bench.is_in(Phase.CONTENDING)
     bench.run(4.0)
-    assert bench.is_open
+    assert bench.is_open()
 
 
 def test_time_counts_from_receipt_not_from_send() -> None:
@@ -158,7 +158,7 @@ def test_any_change_of_key_starts_the_time_anew(how: str) -> None:
     bench.run(5)
     assert not bench.asked_epochs
     bench.run(2.5)
-    assert bench.is_open
+    assert bench.is_open()
 
 
 def test_silence_of_the_store_does_not_lengthen_the_wait() -> None:
@@ -172,7 +172,7 @@ def test_silence_of_the_store_does_not_lengthen_the_wait() -> None:
     assert len(bench.of(StoreLost)) == 1
     bench.stores[StoreName("x")].set_down(False)
     bench.run(1)
-    assert bench.is_open
+    assert bench.is_open()
     assert len(bench.of(StoreBack)) == 1
 
 
@@ -210,7 +210,7 @@ def test_only_takeable_stores_are_asked() -> None:
     bench.run(5)
     bench.rival_takes("z", 4)
     bench.run(2)
-    assert bench.is_open
+    assert bench.is_open()
     assert bench.verbs("z").count(Verb.ACQUIRE) == 0
     assert bench.record("z").nonce == bench.rival.nonce
 
@@ -252,7 +252,7 @@ def test_no_store_is_asked_before_the_epoch_is_durable() -> None:
     assert Verb.ACQUIRE not in bench.verbs()
     bench.feed(EpochStored(epoch=bench.asked_epochs[-1]))
     bench.deliver()
-    assert bench.is_open
+    assert bench.is_open()
 
 
 def test_takeable_is_checked_again_after_the_disk() -> None:
@@ -278,7 +278,7 @@ def test_epoch_that_is_not_durable_is_told_once_and_tried_again() -> None:
     assert any("disk full" in r for r in bench.machine.view(bench.clock.now()).ineligible)
     bench.disk_works = True
     bench.run(8)
-    assert bench.is_open
+    assert bench.is_open()
     assert bench.machine.view(bench.clock.now()).ineligible == ()
 
 
@@ -315,13 +315,13 @@ def test_lost_acquire_reply_is_read_back_and_renewed_first() -> None:
     bench = Bench()
     begin(bench)
     bench.deliver(is_reply_lost=True)
-    assert not bench.is_open
+    assert not bench.is_open()
     bench.log.clear()
     bench.clock.advance(0.25)
     bench.tick()
     bench.deliver()
     assert bench.verbs()[:2] == [Verb.OBSERVE, Verb.RENEW]
-    assert bench.is_open
+    assert bench.is_open()
     assert bench.permit.remaining_s() == pytest.approx(4.4, abs=0.01)
 
 
@@ -334,12 +334,12 @@ def test_lost_acquire_request_is_given_up() -> None:
     bench.tick()
     bench.deliver()
     assert bench.is_in(Phase.CONTENDING)
-    assert not bench.is_open
+    assert not bench.is_open()
     first = bench.asked_epochs[-1]
     bench.run(3)  # chance 0.5: 0.6 ttl of back-off
     assert bench.asked_epochs[-1] == first
     bench.run(1.5)
-    assert bench.is_open
+    assert bench.is_open()
     assert bench.permit.epoch > first
 
 
@@ -365,7 +365,7 @@ def test_acknowledgement_of_an_abandoned_attempt_is_never_counted() -> None:
     bench.tick()  # too late for a gate: given up
     assert bench.is_in(Phase.CONTENDING)
     bench.deliver_one(late)
-    assert not bench.is_open
+    assert not bench.is_open()
     assert bench.is_in(Phase.CONTENDING)
     bench.deliver()
     assert bench.record().state is LeaseState.RELEASED
@@ -379,7 +379,7 @@ def test_acknowledgement_that_comes_past_the_gate_does_not_open() -> None:
     (late,) = bench.waiting
     bench.clock.advance(4.5)
     bench.deliver_one(late)
-    assert not bench.is_open
+    assert not bench.is_open()
     assert not bench.of(Granted)
     bench.deliver()
     assert bench.record().state is LeaseState.RELEASED

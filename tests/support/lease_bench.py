@@ -164,7 +164,6 @@ class Bench:
 
     # --- what is, and what others do ---
 
-    @property
     def is_open(self) -> bool:
         return self.permit.remaining_s() > 0
 
@@ -229,7 +228,7 @@ class Bench:
     def hold(self) -> "Bench":
         """Run until this machine holds the lease in every store."""
         self.run(8)
-        assert self.is_open
+        assert self.is_open()
         for store in self.stores:
             assert self.record(store).state is LeaseState.HELD
         self.events.clear()
