@@ -3,14 +3,15 @@
 Pure but for opening the files. A torn or foreign line is counted, never a reason to stop.
 """
 
+import contextlib
 import json
+import os
 import re
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from node.events import Level
 
@@ -74,16 +75,6 @@ def log_files(path: Path) -> tuple[Path, ...]:
     return (*older, path) if path.exists() else older
 
 
-def read_lines(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Yield each readable line; what is no JSON object is passed over."""
-    for path in paths:
-        with path.open("r", encoding="utf-8", errors="replace") as file:
-            for text in file:
-                line = parse_line(text)
-                if line is not None:
-                    yield line
-
-
 def parse_line(text: str) -> dict[str, Any] | None:
     """Return one line, None when it is no JSON object (torn by a power cut)."""
     try:
@@ -91,13 +82,6 @@ def parse_line(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return line if isinstance(line, dict) else None
-
-
-def last_lines(path: Path, wanted: LogFilter, count: int) -> tuple[dict[str, Any], ...]:
-    """Return the newest `count` matching lines, oldest first."""
-    kept: deque[dict[str, Any]] = deque(maxlen=count)
-    kept.extend(line for line in read_lines(log_files(path)) if wanted.accepts(line))
-    return tuple(kept)
 
 
 def render_line(line: Mapping[str, Any]) -> str:
@@ -112,3 +96,61 @@ def render_line(line: Mapping[str, Any]) -> str:
         else:
             parts.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     return " ".join(parts)
+
+
+class LogFollower:
+    """Reads the log from its oldest line on, each line once, over any number of rotations."""
+
+    def __init__(self, path: Path) -> None:
+        """Know the file; nothing is opened yet."""
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def poll(self) -> Iterator[dict[str, Any]]:
+        """Yield the lines that came since the last call."""
+        while True:
+            yield from self._read_open_file()
+            following = self._next_file()
+            if following is None:
+                return
+            path, inode = following
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:  # renamed since it was listed: look again next time
+                return
+            if os.fstat(file.fileno()).st_ino != inode:
+                file.close()
+                return
+            self.close()
+            self._file = file
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._rest = None, b""
+
+    def _read_open_file(self) -> Iterator[dict[str, Any]]:
+        if self._file is None:
+            return
+        data = self._rest + self._file.read()
+        *whole, self._rest = data.split(b"\n")
+        for text in whole:
+            line = parse_line(text.decode("utf-8", "replace"))
+            if line is not None:
+                yield line
+
+    def _next_file(self) -> tuple[Path, int] | None:
+        """Return the file after the open one, None while the open one is the newest."""
+        listed: list[tuple[Path, int]] = []
+        for path in log_files(self._path):
+            with contextlib.suppress(FileNotFoundError):
+                listed.append((path, path.stat().st_ino))
+        if self._file is None:
+            return listed[0] if listed else None
+        inode = os.fstat(self._file.fileno()).st_ino
+        places = [place for place, (_, other) in enumerate(listed) if other == inode]
+        if not places:  # rotated away altogether: go on with the oldest that is left
+            return listed[0] if listed else None
+        return listed[places[0] + 1] if places[0] + 1 < len(listed) else None

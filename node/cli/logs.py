@@ -1,10 +1,12 @@
 """nodectl logs: read this node's log with filters."""
 
+import contextlib
 import json
 import time
+from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +21,7 @@ from node.cli.common import (
 )
 from node.errors import CommandRefused
 from node.events import Level, Stream
-from node.log_reader import LogFilter, last_lines, log_files, parse_line, parse_since, render_line
+from node.log_reader import LogFilter, LogFollower, log_files, parse_since, render_line
 from node.logs import FILE_NAME
 
 app = typer.Typer(add_completion=False)
@@ -70,31 +72,24 @@ def logs(
         raise CommandRefused(
             f"{path} is not there", mend="this node has not run here; is --node right?"
         )
-    for line in last_lines(path, wanted, last):
-        say(json.dumps(line, ensure_ascii=False) if as_json else render_line(line))
+    follower = LogFollower(path)
+    backlog = deque((x for x in follower.poll() if wanted.accepts(x)), maxlen=last)
+    for line in backlog:
+        _print(line, as_json=as_json)
     if follow:
-        _follow(path, wanted, as_json=as_json)
+        _follow(follower, wanted, as_json=as_json)
+    follower.close()
 
 
-def _follow(path: Path, wanted: LogFilter, *, as_json: bool) -> None:
-    """Print new lines as they come; a rotated file is opened anew."""
-    position = path.stat().st_size if path.exists() else 0
-    inode = path.stat().st_ino if path.exists() else 0
-    try:
+def _follow(follower: LogFollower, wanted: LogFilter, *, as_json: bool) -> None:
+    """Print new lines as they come, until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
         while True:
-            if path.exists():
-                found = path.stat()
-                if found.st_ino != inode or found.st_size < position:
-                    inode, position = found.st_ino, 0
-                with path.open("rb") as file:
-                    file.seek(position)
-                    data = file.read()
-                end = data.rfind(b"\n") + 1
-                position += end
-                for text in data[:end].decode("utf-8", "replace").splitlines():
-                    line = parse_line(text)
-                    if line is not None and wanted.accepts(line):
-                        say(json.dumps(line, ensure_ascii=False) if as_json else render_line(line))
+            for line in follower.poll():
+                if wanted.accepts(line):
+                    _print(line, as_json=as_json)
             time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+
+
+def _print(line: Mapping[str, Any], *, as_json: bool) -> None:
+    say(json.dumps(line, ensure_ascii=False) if as_json else render_line(line))

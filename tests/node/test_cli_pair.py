@@ -1,13 +1,17 @@
 """nodectl at real lease stores with a pair of puppets: decisions and their visible effect."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from election.connections import StoreConnection
 from election.redis_control import ControlBoard
+from election.redis_reply import keys_of
+from exchange.journal import Journal
 from node.cli import decide as decide_module
 from node.cli.main import app
 from node.demo.stores import ServerMissing, StoreServer, find_server
@@ -144,3 +148,29 @@ def test_switchover_to_a_sick_or_unknown_node_is_refused(pair: Puppets) -> None:
     assert "91 °C" in text
     assert nodectl(pair, "switchover", "--to", "nobody")[0] == 1
     assert nodectl(pair, "history") == (0, "no takeover is on record\n")
+
+
+def test_history_lists_takeovers_newest_first(pair: Puppets) -> None:
+    """What the stores keep about takeovers, for people and for programs."""
+    _write_takeovers(pair, count=3)
+    code, text = nodectl(pair, "history", "--last", "2")
+    assert code == 0
+    assert [line.split("epoch ")[1][0] for line in text.splitlines()] == ["3", "2"]
+    assert "gap 6.3 s" in text
+    found = json.loads(nodectl(pair, "history", "--json")[1])
+    assert [entry["epoch"] for entry in found] == [3, 2, 1]
+    assert found[0]["node_id"] == "jetson"
+
+
+def _write_takeovers(pair: Puppets, *, count: int) -> None:
+    """Put takeover documents into the stores as a holder would."""
+    body = {"node_id": "jetson", "at_wall_ms": 1_795_348_800_000, "gap_s": 6.31, "reason": "drill"}
+    journal = Journal()
+    for epoch in range(1, count + 1):
+        journal, _ = journal.edit(epoch=epoch, takeovers={epoch: body})
+    for address in pair.addresses:
+        connection = StoreConnection(address)
+        for key, text in journal.documents().items():
+            ledger = keys_of(pair.config.cluster_id).ledger
+            connection.call("HSET", ledger, key, text, deadline_s=time.monotonic() + 30)
+        connection.close()
