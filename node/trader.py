@@ -119,9 +119,13 @@ class Trader:
         if findings.deposed_by is not None:
             return findings
         self.writer.adopt(findings.journal, findings.change)
+        # In the same write as the closed orders: between two writes a crash would leave a filled
+        # order wanted, and the next holder would place it again.
+        for seat in self._spend_filled(findings):
+            edited = self.journal.edit(epoch=self.epoch, states={seat.symbol: seat.to_body()})
+            self.writer.adopt(*edited)
         if self.writer.is_owing:
             await self.flush()
-        self._spend_filled(findings)
         self.parts.reporter.findings(findings, epoch=self.epoch)
         return findings
 
@@ -187,10 +191,13 @@ class Trader:
         if not written.is_on_disk:
             log_event("journal.failed", reason=written.disk_reason)
 
-    def _spend_filled(self, findings: Findings) -> None:
+    def _spend_filled(self, findings: Findings) -> list[Seat]:
+        """Spend the tags that were filled; return the seats that changed."""
+        before = [(seat, seat.spent) for seat in self.parts.seats]
         for found in findings.resolved:
             if found.outcome is Resolved.FILLED and found.tag != TARGET_TAG:
                 self._spend(found.symbol, found.tag)
+        return [seat for seat, spent in before if seat.spent != spent]
 
     def _spend(self, symbol: str, tag: str) -> None:
         # A symbol that is no longer configured has orders left but no seat.
