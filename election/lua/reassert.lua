@@ -41,7 +41,7 @@ record.wid = ARGV[3]
 record.inc = inc
 record.drain_ms = '0'
 record.reserved_for = ''
-record.reason = 're-asserted'
+record.reason = 'reassert'
 record.label = ARGV[10]
 record.written_us = now_us()
 put_record(KEYS[1], record)

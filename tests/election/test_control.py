@@ -248,6 +248,7 @@ def test_a_replica_takes_no_decision(board: ControlBoard, three: list[StoreServe
     """What it took it would forget when its source speaks again (R12)."""
     board.read()
     with admin_of(three[0]) as admin:
+        admin.config_set("slave-read-only", "no")  # the script refuses, not only the server
         admin.slaveof("127.0.0.1", 1)
     put = board.put("pause", {"is_paused": True}, "ann", 1, "")
     assert put.accepted_by == ("y", "z")

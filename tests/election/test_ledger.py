@@ -151,6 +151,21 @@ def _restarted_with_data_and_only_looked_at(bench: Bench) -> None:
     bench.believed[StoreName("x")] = inc  # known, but not re-asserted: may be a rolled back record
 
 
+def _put_back_but_not_told(bench: Bench) -> None:
+    bench.grant(1)
+    bench.servers[0].restart()
+    record, inc = bench.observe(0)
+    reply = bench.stores[0].reassert(
+        identity=JETSON,
+        epoch=1,
+        ttl_ms=6000,
+        expected_inc=inc,
+        expected_wid=record.wid,
+        new_wid=WriteId("again"),
+    )
+    assert reply.is_ok  # a write sent before the restart may arrive only now
+
+
 def _restarted_empty(bench: Bench) -> None:
     bench.grant(1)
     bench.servers[0].restart()
@@ -203,6 +218,7 @@ SITUATIONS: Mapping[str, tuple[Callable[[Bench], None], str]] = {
         _restarted_with_data_and_only_looked_at,
         "incarnation.*not put back",
     ),
+    "a write of the life before": (_put_back_but_not_told, "incarnation.*another life"),
     "restarted empty": (_restarted_empty, "not_mine|incarnation"),
     "flushed": (_flushed, "not_mine"),
     "flushed, and somebody observed": (_flushed_and_observed, "not_mine"),
@@ -225,6 +241,19 @@ def test_whoever_does_not_hold_the_lease_there_writes_nothing(one: Bench, situat
     assert_matches(words, answer.reason)
     with admin_of(one.servers[0]) as admin:
         assert not admin.exists(keys_of(CLUSTER).ledger)
+    ledger.close()
+
+
+def test_a_server_that_became_a_replica_under_an_open_connection_is_refused(one: Bench) -> None:
+    """The script looks itself; what was true at the login may be over (R2)."""
+    one.grant(1)
+    ledger = one.ledger()
+    assert ledger.write(epoch=1, puts={"a": "1"}, deletes=()).is_accepted
+    with admin_of(one.servers[0]) as admin:
+        admin.slaveof("127.0.0.1", 1)
+    answer = ledger.write(epoch=1, puts={"a": "2"}, deletes=())
+    assert not answer.is_accepted
+    assert "not_master" in answer.reason
     ledger.close()
 
 

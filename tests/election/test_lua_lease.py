@@ -220,6 +220,21 @@ def test_of_many_contenders_at_once_exactly_one_is_granted(
         store.close()
 
 
+@pytest.mark.parametrize("verb", ["acquire", "renew", "reassert", "release"])
+def test_every_write_is_dated_by_the_server(
+    store: RedisStore, admin: Redis, cluster_id: str, verb: str
+) -> None:
+    """For display: how long the holder has been silent, by one clock alone (R3)."""
+    me = identity_of(cluster_id)
+    reply = held_by(store, me, epoch=8 if verb == "acquire" else 9)
+    admin.hset(keys_of(cluster_id).lease, "written_us", 1)
+    earliest_s, _ = admin.time()
+    record = VERBS[verb](store, me, reply.inc, SOME_WID).record
+    latest_s, _ = admin.time()
+    assert record is not None
+    assert earliest_s <= record.written_us / 1e6 < latest_s + 1
+
+
 def test_the_record_never_expires(store: RedisStore, admin: Redis, cluster_id: str) -> None:
     """No server expiry: it follows the wall clock (R3, pitfall 1)."""
     me = identity_of(cluster_id)

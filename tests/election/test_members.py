@@ -106,6 +106,7 @@ def test_a_full_board_still_takes_the_beats_of_its_members(
 def test_a_replica_takes_no_beat(board: MemberBoard, three: list[StoreServer]) -> None:
     board.publish(JETSON, "n", 1, BODY)
     with admin_of(three[0]) as admin:
+        admin.config_set("slave-read-only", "no")  # the script refuses, not only the server
         admin.slaveof("127.0.0.1", 1)
     assert board.publish(JETSON, "n", 2, BODY).accepted_by == ("y", "z")
 

@@ -428,6 +428,39 @@ def test_text_of_people_survives_as_it_was(bench: Bench) -> None:
     assert reply.record.label == label
 
 
+@pytest.mark.parametrize("verb", ["acquire", "renew", "reassert", "release"])
+def test_every_write_carries_its_own_wid_and_the_life_it_was_made_in(
+    bench: Bench, verb: str
+) -> None:
+    """What a contender's timer is keyed by: (inc, wid) (R4, R5)."""
+    before = held(bench, 3)
+    bench.save()
+    bench.restart_with_saved()
+    seen = observe(bench)
+    assert seen.record == before.record
+    reply = {
+        "acquire": lambda: acquire(bench, seen, 4, PI),
+        "renew": lambda: renew(bench, seen.inc, 3),
+        "reassert": lambda: reassert(bench, seen, 3),
+        "release": lambda: release(bench, seen.inc, 3),
+    }[verb]()
+    assert reply.is_ok
+    assert seen.record is not None
+    assert reply.record is not None
+    assert reply.record.inc == reply.inc == seen.inc != seen.record.inc
+    assert reply.record.wid != seen.record.wid
+
+
+def test_reassert_over_a_release_of_another_clears_what_it_left_behind(bench: Bench) -> None:
+    """Drain and reservation are the other's, and its attempt is over (R10)."""
+    before = held(bench, 4)
+    assert release(bench, before.inc, 4).is_ok
+    record = reassert(bench, observe(bench), 5, PI).record
+    assert record is not None
+    assert (record.drain_ms, record.reserved_for, record.reason) == (0, "", "reassert")
+    assert (record.node_id, record.label) == (PI.node_id, PI.label)
+
+
 def test_every_call_to_a_store_that_is_down_raises(bench: Bench) -> None:
     """No usable answer is one error, whatever the reason (ports.LeaseStore)."""
     seen = held(bench)

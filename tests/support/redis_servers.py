@@ -82,6 +82,7 @@ def _mend(server: StoreServer) -> None:
     server.resume()
     with admin_of(server) as admin:
         admin.slaveof()  # no argument: of nobody
+        admin.config_set("slave-read-only", "yes")
         admin.flushall()
         admin.script_flush()
 
