@@ -89,12 +89,17 @@ def portfolio(
     )
 
 
-def real_candles(name: str) -> tuple[Candle, ...]:
-    """Candles of a real market; skips the test where the file is absent."""
+def real_candles_path(name: str) -> Path:
+    """File of recorded candles; skips the test where it is absent."""
     path = DATA / name
     if not path.is_file():
         pytest.skip(f"no recorded candles: {name} is not beside the repository")
-    return load_candles(path)
+    return path
+
+
+def real_candles(name: str) -> tuple[Candle, ...]:
+    """Candles of a real market; skips the test where the file is absent."""
+    return load_candles(real_candles_path(name))
 
 
 def decimals(low: str, high: str, places: int = 4) -> st.SearchStrategy[Decimal]:
