@@ -7,67 +7,14 @@ from decimal import Decimal
 import pytest
 
 from exchange.errors import IllegalTransition, VenueUnavailable
-from exchange.executor import execute
 from exchange.intents import IntentState
 from exchange.journal import merge
-from exchange.memory_ledger import MemoryLedger, MemoryStore
-from exchange.memory_venue import Fault, MemoryExchange, MemoryVenue
+from exchange.memory_venue import Fault
 from exchange.model import OrderIntent, Side, WriteOutcome
-from exchange.orders import OrderEvent, OrderEventKind
-from exchange.risk import RiskFacts
-from exchange.steps import Adopt, Cancel, Keep, Place, Plan, Resolve, Step
-from tests.support.desk import Desk, MemoryDisk, full_disk, new_desk
+from exchange.orders import OrderEventKind
+from tests.support.desk import full_disk
 from tests.support.journals import SYMBOL, make_id, make_intent
-
-FACTS = RiskFacts(
-    position_amount=Decimal(0),
-    buys_amount=Decimal(0),
-    sells_amount=Decimal(0),
-    open_orders=0,
-    orders_last_minute=0,
-    reference_price=Decimal(100),
-)
-
-
-class Rig:
-    """A desk with its exchange, and a log of everything that happened, in order."""
-
-    def __init__(self, *, stores: int = 3) -> None:
-        self.log: list[str] = []
-        self.events: list[OrderEvent] = []
-        self.fault = Fault.NONE
-        self.exchange = MemoryExchange({SYMBOL: Decimal(100)})
-        self.ledger = MemoryLedger(
-            [MemoryStore(str(n)) for n in range(stores)], before_call=self.log.append
-        )
-        self.disk = MemoryDisk(lambda: self.log.append("disk"))
-        self.desk: Desk = new_desk(
-            self.exchange,
-            self.ledger,
-            venue=MemoryVenue(self.exchange, on_call=self.on_call),
-            disk=self.disk,
-            observe=self.events.append,
-        )
-        self.desk.is_disk_optional = stores == 3
-        self.desk.take_over()
-
-    def on_call(self, name: str) -> Fault:
-        self.log.append(name)
-        return self.fault
-
-    @property
-    def kinds(self) -> list[OrderEventKind]:
-        return [event.kind for event in self.events]
-
-    @property
-    def states(self) -> dict[str, str]:
-        """State of each intent, as a node that merged the stores would read it."""
-        merged = merge([(s.name, s.documents) for s in self.ledger.stores])
-        return {cid: record.state.value for cid, record in merged.journal.intents.items()}
-
-
-def intent(counter: int = 0, *, price: str = "99", amount: str = "1") -> OrderIntent:
-    return make_intent(counter, price=price, amount=amount)
+from tests.support.order_rig import FACTS, Rig, intent
 
 
 async def test_place_journals_on_stores_and_disk_before_it_sends_and_the_outcome_after() -> None:
@@ -319,7 +266,7 @@ async def test_an_outcome_that_no_majority_took_is_told_and_owed() -> None:
     assert rig.states == {make_id(): "open"}
 
 
-# --- cancel, adopt, execute ------------------------------------------------------------------
+# --- cancel ------------------------------------------------------------------
 
 
 async def test_cancel_is_fenced_by_the_permit() -> None:
@@ -344,77 +291,6 @@ async def test_an_order_whose_cancel_is_confirmed_stays_in_the_journal_until_rec
     assert rig.desk.writer.journal.intents[make_id()].state is IntentState.OPEN
     findings = await rig.desk.look()
     assert not findings.journal.intents
-
-
-def place_step(counter: int) -> Place:
-    return Place(intent=intent(counter), facts=FACTS)
-
-
-@pytest.mark.parametrize(
-    ("fault", "steps_done", "placed"),
-    [
-        (Fault.NONE, 3, 2),
-        (Fault.REJECT, 1, 0),
-        (Fault.LOST_AFTER, 1, 0),
-        (Fault.UNAVAILABLE, 1, 0),
-    ],
-    ids=["no surprise", "rejected", "unknown", "not sent"],
-)
-async def test_execute_stops_at_the_first_surprise_and_asks_for_a_new_pass(
-    fault: Fault, steps_done: int, placed: int
-) -> None:
-    """The rest of the plan was made for another world."""
-    rig = Rig()
-    rig.fault = fault
-    seen: list[Step] = []
-    keep = Keep(symbol=SYMBOL, client_order_id=make_id(7), tag="x")
-    plan = Plan(epoch=1, steps=(place_step(0), keep, place_step(1)))
-    done = await execute(plan, rig.desk.path, on_step=lambda step, _result: seen.append(step))
-    assert (done.steps_done, done.placed) == (steps_done, placed)
-    assert done.needs_new_pass
-    assert seen == list(plan.steps[:steps_done])
-    assert bool(done.stopped_at) is (fault is not Fault.NONE)
-    assert done.rejected == (((SYMBOL, "grid-1"),) if fault is Fault.REJECT else ())
-
-
-async def test_execute_writes_no_more_than_its_bound() -> None:
-    """The work loop looks at the venue again in between."""
-    rig = Rig()
-    plan = Plan(epoch=1, steps=tuple(place_step(n) for n in range(5)))
-    done = await execute(plan, rig.desk.path, writes_max=3)
-    assert done.placed == 3
-    assert done.stopped_at == plan.steps[3]
-    assert done.needs_new_pass
-
-
-async def test_execute_cancels_adopts_and_says_when_to_look_again() -> None:
-    """One step of each kind that remains."""
-    rig = Rig()
-    await rig.desk.path.place(intent(0), FACTS)
-    await rig.desk.path.place(intent(1), FACTS)
-    adopt = Adopt(symbol=SYMBOL, client_order_id=make_id(0), tag="b9")
-    cancel = Cancel(symbol=SYMBOL, client_order_id=make_id(1), tag="b", reason="x")
-    done = await execute(Plan(epoch=1, steps=(adopt, cancel)), rig.desk.path)
-    assert (done.adopted, done.cancelled) == (1, 1)
-    record = merge([("disk", rig.disk.documents)]).journal.intents[make_id(0)]
-    assert (record.intent.tag, record.adopted_epoch) == ("b9", 1)
-    resolve = Resolve(symbol=SYMBOL, client_order_id=make_id(0), reason="x")
-    assert (await execute(Plan(epoch=1, steps=(resolve,)), rig.desk.path)).needs_new_pass
-    assert not (await execute(Plan(epoch=1), rig.desk.path)).needs_new_pass
-
-
-async def test_a_plan_executed_twice_sends_nothing_twice() -> None:
-    """Run every step twice: the ids are used up, and a cancelled order is no longer there."""
-    rig = Rig()
-    plan = Plan(epoch=1, steps=(place_step(0),))
-    await execute(plan, rig.desk.path)
-    with pytest.raises(IllegalTransition):
-        await execute(plan, rig.desk.path)
-    assert len(rig.exchange.accepted) == 1
-    cancel = Cancel(symbol=SYMBOL, client_order_id=make_id(0), tag="b", reason="x")
-    first = await execute(Plan(epoch=1, steps=(cancel,)), rig.desk.path)
-    second = await execute(Plan(epoch=1, steps=(cancel,)), rig.desk.path)
-    assert (first.cancelled, second.cancelled) == (1, 0)
 
 
 async def test_a_venue_whose_time_is_unknown_gets_no_order() -> None:

@@ -1,6 +1,5 @@
 """Plans: what is proposed for what is wanted and found."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -9,138 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.findings import Findings, Unclear, Working
-from exchange.identity import Owner, decode, node_tag
-from exchange.intents import ORPHAN_TAG, TARGET_TAG, IntentRecord
-from exchange.journal import Change, Journal
+from exchange.findings import Working
+from exchange.intents import ORPHAN_TAG, TARGET_TAG
 from exchange.model import (
     MarketRules,
-    OrderStatus,
-    OrderType,
-    Position,
     Side,
-    Ticker,
-    TimeInForce,
-    VenueOrder,
-    VenueOrderId,
 )
 from exchange.placements import round_amount, round_price
-from exchange.plan import make_plan
-from exchange.positions import PositionRecord
 from exchange.steps import Adopt, Block, Cancel, Keep, Place, Plan, Resolve, Skip
-from exchange.wanted import PlanInput, TradingMode, Wanted, WantedOrder
-from tests.support.desk import WIDE_LIMITS
-from tests.support.journals import CLUSTER, SYMBOL, make_id, make_record
-
-RULES = MarketRules(
-    symbol=SYMBOL,
-    base="ETH",
-    quote="USDT",
-    amount_step=Decimal("0.01"),
-    price_step=Decimal("0.1"),
-    amount_min=Decimal("0.01"),
-    cost_min=Decimal(5),
-)
-TICKER = Ticker(symbol=SYMBOL, bid=Decimal("99.9"), ask=Decimal("100.1"), last=Decimal(100))
-
-
-def buy(tag: str = "b1", amount: str = "1", price: str = "99") -> WantedOrder:
-    return WantedOrder(tag=tag, side=Side.BUY, amount=Decimal(amount), price=Decimal(price))
-
-
-def sell(tag: str = "s1", amount: str = "1", price: str = "101") -> WantedOrder:
-    return WantedOrder(tag=tag, side=Side.SELL, amount=Decimal(amount), price=Decimal(price))
-
-
-def at_work(
-    counter: int = 0,
-    *,
-    epoch: int = 2,
-    tag: str = "b1",
-    side: Side = Side.BUY,
-    amount: str = "1",
-    price: str = "99",
-    filled: str = "0",
-    adopted_epoch: int = 0,
-) -> Working:
-    record: IntentRecord = replace(
-        make_record(counter, epoch=epoch, tag=tag, side=side, amount=amount, price=price),
-        adopted_epoch=adopted_epoch,
-    )
-    order = VenueOrder(
-        symbol=SYMBOL,
-        venue_order_id=VenueOrderId(str(counter)),
-        client_order_id=record.client_order_id,
-        side=side,
-        type=OrderType.LIMIT,
-        status=OrderStatus.OPEN,
-        amount=Decimal(amount),
-        filled=Decimal(filled),
-        price=Decimal(price),
-    )
-    owner = Owner.MINE if epoch == 2 else Owner.OLDER_EPOCH
-    return Working(order=order, record=record, owner=owner)
-
-
-def unclear(tag: str = "b1", side: Side = Side.BUY, may_fill: str = "1") -> Unclear:
-    return Unclear(
-        client_order_id=make_id(9),
-        symbol=SYMBOL,
-        tag=tag,
-        side=side,
-        may_fill=Decimal(may_fill),
-        past_deadline_ms=-1,
-        why="it may still arrive",
-    )
-
-
-def propose(
-    wanted: Wanted | None,
-    *,
-    working: Sequence[Working] = (),
-    unclears: Sequence[Unclear] = (),
-    position: str = "0",
-    deposed_by: int | None = None,
-    **changes: Any,
-) -> Plan:
-    """Plan as epoch 2 of the Pi, with a ticker at 100."""
-    journal, _ = Journal().edit(
-        epoch=1,
-        intents=[w.record for w in working],
-        positions=[PositionRecord(position=Position(symbol=SYMBOL, amount=Decimal(position)))],
-    )
-    findings = Findings(
-        journal=journal,
-        change=Change(),
-        working=tuple(working),
-        unclear=tuple(unclears),
-        blocked={SYMBOL: "something is unclear"} if unclears else {},
-        deposed_by=deposed_by,
-    )
-    fields: Mapping[str, Any] = {
-        "wanted": {} if wanted is None else {SYMBOL: wanted},
-        "findings": findings,
-        "rules": {SYMBOL: RULES},
-        "tickers": {SYMBOL: TICKER},
-        "limits": WIDE_LIMITS,
-        "cluster_tag": CLUSTER,
-        "node_tag": node_tag("raspberrypi"),
-        "node_id": "raspberrypi",
-        "epoch": 2,
-        "first_counter": 40,
-        "now_wall_ms": 0,
-        **changes,
-    }
-    return make_plan(PlanInput(**fields))
-
-
-def kinds(plan: Plan) -> list[Any]:
-    return [type(step) for step in plan.steps]
-
-
-def want(*orders: WantedOrder, target: str | None = None) -> Wanted:
-    return Wanted(symbol=SYMBOL, orders=orders, target=None if target is None else Decimal(target))
-
+from exchange.wanted import TradingMode, Wanted, WantedOrder
+from tests.support.journals import SYMBOL, make_id
+from tests.support.plans import RULES, at_work, buy, kinds, propose, sell, unclear, want
 
 # --- resting orders --------------------------------------------------------------------------
 
@@ -305,110 +183,6 @@ def test_modes(mode: TradingMode, expected: list[Any]) -> None:
 def test_a_market_without_usable_rules_is_blocked(rules: dict[str, MarketRules]) -> None:
     """Nothing can be rounded, so nothing is sent; what works stays."""
     assert kinds(propose(want(buy("b2")), working=[at_work()], rules=rules)) == [Keep, Block]
-
-
-# --- targets ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("position", "target", "side", "amount", "price"),
-    [
-        ("0", "1.239", Side.BUY, "1.23", "100.6"),
-        ("1", "0.5", Side.SELL, "0.5", "99.5"),
-        ("0.999", "0", Side.SELL, "0.99", "99.5"),
-    ],
-    ids=["buy, amount down, price down", "sell, price up", "sell all but the dust"],
-)
-def test_a_move_to_a_target_is_a_bounded_ioc_limit_order(
-    position: str, target: str, side: Side, amount: str, price: str
-) -> None:
-    """0.5 % from the best price, rounded so that it never pays more than that."""
-    (step,) = propose(want(target=target), position=position).steps
-    assert isinstance(step, Place)
-    intent = step.intent
-    assert (intent.tag, intent.type) == (TARGET_TAG, OrderType.LIMIT)
-    assert intent.time_in_force is TimeInForce.IOC
-    assert intent.side is side
-    assert intent.amount == Decimal(amount)
-    assert intent.price == Decimal(price)
-
-
-@pytest.mark.parametrize(
-    ("position", "target"), [("1", "1"), ("1", "1.009"), ("1.009", "1")], ids=str
-)
-def test_a_target_that_is_reached_needs_nothing(position: str, target: str) -> None:
-    """Less than one step is nothing."""
-    assert not propose(want(target=target), position=position).steps
-
-
-@pytest.mark.parametrize(
-    ("wanted", "changes"),
-    [
-        (want(target="0.04"), {}),
-        (want(buy(amount="0.04")), {}),
-        (want(buy(amount="0.004")), {}),
-        (want(sell()), {}),
-        (want(target="1"), {"tickers": {}}),
-        (want(buy()), {"tickers": {}}),
-        (want(buy(price="40")), {}),
-        (want(target="1"), {"unclears": [unclear(TARGET_TAG)]}),
-    ],
-    ids=[
-        "target below the smallest value",
-        "order below the smallest value",
-        "order below one step",
-        "sell of nothing",
-        "target without ticker",
-        "order without ticker",
-        "price outside the band",
-        "its last order is unclear",
-    ],
-)
-def test_what_cannot_be_sent_is_skipped_with_its_reason(
-    wanted: Wanted, changes: dict[str, Any]
-) -> None:
-    """S5: nothing silent."""
-    plan = propose(wanted, **changes)
-    assert Place not in kinds(plan)
-    skips = [step for step in plan.steps if isinstance(step, Skip)]
-    assert len(skips) == 1
-    assert skips[0].reason
-
-
-def test_sells_are_clamped_to_what_is_held_and_never_oversell() -> None:
-    """Three sells of 1 with 1.5 held: 1, 0.5, nothing."""
-    plan = propose(want(sell("s1"), sell("s2"), sell("s3")), position="1.5")
-    amounts = [s.intent.amount for s in plan.steps if isinstance(s, Place)]
-    assert amounts == [Decimal(1), Decimal("0.5")]
-    assert kinds(plan) == [Place, Place, Skip]
-
-
-def test_a_sell_short_by_a_fee_is_kept() -> None:
-    """0.999 held after a fee in base: the sell of 0.99 stands for the wanted sell of 1."""
-    work = at_work(tag="s1", side=Side.SELL, amount="0.99", price="101")
-    assert kinds(propose(want(sell()), working=[work], position="0.999")) == [Keep]
-    half = at_work(tag="s1", side=Side.SELL, amount="0.98", price="101")
-    assert kinds(propose(want(sell()), working=[half], position="2")) == [Cancel]
-
-
-def test_each_placement_counts_against_the_limits_of_the_next() -> None:
-    """Open orders, position value and rate are judged within the plan."""
-    orders = [buy(f"b{n}", price="99") for n in range(5)]
-    for limits, placed in [
-        (replace(WIDE_LIMITS, max_open_orders=3), 3),
-        (replace(WIDE_LIMITS, max_position_value=Decimal(210)), 2),
-        (replace(WIDE_LIMITS, max_orders_per_minute=4), 4),
-        (replace(WIDE_LIMITS, max_order_value=Decimal(98)), 0),
-    ]:
-        plan = propose(want(*orders), limits=limits)
-        assert [kinds(plan).count(Place), kinds(plan).count(Skip)] == [placed, 5 - placed]
-
-
-def test_ids_are_of_this_grant_and_follow_the_counter() -> None:
-    """The plan leaves the executor no choice, not even the id."""
-    plan = propose(want(buy("b1"), buy("b2")))
-    parts = [decode(s.intent.client_order_id) for s in plan.steps if isinstance(s, Place)]
-    assert [(p.epoch, p.counter) for p in parts if p is not None] == [(2, 40), (2, 41)]
 
 
 # --- properties and rendering ----------------------------------------------------------------
