@@ -52,14 +52,23 @@ class Bench:
     """A machine, its permit, and stores in memory; messages wait until the test delivers them."""
 
     def __init__(
-        self, stores: int = 1, *, disk: int = 0, floor: int = 0, timing: LeaseTiming | None = None
+        self,
+        stores: int = 1,
+        *,
+        disk: int = 0,
+        floor: int = 0,
+        me: Identity | None = None,
+        shared: "Bench | None" = None,
     ) -> None:
-        self.clock, self.fence = ManualClock(), RecordingFence()
-        self.timing = timing or LeaseTiming()
-        self.me, self.rival = someone("me"), someone("rival")
-        self.stores = {
-            StoreName(name): MemoryStore(name, now_us=lambda: 0) for name in "xyz"[:stores]
-        }
+        """Build a bench; with `shared`, on the other bench's stores and clock."""
+        self.clock: ManualClock = ManualClock() if shared is None else shared.clock
+        self.fence, self.timing, self.chance = RecordingFence(), LeaseTiming(), 0.5
+        self.me, self.rival = me or someone("me"), someone("rival")
+        self.stores: dict[StoreName, MemoryStore] = (
+            {StoreName(name): MemoryStore(name, now_us=lambda: 0) for name in "xyz"[:stores]}
+            if shared is None
+            else shared.stores
+        )
         self.machine = LeaseMachine(
             identity=self.me,
             timing=self.timing,
@@ -72,7 +81,7 @@ class Bench:
         self.events: list[LeaseEvent] = []
         self.asked_epochs: list[int] = []
         self.log: list[Call] = []
-        self.works, self.disk_works = True, True
+        self.works, self.disk_works, self.disk = True, True, disk
         self.progress_at = self.clock.now()
         self._wids = 0
         self.feed(EligibilitySet(reasons=()))
@@ -82,7 +91,8 @@ class Bench:
     def feed(self, first: Stimulus) -> None:
         stimuli = [first]
         while stimuli:
-            for command in self.machine.step(stimuli.pop(0), now=self.clock.now(), chance=0.5):
+            now, stimulus = self.clock.now(), stimuli.pop(0)
+            for command in self.machine.step(stimulus, now=now, chance=self.chance):
                 stimuli.extend(self._execute(command))
 
     def tick(self) -> None:
@@ -178,7 +188,7 @@ class Bench:
 
     def wid(self) -> WriteId:
         self._wids += 1
-        return WriteId(f"wid{self._wids}")
+        return WriteId(f"{self.me.nonce}-{self._wids}")
 
     def look(self, store: str = "x") -> StoreReply:
         return self.stores[StoreName(store)].observe(identity=self.me, new_wid=self.wid())
