@@ -1,0 +1,147 @@
+"""The rules of the house that no linter holds."""
+
+import ast
+import importlib
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("alerts", "election", "exchange", "node", "strategy")
+LINES_MAX = 400
+
+# Modules that decide: values in, values out, `now` is a parameter.
+PURE = (
+    "alerts/changes.py",
+    "alerts/codec.py",
+    "alerts/commands.py",
+    "alerts/kinds.py",
+    "alerts/model.py",
+    "alerts/outbox.py",
+    "alerts/pace.py",
+    "alerts/render.py",
+    "alerts/words.py",
+    "election/calls.py",
+    "election/contest.py",
+    "election/control_record.py",
+    "election/holding.py",
+    "election/instants.py",
+    "election/machine.py",
+    "election/member_record.py",
+    "election/model.py",
+    "election/observation.py",
+    "election/observed.py",
+    "election/resp.py",
+    "election/signals.py",
+    "election/standing.py",
+    "election/tenure.py",
+    "election/world.py",
+    "exchange/answers.py",
+    "exchange/balances.py",
+    "exchange/findings.py",
+    "exchange/identity.py",
+    "exchange/intents.py",
+    "exchange/journal.py",
+    "exchange/journal_codec.py",
+    "exchange/model.py",
+    "exchange/placements.py",
+    "exchange/plan.py",
+    "exchange/positions.py",
+    "exchange/reconcile.py",
+    "exchange/risk.py",
+    "exchange/steps.py",
+    "exchange/wanted.py",
+    "node/eligibility.py",
+    "node/latches.py",
+    "node/role.py",
+    "node/status.py",
+    "node/status_render.py",
+    "node/topology.py",
+    "node/watch.py",
+    "strategy/grid.py",
+    "strategy/hold.py",
+    "strategy/model.py",
+    "strategy/trend.py",
+    "strategy/validation.py",
+)
+IMPURE_MODULES = frozenset(
+    {"asyncio", "logging", "loguru", "os", "random", "socket", "subprocess", "threading", "time"}
+)
+
+
+def tracked(pattern: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", pattern],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_house_package_resolves_inside_this_tree(package: str) -> None:
+    """Foreign distributions are called `node`, `exchange`, `alerts`: none may shadow ours."""
+    module = importlib.import_module(package)
+    assert module.__file__ is not None
+    assert Path(module.__file__).parent == ROOT / package
+
+
+def test_house_every_test_folder_is_a_package() -> None:
+    """A bare tests/election/__init__.py would shadow the real package."""
+    folders = {path.parent for path in tracked("tests/**/*.py")} | {ROOT / "tests"}
+    assert [f for f in folders if not (f / "__init__.py").is_file()] == []
+
+
+def test_house_files_stay_small() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in tracked("*.py")
+        if (count := len(path.read_text().splitlines())) > LINES_MAX and "tests" not in path.parts
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_house_pure_module_cannot_do_io(name: str) -> None:
+    """The part that decides gets the time as a value and touches nothing."""
+    tree = ast.parse((ROOT / name).read_text())
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            imported.add(node.module.split(".")[0])
+    assert imported & IMPURE_MODULES == set()
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern"),
+    [
+        ("an unfinished part", r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError"),
+        ("a path of one machine", r"(?<![\w.])/(?:work|farm)/\w|/tmp/hs"),
+        ("an address of a package index", r"--?index-url|find-links|https?://\S+/simple\b"),
+    ],
+)
+def test_house_text_is_nowhere(what: str, pattern: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in tracked("*")
+        if path.suffix in {".py", ".md", ".toml", ".lock", ".lua", ""} and path != Path(__file__)
+        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), start=1)
+        if re.search(pattern, line)
+    ]
+    assert found == [], f"{what} was found"
+
+
+def test_house_markdown_links_lead_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in tracked("*.md")
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
