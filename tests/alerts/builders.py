@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 from alerts.model import AlertEvent, Kind, Verdict
+from alerts.sender import AlertSender
+from tests.support.bot_api import BotApi
 
 WALL_MS = 1_800_000_000_000  # 2027-01-15 08:00:00 UTC
 
@@ -40,11 +42,6 @@ async def wait_until(condition: Callable[[], bool], what: str, *, deadline_s: fl
         await asyncio.sleep(0.01)
 
 
-async def value_of(call: Awaitable[object]) -> object:
-    """Await with a bound, so that a hang is a failure of this test alone."""
-    return await asyncio.wait_for(call, 40.0)
-
-
 class Notes:
     """An observer that keeps what it is told."""
 
@@ -55,3 +52,22 @@ class Notes:
     def note(self, name: str, **fields: str | float) -> None:
         self.names.append(name)
         self.fields.append(fields)
+
+
+def build_role_change(number: int) -> AlertEvent:
+    return build_event(
+        f"took_over:{number}", Kind.TOOK_OVER, verdict=Verdict.NOTHING_TO_DO, epoch=number
+    )
+
+
+def told(bot_api: BotApi) -> list[int]:
+    """Epochs of the messages on the phone, in order."""
+    return [int(text.split("· epoch ")[1].split(" ")[0]) for text in bot_api.texts]
+
+
+def marked(bot_api: BotApi) -> list[bool]:
+    return ["possibly sent before" in text for text in bot_api.texts]
+
+
+async def all_told(sender: AlertSender) -> None:
+    await wait_until(lambda: sender.health.waiting == 0, "everything was told")

@@ -54,12 +54,6 @@ class Node:
         return [command.name.value for command in self.commands]
 
 
-@pytest_asyncio.fixture
-async def bot_api() -> AsyncIterator[BotApi]:
-    async with BotApi() as api:
-        yield api
-
-
 @pytest.fixture
 def memory() -> Memory:
     return Memory()
@@ -68,11 +62,6 @@ def memory() -> Memory:
 @pytest.fixture
 def node(memory: Memory) -> Node:
     return Node(memory)
-
-
-@pytest.fixture
-def notes() -> Notes:
-    return Notes()
 
 
 Build = Callable[..., CommandPoller]

@@ -5,97 +5,41 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from alerts.durable import DurableOutbox
-from alerts.model import AlertEvent, Kind, Verdict
+from alerts.model import Kind, Verdict
 from alerts.outbox import Outbox
 from alerts.pace import Backoff
-from alerts.ports import Claims, ClaimState, Delivery, DeliveryState
+from alerts.ports import Delivery, DeliveryState
 from alerts.render import short_id
 from alerts.sender import AlertSender
-from alerts.telegram import TelegramApi, TelegramSender
-from tests.alerts.builders import WALL_MS, Notes, build_event, wait_until
+from alerts.telegram import TelegramApi
+from tests.alerts.builders import (
+    WALL_MS,
+    Notes,
+    all_told,
+    build_event,
+    build_role_change,
+    marked,
+    told,
+    wait_until,
+)
+from tests.alerts.conftest import BuildSender
 from tests.support.bot_api import BotApi, Fault, Script
 
-Build = Callable[..., AlertSender]
 
-
-@pytest_asyncio.fixture
-async def bot_api() -> AsyncIterator[BotApi]:
-    async with BotApi() as api:
-        yield api
-
-
-@pytest.fixture
-def notes() -> Notes:
-    return Notes()
-
-
-@pytest_asyncio.fixture
-async def build(bot_api: BotApi, tmp_path: Path, notes: Notes) -> AsyncIterator[Build]:
-    """Builds senders on one outbox file; each is stopped at the end."""
-    made: list[AlertSender] = []
-
-    def make(
-        *,
-        chat_id: str = "42",
-        timeout_s: float = 20.0,
-        claims: Claims | None = None,
-        first_s: float = 0.05,
-        permanent_s: float = 0.1,
-        outbox: Outbox | None = None,
-    ) -> AlertSender:
-        api = TelegramApi(token=bot_api.token, base_url=bot_api.base_url, timeout_s=timeout_s)
-        sender = AlertSender(
-            DurableOutbox(tmp_path / "outbox.jsonl", outbox),
-            TelegramSender(api, chat_id=chat_id),
-            claims=claims,
-            claim_wait_s=0.2,
-            observer=notes,
-            backoff=Backoff(first_s=first_s, max_s=4 * first_s, permanent_s=permanent_s),
-            wall_ms=lambda: WALL_MS,
-        )
-        made.append(sender)
-        return sender
-
-    yield make
-    for sender in made:
-        await sender.stop(grace_s=0.1)
-
-
-def event(number: int) -> AlertEvent:
-    return build_event(
-        f"took_over:{number}", Kind.TOOK_OVER, verdict=Verdict.NOTHING_TO_DO, epoch=number
-    )
-
-
-def told(bot_api: BotApi) -> list[int]:
-    """Epochs of the messages on the phone, in order."""
-    return [int(text.split("· epoch ")[1].split(" ")[0]) for text in bot_api.texts]
-
-
-def marked(bot_api: BotApi) -> list[bool]:
-    return ["possibly sent before" in text for text in bot_api.texts]
-
-
-async def all_told(sender: AlertSender) -> None:
-    await wait_until(lambda: sender.health.waiting == 0, "everything was told")
-
-
-async def test_messages_arrive_once_in_order(bot_api: BotApi, build: Build) -> None:
+async def test_messages_arrive_once_in_order(bot_api: BotApi, build_sender: BuildSender) -> None:
     """Without faults: one request a message, HTML, silent when there is nothing to do, and no
     other request at all (no getMe)."""
-    sender = build()
+    sender = build_sender()
     for number in range(3):
-        sender.put(event(number))
+        sender.put(build_role_change(number))
     sender.put(build_event("unknown", Kind.ORDER_UNKNOWN))
     sender.start()
-    sender.put(event(1))
+    sender.put(build_role_change(1))
     await all_told(sender)
     assert told(bot_api) == [0, 1, 2, 7]
     assert [name for name, _ in bot_api.requests] == ["sendMessage"] * 4
@@ -116,13 +60,13 @@ async def test_messages_arrive_once_in_order(bot_api: BotApi, build: Build) -> N
     ids="+".join,
 )
 async def test_refused_message_is_sent_again_and_not_marked(
-    bot_api: BotApi, build: Build, faults: list[Fault]
+    bot_api: BotApi, build_sender: BuildSender, faults: list[Fault]
 ) -> None:
     """A refusal proves that nothing was shown: the same message again, in order, unmarked."""
     bot_api.script(*faults)
-    sender = build()
+    sender = build_sender()
     for number in range(3):
-        sender.put(event(number))
+        sender.put(build_role_change(number))
     sender.start()
     await all_told(sender)
     assert told(bot_api) == [0, 1, 2]
@@ -141,13 +85,13 @@ async def test_refused_message_is_sent_again_and_not_marked(
     ],
 )
 async def test_message_whose_answer_was_lost_is_repeated_and_marked(
-    bot_api: BotApi, build: Build, fault: Fault, shown: list[int]
+    bot_api: BotApi, build_sender: BuildSender, fault: Fault, shown: list[int]
 ) -> None:
     """Without an answer nobody knows: it is told again, says so, and carries the same id."""
     bot_api.script(fault)
-    sender = build(timeout_s=1.5)
+    sender = build_sender(timeout_s=1.5)
     for number in range(3):
-        sender.put(event(number))
+        sender.put(build_role_change(number))
     sender.start()
     await all_told(sender)
     assert told(bot_api) == shown
@@ -157,14 +101,14 @@ async def test_message_whose_answer_was_lost_is_repeated_and_marked(
 
 
 async def test_outage_loses_nothing_and_keeps_order(
-    bot_api: BotApi, build: Build, notes: Notes
+    bot_api: BotApi, build_sender: BuildSender, notes: Notes
 ) -> None:
     """Refused connections: all waits, health says why, then all is told once and unmarked."""
     await bot_api.stop()
-    sender = build()
+    sender = build_sender()
     sender.start()
     for number in range(8):
-        await sender.put_soon(event(number))
+        await sender.put_soon(build_role_change(number))
     await wait_until(lambda: notes.names.count("alert.not_sent") >= 3, "three failed attempts")
     assert sender.health.problem
     assert not sender.health.is_permanent
@@ -175,11 +119,11 @@ async def test_outage_loses_nothing_and_keeps_order(
     assert (sender.health.problem, sender.health.failures) == ("", 0)
 
 
-async def test_wait_asked_for_is_waited(bot_api: BotApi, build: Build) -> None:
+async def test_wait_asked_for_is_waited(bot_api: BotApi, build_sender: BuildSender) -> None:
     """429 names the wait; no request leaves before it is over."""
     bot_api.script(Script(Fault.FLOOD, 2))
-    sender = build()
-    sender.put(event(0))
+    sender = build_sender()
+    sender.put(build_role_change(0))
     began_s = time.monotonic()
     sender.start()
     await all_told(sender)
@@ -187,12 +131,14 @@ async def test_wait_asked_for_is_waited(bot_api: BotApi, build: Build) -> None:
     assert bot_api.count("sendMessage") == 2
 
 
-async def test_html_that_is_refused_is_sent_as_plain_text(bot_api: BotApi, build: Build) -> None:
+async def test_html_that_is_refused_is_sent_as_plain_text(
+    bot_api: BotApi, build_sender: BuildSender
+) -> None:
     """Entities that cannot be parsed cost the bold line, never the message."""
     bot_api.script(Fault.ENTITIES)
-    sender = build()
-    sender.put(event(0))
-    sender.put(event(1))
+    sender = build_sender()
+    sender.put(build_role_change(0))
+    sender.put(build_role_change(1))
     sender.start()
     await all_told(sender)
     assert told(bot_api) == [0, 1]
@@ -201,13 +147,13 @@ async def test_html_that_is_refused_is_sent_as_plain_text(bot_api: BotApi, build
 
 
 async def test_text_that_is_refused_twice_does_not_block_the_others(
-    bot_api: BotApi, build: Build
+    bot_api: BotApi, build_sender: BuildSender
 ) -> None:
     """Refused as HTML and as plain text: kept for the status page; the next one is told."""
     bot_api.script(Fault.TEXT, Fault.TEXT)
-    sender = build()
-    sender.put(event(0))
-    sender.put(event(1))
+    sender = build_sender()
+    sender.put(build_role_change(0))
+    sender.put(build_role_change(1))
     sender.start()
     await all_told(sender)
     assert told(bot_api) == [1]
@@ -215,13 +161,13 @@ async def test_text_that_is_refused_twice_does_not_block_the_others(
 
 
 async def test_blocked_bot_is_said_and_tried_slowly(
-    bot_api: BotApi, build: Build, notes: Notes
+    bot_api: BotApi, build_sender: BuildSender, notes: Notes
 ) -> None:
     """403 is for a person to mend: health says so; all waits and is told after it was mended."""
     bot_api.always(Fault.FORBIDDEN)
-    sender = build(permanent_s=0.5)
-    sender.put(event(0))
-    sender.put(event(1))
+    sender = build_sender(permanent_s=0.5)
+    sender.put(build_role_change(0))
+    sender.put(build_role_change(1))
     sender.start()
     await wait_until(lambda: sender.health.is_permanent, "health says permanent")
     assert "blocked" in sender.health.problem
@@ -233,17 +179,17 @@ async def test_blocked_bot_is_said_and_tried_slowly(
 
 
 async def test_group_that_moved_is_followed_also_after_a_restart(
-    bot_api: BotApi, build: Build
+    bot_api: BotApi, build_sender: BuildSender
 ) -> None:
     """A group that became a supergroup has a new id; the configured old one is translated."""
     bot_api.script(Script(Fault.MIGRATED, -100777))
-    sender = build(chat_id="-5")
-    sender.put(event(0))
+    sender = build_sender(chat_id="-5")
+    sender.put(build_role_change(0))
     sender.start()
     await all_told(sender)
     await sender.stop()
-    again = build(chat_id="-5")
-    again.put(event(1))
+    again = build_sender(chat_id="-5")
+    again.put(build_role_change(1))
     again.start()
     await all_told(again)
     assert [shown.chat_id for shown in bot_api.messages] == ["-100777", "-100777"]
@@ -251,12 +197,12 @@ async def test_group_that_moved_is_followed_also_after_a_restart(
 
 
 async def test_group_that_moves_for_ever_is_not_asked_in_a_hot_loop(
-    bot_api: BotApi, build: Build, notes: Notes
+    bot_api: BotApi, build_sender: BuildSender, notes: Notes
 ) -> None:
     """A server that always answers "moved" is asked with backoff."""
     bot_api.always(Fault.MIGRATED)
-    sender = build(chat_id="-5", first_s=1000.0)
-    sender.put(event(0))
+    sender = build_sender(chat_id="-5", first_s=1000.0)
+    sender.put(build_role_change(0))
     sender.start()
     await wait_until(lambda: notes.names.count("alert.address_moved") == 2, "moved twice")
     due = sender._pace.plan_next([], time.monotonic())
@@ -264,23 +210,25 @@ async def test_group_that_moves_for_ever_is_not_asked_in_a_hot_loop(
     assert due.wait_s > 100
 
 
-async def test_storm_is_one_message_and_a_count(bot_api: BotApi, build: Build) -> None:
+async def test_storm_is_one_message_and_a_count(bot_api: BotApi, build_sender: BuildSender) -> None:
     """Repeats within a minute wait as one row with a count; a role change does not wait for it."""
-    sender = build()
+    sender = build_sender()
     sender.start()
     for number in range(40):
         await sender.put_soon(build_event(f"lost:{number}", Kind.STORE_LOST, collapse_key="store"))
         if number == 0:
             await all_told(sender)
-    await sender.put_soon(event(9))
+    await sender.put_soon(build_role_change(9))
     await wait_until(lambda: len(bot_api.messages) == 2, "the role change was told")
     assert told(bot_api) == [7, 9]
     assert sender.health.waiting == 1
 
 
-async def test_messages_left_out_are_said_with_the_next_one(bot_api: BotApi, build: Build) -> None:
+async def test_messages_left_out_are_said_with_the_next_one(
+    bot_api: BotApi, build_sender: BuildSender
+) -> None:
     """Nothing is dropped silently: the count stands in the next message, once."""
-    sender = build(outbox=Outbox(rows_max=2))
+    sender = build_sender(outbox=Outbox(rows_max=2))
     for number in range(5):
         sender.put(build_event(f"f{number}", Kind.ORDER_FILLED, verdict=Verdict.NOTHING_TO_DO))
     assert sender.health.dropped == 3
@@ -290,174 +238,36 @@ async def test_messages_left_out_are_said_with_the_next_one(bot_api: BotApi, bui
     assert sender.health.dropped == 0
 
 
-async def test_events_put_from_a_thread_are_told(bot_api: BotApi, build: Build) -> None:
+async def test_events_put_from_a_thread_are_told(
+    bot_api: BotApi, build_sender: BuildSender
+) -> None:
     """The heartbeat's thread may tell something as well."""
-    sender = build()
+    sender = build_sender()
     sender.start()
     await asyncio.sleep(0)
-    thread = threading.Thread(target=sender.put, args=(event(3),))
+    thread = threading.Thread(target=sender.put, args=(build_role_change(3),))
     thread.start()
     await wait_until(lambda: told(bot_api) == [3], "told from a thread")
     thread.join()
 
 
-async def test_stop_ends_an_attempt_in_flight_and_marks_it(bot_api: BotApi, build: Build) -> None:
+async def test_stop_ends_an_attempt_in_flight_and_marks_it(
+    bot_api: BotApi, build_sender: BuildSender
+) -> None:
     """Stopping does not wait for a dead network; what was in flight is told again, marked."""
     bot_api.script(Fault.LOST_ANSWER)
-    sender = build()
-    sender.put(event(0))
+    sender = build_sender()
+    sender.put(build_role_change(0))
     sender.start()
     await wait_until(lambda: told(bot_api) == [0], "the first attempt arrived")
     began_s = time.monotonic()
     await sender.stop(grace_s=0.1)
     assert time.monotonic() - began_s < 10
-    again = build()
+    again = build_sender()
     again.start()
     await all_told(again)
     assert told(bot_api) == [0, 0]
     assert marked(bot_api) == [False, True]
-
-
-async def test_disk_that_stalls_stalls_nothing_else(bot_api: BotApi, build: Build) -> None:
-    """While a write hangs, the event loop runs, health answers, and no thread of the shared
-    pool is taken; then everything is told in the order in which it was put."""
-    sender = build()
-    sender.start()
-    sender._outbox._lock.acquire()  # as a thread does that waits for the disk
-    puts = [asyncio.create_task(sender.put_soon(event(number))) for number in range(15)]
-    for _ in range(100):
-        await asyncio.sleep(0)
-    assert sender.health.waiting == 0
-    assert not any(task.done() for task in puts)
-    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), 20) == "free"
-    sender._outbox._lock.release()
-    await asyncio.gather(*puts)
-    assert await sender.wait_told(40)
-    assert told(bot_api) == list(range(15))
-
-
-async def test_event_put_after_stop_is_told_after_the_next_start(
-    bot_api: BotApi, build: Build
-) -> None:
-    """The last words of a process that ends are not lost."""
-    sender = build()
-    sender.start()
-    await sender.stop()
-    await sender.put_soon(event(0))
-    sender.put(event(1))
-    again = build()
-    again.start()
-    assert await again.wait_told(40)
-    assert told(bot_api) == [0, 1]
-
-
-async def test_wait_told_ends_when_all_is_told_or_time_is_over(
-    bot_api: BotApi, build: Build
-) -> None:
-    """A process that is about to end can wait for its last words, within a bound."""
-    sender = build()
-    assert await sender.wait_told(0.01)
-    bot_api.always(Fault.FORBIDDEN)
-    await sender.put_soon(event(0))
-    sender.start()
-    assert not await sender.wait_told(0.05)
-    bot_api.always(None)
-    assert await sender.wait_told(40)
-    assert told(bot_api) == [0]
-
-
-class MemoryClaims:
-    """Claims of two nodes in one process."""
-
-    def __init__(self) -> None:
-        self.owners: dict[str, str] = {}
-        self.told: set[str] = set()
-        self.is_down = False
-
-    def of(self, node_id: str) -> Claims:
-        return _NodeClaims(self, node_id)
-
-
-class _NodeClaims:
-    def __init__(self, shared: MemoryClaims, node_id: str) -> None:
-        self._shared = shared
-        self._node_id = node_id
-
-    async def claim(self, event_id: str) -> ClaimState:
-        if self._shared.is_down:
-            raise ConnectionError("stores are away")
-        if event_id in self._shared.told:
-            return ClaimState.TOLD
-        owner = self._shared.owners.setdefault(event_id, self._node_id)
-        return ClaimState.MINE if owner == self._node_id else ClaimState.BUSY
-
-    async def confirm(self, event_id: str) -> None:
-        if self._shared.is_down:
-            raise ConnectionError("stores are away")
-        self._shared.told.add(event_id)
-
-
-async def test_event_known_to_both_nodes_is_told_once(
-    bot_api: BotApi, build: Build, tmp_path: Path, notes: Notes
-) -> None:
-    """What the other node delivered is not told again."""
-    claims = MemoryClaims()
-    first = build(claims=claims.of("jetson"))
-    first.put(event(5))
-    first.start()
-    await all_told(first)
-    other = AlertSender(
-        DurableOutbox(tmp_path / "other.jsonl"),
-        TelegramSender(TelegramApi(token=bot_api.token, base_url=bot_api.base_url), chat_id="42"),
-        claims=claims.of("pi"),
-        observer=notes,
-    )
-    other.start()
-    await other.put_soon(event(5))
-    await other.put_soon(event(6))
-    await all_told(other)
-    await other.stop()
-    assert told(bot_api) == [5, 6]
-
-
-async def test_event_claimed_by_a_node_that_died_is_told_and_marked(
-    bot_api: BotApi, build: Build
-) -> None:
-    """A claim without a delivery silences an event for a while only; it may be a repeat."""
-    claims = MemoryClaims()
-    claims.owners["took_over:5"] = "jetson"
-    sender = build(claims=claims.of("pi"))
-    sender.put(event(5))
-    sender.start()
-    await all_told(sender)
-    assert told(bot_api) == [5]
-    assert marked(bot_api) == [True]
-
-
-async def test_event_that_the_other_node_delivers_meanwhile_is_not_told(
-    bot_api: BotApi, build: Build, notes: Notes
-) -> None:
-    """While the other node is at it, we wait for its confirmation."""
-    claims = MemoryClaims()
-    claims.told.add("took_over:5")
-    sender = build(claims=claims.of("pi"))
-    sender.put(event(5))
-    sender.put(event(6))
-    sender.start()
-    await all_told(sender)
-    assert told(bot_api) == [6]
-    assert "alert.told_elsewhere" in notes.names
-
-
-async def test_unreachable_claims_do_not_silence_alerts(bot_api: BotApi, build: Build) -> None:
-    """Double is better than none: with the stores away, everything is told."""
-    claims = MemoryClaims()
-    claims.is_down = True
-    sender = build(claims=claims.of("pi"))
-    sender.put(event(5))
-    sender.start()
-    await all_told(sender)
-    assert told(bot_api) == [5]
 
 
 async def test_bug_in_a_channel_does_not_end_the_alerts(tmp_path: Path, notes: Notes) -> None:
@@ -489,7 +299,7 @@ async def test_bug_in_a_channel_does_not_end_the_alerts(tmp_path: Path, notes: N
     sender = AlertSender(
         DurableOutbox(tmp_path / "o"), channel, observer=notes, backoff=Backoff(first_s=0.01)
     )
-    sender.put(event(0))
+    sender.put(build_role_change(0))
     sender.start()
     await all_told(sender)
     await sender.stop()
@@ -498,19 +308,19 @@ async def test_bug_in_a_channel_does_not_end_the_alerts(tmp_path: Path, notes: N
 
 
 async def test_token_is_in_no_log_and_no_error(
-    bot_api: BotApi, build: Build, notes: Notes, caplog: pytest.LogCaptureFixture
+    bot_api: BotApi, build_sender: BuildSender, notes: Notes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With every logger at DEBUG and every kind of failure, the token is nowhere."""
     caplog.set_level(logging.DEBUG)
     bot_api.script(
         Fault.UNAUTHORIZED, Fault.GATEWAY_HTML, Fault.CUT, Fault.CUT_JSON, Fault.FLOOD_BARE
     )
-    sender = build()
-    sender.put(event(0))
+    sender = build_sender()
+    sender.put(build_role_change(0))
     sender.start()
     await all_told(sender)
     await bot_api.stop()
-    sender.put(event(1))
+    sender.put(build_role_change(1))
     await wait_until(lambda: sender.health.failures >= 2, "refused twice")
     secret = bot_api.token.split(":")[1]
     api = TelegramApi(token=bot_api.token, base_url=bot_api.base_url)

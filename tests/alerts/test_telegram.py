@@ -82,12 +82,6 @@ def test_token_is_redacted_in_both_forms() -> None:
 
 
 @pytest_asyncio.fixture
-async def bot_api() -> AsyncIterator[BotApi]:
-    async with BotApi() as api:
-        yield api
-
-
-@pytest_asyncio.fixture
 async def api(bot_api: BotApi) -> AsyncIterator[TelegramApi]:
     made = TelegramApi(token=bot_api.token, base_url=bot_api.base_url)
     yield made
