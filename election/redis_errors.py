@@ -67,12 +67,12 @@ def scrub(text: str, secret: str | None) -> str:
     return text if not secret else text.replace(secret, "***")
 
 
-def explain(error: Exception) -> str:
+def explain(error: Exception, *, secret: str | None = None) -> str:
     """Return what the failure means and what helps, with the server's own words."""
     # By name: redis-py has a class of its own, and importing it costs a command line 0.2 s.
     if type(error).__name__ == "TimeoutError":
         return "no answer in time; is the machine up, and is the network between free?"
-    said = _first_line(str(error))
+    said = _first_line(scrub(str(error), secret))
     if isinstance(error, socket.gaierror):
         return f"the name does not resolve; use an IP address [{said}]"
     for needle, meaning in _MEANINGS:
@@ -85,12 +85,15 @@ def explain(error: Exception) -> str:
 
 def unreachable(where: str, error: Exception, *, secret: str | None = None) -> StoreUnreachable:
     """Build the error for a failed call to the store described by `where`."""
-    return StoreUnreachable(scrub(f"{where}: {explain(error)}", secret))
+    return StoreUnreachable(f"{where}: {explain(error, secret=secret)}")
 
 
 def _first_line(text: str) -> str:
     """Return one line of bounded length: an answer may be anything."""
-    line = text.replace("\r", " ").split("\n", 1)[0].strip()
+    # A server quotes the arguments of a command that it does not know; AUTH's is the password, and
+    # a long one is cut, so that looking for it would not find it.
+    unquoted = text.split(", with args beginning with", 1)[0]
+    line = unquoted.replace("\r", " ").split("\n", 1)[0].strip()
     return line if len(line) <= _LINE_MAX else line[: _LINE_MAX - 1] + "…"
 
 
