@@ -110,7 +110,10 @@ SPOILERS: Mapping[str, Callable[[Redis, str], object]] = {
     "a list": lambda admin, key: (admin.delete(key), admin.rpush(key, "x")),
     "a hash of somebody else": lambda admin, key: (
         admin.delete(key),
-        admin.hset(key, mapping={f"user:{i}": "x" for i in range(200)}),
+        admin.hset(key, mapping={"user": "x"}),
+    ),
+    "a record among hundreds of fields": lambda admin, key: admin.hset(
+        key, mapping={f"user:{i}": "x" for i in range(200)}
     ),
     "a record of a later version": lambda admin, key: admin.hset(key, "version", "2"),
     "no version": lambda admin, key: admin.hdel(key, "version"),
