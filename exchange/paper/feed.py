@@ -35,6 +35,7 @@ class Timeline:
     speed: float
     is_paused: bool = False
     jumps: tuple[tuple[int, Decimal], ...] = ()  # point number from which on, factor
+    source: str = ""  # names the candles, so that a restart with others starts anew
 
     def candle_ms(self, wall_ms: int) -> int:
         """Return the candle time at a clock time."""
@@ -52,6 +53,17 @@ class Timeline:
             is_paused=is_paused,
         )
 
+    def resumed(self, configured: "Timeline", wall_ms: int) -> "Timeline":
+        """Return how a restart goes on: this timeline at the configured speed.
+
+        With other candles than before it is the configured one, from its start.
+        """
+        if configured.source != self.source:
+            return configured
+        if configured.speed == self.speed:
+            return self
+        return replace(self.anchored(wall_ms, is_paused=self.is_paused), speed=configured.speed)
+
     def to_line(self, symbol: str) -> dict[str, Any]:
         """Return the log line that lets a restart continue."""
         return {
@@ -62,6 +74,7 @@ class Timeline:
             "anchor_candle_ms": self.anchor_candle_ms,
             "speed": self.speed,
             "is_paused": self.is_paused,
+            "source": self.source,
             "jumps": [[point, format(factor, "f")] for point, factor in self.jumps],
         }
 
@@ -74,6 +87,7 @@ class Timeline:
             anchor_candle_ms=int(line["anchor_candle_ms"]),
             speed=float(line["speed"]),
             is_paused=bool(line["is_paused"]),
+            source=str(line["source"]),
             jumps=tuple((int(point), Decimal(factor)) for point, factor in line["jumps"]),
         )
 

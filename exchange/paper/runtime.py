@@ -7,14 +7,13 @@ restart replays the log. The venue's clock is this machine's wall clock plus a s
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from exchange.paper.book import Market
-from exchange.paper.candles import CandleSource, CsvCandles, WalkCandles, first_open
 from exchange.paper.codec import Line, parse_event, render_balances, render_event
-from exchange.paper.config import TIMEFRAMES_MS, ConfigError, PaperConfig, SymbolConfig
+from exchange.paper.config import ConfigError, PaperConfig
 from exchange.paper.feed import Feed, Timeline
+from exchange.paper.opening import open_feed
 from exchange.paper.values import AccountOpened, Event, FillMade, OrderAccepted, OrderEnded
 from exchange.paper.venue import PaperVenue
 from exchange.paper.wal import RequestLog
@@ -52,7 +51,12 @@ class PaperRuntime:
         self.newest: dict[str, int] = {}
         self.public_trades: dict[str, list[dict[str, Any]]] = {}
         self.arrivals = 0
-        markets = [self._open_symbol(entry) for entry in config.symbols]
+        markets: list[Market] = []
+        for entry in config.symbols:
+            feed = open_feed(entry, self.clock.wall_ms())
+            self.feeds[feed.rules.symbol] = feed
+            spread = feed.rules.price_step * entry.spread_steps
+            markets.append(Market(rules=feed.rules, spread=spread))
         self.venue = PaperVenue(
             markets=markets,
             maker_fee=Decimal(config.maker_fee_bps) * BASIS_POINT,
@@ -146,83 +150,34 @@ class PaperRuntime:
     # -- starting --------------------------------------------------------------------------
 
     def _replay(self) -> None:
+        logged: dict[str, Timeline] = {}
         for line in self.log.loaded:
             event = parse_event(line)
+            if line.get("symbol", "") not in self.feeds and line["type"] in ("order", "feed"):
+                raise ConfigError(
+                    f"{self.log.path} knows {line['symbol']}, the configuration does not: "
+                    "add the symbol or use another state directory"
+                )
             if event is not None:
                 self.venue.apply(event)
-            elif line["type"] == "feed" and line["symbol"] in self.feeds:
-                self.feeds[line["symbol"]].timeline = Timeline.from_line(line)
+            elif line["type"] == "feed":
+                logged[line["symbol"]] = Timeline.from_line(line)
             elif line["type"] == "clock":
                 self.clock.skew_ms = int(line["skew_ms"])
             elif line["type"] == "request":
                 self.arrivals = max(self.arrivals, int(line["arrival"]))
-        known = {line["symbol"] for line in self.log.loaded if line["type"] == "feed"}
-        for symbol, feed in self.feeds.items():
-            if symbol not in known:
-                self.log.append([feed.timeline.to_line(symbol)], is_synced=True)
         self.log.loaded.clear()
-
-    def _open_symbol(self, entry: SymbolConfig) -> Market:
-        timeframe_ms = TIMEFRAMES_MS[entry.timeframe]
-        first_price = _first_price(entry)
-        rules = entry.rules(first_price)
-        source, first_open_ms = _open_source(entry, rules.price_step)
-        now_ms = self.clock.wall_ms()
-        aligned_ms = now_ms - now_ms % timeframe_ms
-        if first_open_ms is None or entry.is_rebased:
-            first_open_ms = aligned_ms - entry.warmup * timeframe_ms
-            start_ms = now_ms if entry.speed == 1 else aligned_ms
-        else:
-            start_ms = first_open_ms + entry.warmup * timeframe_ms
-        self.feeds[rules.symbol] = Feed(
-            rules=rules,
-            source=source,
-            timeframe_ms=timeframe_ms,
-            seed=f"{entry.seed or 'file'}/{rules.symbol}",
-            depth_factor=Decimal(entry.depth_factor),
-            timeline=Timeline(
-                first_open_ms=first_open_ms,
-                anchor_wall_ms=now_ms,
-                anchor_candle_ms=start_ms,
-                speed=entry.speed,
-                is_paused=entry.is_paused,
-            ),
-        )
-        return Market(rules=rules, spread=rules.price_step * entry.spread_steps)
+        for symbol, feed in self.feeds.items():
+            before = logged.get(symbol)
+            if before is not None:
+                feed.timeline = before.resumed(feed.timeline, self.clock.wall_ms())
+            if feed.timeline != before:
+                self.set_timeline(symbol, feed.timeline)
 
     def _show(self, symbol: str, number: int) -> None:
         feed = self.feeds[symbol]
         self.newest[symbol] = number
         self.venue.markets[symbol].show(price=feed.point(number).price, depth=feed.depth(number))
-
-
-def _first_price(entry: SymbolConfig) -> Decimal:
-    if entry.candles is None:
-        return Decimal(entry.start_price)
-    try:
-        return first_open(Path(entry.candles))
-    except (OSError, ValueError) as e:
-        raise ConfigError(str(e)) from e
-
-
-def _open_source(entry: SymbolConfig, price_step: Decimal) -> tuple[CandleSource, int | None]:
-    """Return the source, and the opening time of its first candle if it brings one."""
-    if entry.candles is not None:
-        try:
-            candles = CsvCandles(Path(entry.candles), price_step)
-        except (OSError, ValueError) as e:
-            raise ConfigError(str(e)) from e
-        if len(candles.open_times_ms) <= entry.warmup:
-            raise ConfigError(f"{entry.candles}: no more than {entry.warmup} candles (warmup)")
-        return candles, candles.open_times_ms[0]
-    walk = WalkCandles(
-        seed=f"{entry.seed}/{entry.symbol}",
-        start=Decimal(entry.start_price),
-        volatility=entry.volatility,
-        volume=Decimal(entry.volume),
-        price_step=price_step,
-    )
-    return walk, None
 
 
 def _account_of(event: Event, venue: PaperVenue) -> str:

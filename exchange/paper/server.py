@@ -174,6 +174,9 @@ class PaperServer:
     ) -> web.StreamResponse:
         """Carry out a fault that keeps the request from being processed."""
         visit.outcome = "not_processed"
+        for kind in (FaultKind.DELAY_BEFORE, FaultKind.DELAY_AFTER):
+            if kind in visit.faults:
+                await asyncio.sleep(visit.faults[kind].seconds)
         if fault.kind in NEVER_PROCESSED - {FaultKind.BLACKHOLE}:
             is_ban = fault.kind is FaultKind.BANNED
             wait_s = int(fault.seconds) or 1

@@ -195,6 +195,16 @@ def test_late_answer_comes_after_the_order(paper: PaperProcess, client: RawClien
     assert answers == [200]
 
 
+def test_wrong_answer_may_also_be_late(paper: PaperProcess, client: RawClient) -> None:
+    """Faults of different kinds meet in one request: a 502 after a delay."""
+    paper.arm("5xx", **MATCH)
+    paper.arm("delay_after", seconds=0.3, **MATCH)
+    started_s = time.monotonic()
+    assert client.signed("POST", "order", **ORDER)[0] == 502
+    assert time.monotonic() - started_s >= 0.3
+    assert last_request(paper)["faults"] == ["5xx", "delay_after"]
+
+
 def test_stale_reads_answer_from_the_past(paper: PaperProcess, client: RawClient) -> None:
     """Open orders, look-ups and fills as they were; writes and other reads are up to date."""
     client.signed("POST", "order", **ORDER)

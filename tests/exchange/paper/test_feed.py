@@ -1,5 +1,6 @@
 """Prices over time: files and walks, points and klines, pause, jump and the end of a file."""
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -125,6 +126,19 @@ def test_timeline_is_the_same_after_its_log_line() -> None:
         jumps=((4, Decimal("1.1")),),
     )
     assert Timeline.from_line(timeline.to_line("ETHBTC")) == timeline
+
+
+def test_restart_goes_on_at_the_configured_speed_with_the_same_candles_only() -> None:
+    """Another speed continues from where candle time was; other candles start anew."""
+    before = Timeline(
+        first_open_ms=0, anchor_wall_ms=0, anchor_candle_ms=0, speed=1.0, source="a 1m"
+    )
+    faster = replace(before, speed=10.0, anchor_candle_ms=777)
+    other = replace(faster, source="b 1m")
+    assert before.resumed(before, 5000) == before
+    resumed = before.resumed(faster, 5000)
+    assert [resumed.candle_ms(wall_ms) for wall_ms in (5000, 6000)] == [5000, 15_000]
+    assert before.resumed(other, 5000) == other
 
 
 def test_end_of_a_file_holds_the_last_price(tmp_path: Path) -> None:

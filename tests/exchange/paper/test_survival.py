@@ -13,7 +13,7 @@ import pytest
 
 from exchange.paper.process import PaperProcess, PaperStartError
 from exchange.paper.wal import LogCorruptError, RequestLog, StateDirInUseError
-from tests.support.paper_server import BALANCES, RawClient, paper_process, wait_until
+from tests.support.paper_server import BALANCES, RawClient, paper_process, still_symbol, wait_until
 
 ORDER: dict[str, Any] = {
     "symbol": "ETHBTC",
@@ -219,6 +219,15 @@ def test_unknown_configuration_key_is_refused(tmp_path: Path) -> None:
     """A misspelt key is named, not ignored."""
     with pytest.raises(PaperStartError, match="colour"):
         paper_process(tmp_path, colour="red").start()
+
+
+def test_state_of_a_symbol_that_is_configured_no_more_is_refused(tmp_path: Path) -> None:
+    """Orders without a market cannot be kept; the message names symbol and log."""
+    with paper_process(tmp_path):
+        pass
+    other = [still_symbol(tmp_path, "XRP/BTC")]
+    with pytest.raises(PaperStartError, match="knows ETHBTC"):
+        paper_process(tmp_path, symbols=other).start()
 
 
 def test_flags_configure_one_symbol(tmp_path: Path) -> None:
