@@ -7,6 +7,7 @@ from node.status_model import NodeView
 
 GONE = "gone"
 SILENT_HOLDER = "silent"
+PAUSED_REASON = "the cluster is paused"  # how eligibility.py begins that reason
 MEMBER_FRESH_S = 5.0  # five of the board's one-second beats: one slow beat is not a lost node
 
 
@@ -50,12 +51,14 @@ def node_view(
     if not is_fresh:  # what it said of itself is over
         return NodeView(node_id=node_id, label=label, role=role, seen_s=member.age_s)
     reasons = _reasons(body.get("reasons"))
+    # a pause stops both nodes, so it says nothing about which of them is a spare
+    hindrances = [reason for reason in reasons if not reason.startswith(PAUSED_REASON)]
     is_standby = role_of(member) is Role.STANDBY
     return NodeView(
         node_id=node_id,
         label=label,
         role=role,
-        is_spare=is_standby and not reasons and holder != node_id,
+        is_spare=is_standby and not hindrances and holder != node_id,
         seen_s=member.age_s,
         reasons=reasons,
         is_venue_ok=None if body.get("venue_ok") is None else bool(body["venue_ok"]),

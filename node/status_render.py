@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from node.status_model import NodeView, OrderLine, StatusView, TakeoverLine, Verdict
+from node.status_nodes import PAUSED_REASON
 
 WIDTH = 80
 ORDERS_SHOWN = 12  # a grid has about ten; the rest is counted
@@ -92,7 +93,7 @@ def _nodes(view: StatusView) -> list[str]:
         lines += [
             f"  {node.node_id}{words}: {reason}"
             for reason in node.reasons
-            if reason != f"venue: {node.venue_error}"
+            if reason != f"venue: {node.venue_error}" and not reason.startswith(PAUSED_REASON)
         ]
     return lines
 

@@ -11,12 +11,11 @@ from node.cli.common import look, store_addresses, wall_ms, who_asks
 from node.config import Config
 from node.errors import CommandRefused
 from node.secrets import Secrets
-from node.status_nodes import MEMBER_FRESH_S
+from node.status_nodes import MEMBER_FRESH_S, PAUSED_REASON
 
 EFFECT_S = 15.0  # nodes look at the control records each second; a slow board needs a few
 POLL_S = 0.25
 NOT_SEEN = 3  # exit code: written, but its effect did not show in time
-PAUSED_REASON = "the cluster is paused"
 
 
 def decide(

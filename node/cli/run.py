@@ -1,13 +1,19 @@
 """nodectl run: this process is the node."""
 
 import os
+import sys
+import traceback
+from collections.abc import Iterable
 
 import typer
 
 from node.cli.common import ConfigOption, NodeOption, ProfileOption, find_node_id, open_config
+from node.errors import NodeError
+from node.redact import redact
 from node.secrets import load_secrets
 
 app = typer.Typer(add_completion=False)
+FAILED = 1
 
 
 @app.command()
@@ -25,4 +31,16 @@ def run(
     secrets.venue_key()
     from node.wiring import run_node  # noqa: PLC0415  (seconds on a slow board: after the checks)
 
-    raise typer.Exit(run_node(settings, secrets, node_id))
+    try:
+        code = run_node(settings, secrets, node_id)
+    except NodeError:
+        raise
+    except Exception as error:  # noqa: BLE001  (the last place where secrets can be taken out)
+        sys.stderr.write(crash_text(error, secrets.all_values()))
+        code = FAILED
+    raise typer.Exit(code)
+
+
+def crash_text(error: BaseException, secret_values: Iterable[str]) -> str:
+    """Return a traceback for a report: places and messages, without secrets."""
+    return redact("".join(traceback.format_exception(error)), secret_values)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from node.cli.lazy import USAGE, VERBS
 from node.cli.main import app
+from node.cli.run import crash_text
 from tests.support.status_cases import THREE
 
 runner = CliRunner()
@@ -129,6 +130,19 @@ def test_run_without_a_key_is_refused_before_anything_starts(closed: Path) -> No
     assert code == 4
     assert "venue.api_key" in text
     assert not (closed.parent / "state").exists()
+
+
+def test_a_crash_shows_places_but_no_secret() -> None:
+    """What ends the process is printed for a report; a key in its message is taken out."""
+    try:
+        raise RuntimeError("request with key-of-jetson and signature=00ff00ff00ff failed")  # noqa: TRY301  (it is the case)
+    except RuntimeError as error:
+        text = crash_text(error, {"key-of-jetson"})
+    assert "test_cli.py" in text
+    assert "RuntimeError: request with" in text
+    message = text.splitlines()[-1]
+    assert "key-of-jetson" not in message
+    assert "00ff00ff" not in message
 
 
 def test_an_unknown_node_is_refused_with_the_known_ones(closed: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from election.peek import StorePeek
+from node.eligibility import EligibilityFacts, judge_eligibility
 from node.status import build_status
 from node.status_model import StatusView, Verdict
+from node.status_nodes import PAUSED_REASON
 from node.status_render import WIDTH, first_line, render_status
 from tests.support.status_cases import (
     CASES,
@@ -158,3 +160,25 @@ def test_differences_between_the_nodes_are_said(tmp_path: Path) -> None:
     view = judge(all_with(members=members), tmp_path)
     said = "\n".join(view.remarks)
     assert all(word in said for word in ("account", "strategy", "release", "store list"))
+
+
+def test_the_pause_reason_is_known_by_its_words() -> None:
+    """status and eligibility must mean the same reason, or a paused pair looks spareless."""
+    facts = EligibilityFacts(
+        is_ready=True,
+        is_paused=True,
+        pause_reason="x",
+        venue_error="",
+        account="1",
+        expected_account="1",
+        clock_error_ms=1.0,
+        clock_error_ms_max=500.0,
+        config_id="c",
+        peer_config_ids=(),
+        resource_reasons=(),
+        journal_error="",
+        fence_error="",
+        fatal="",
+    )
+    (reason,) = judge_eligibility(facts)
+    assert reason.startswith(PAUSED_REASON)

@@ -270,6 +270,8 @@ def sick_standby() -> tuple[StorePeek, ...]:
     return all_with(members={"jetson": make_member("active"), "raspberrypi": sick})
 
 
+PAUSED = ["the cluster is paused: new router (by paul on laptop)"]
+
 CASES: Mapping[str, tuple[Callable[[], tuple[StorePeek, ...]], int]] = {
     "healthy": (all_with, 0),
     "holder_dead": (holder_dead, 2),
@@ -278,7 +280,16 @@ CASES: Mapping[str, tuple[Callable[[], tuple[StorePeek, ...]], int]] = {
     "one_store_down": (lambda: (*all_with()[:2], make_down("witness")), 0),
     "two_stores_down": (lambda: (all_with()[0], *map(make_down, NAMES[1:])), 3),
     "no_store": (lambda: tuple(make_down(n) for n in NAMES), 3),
-    "paused": (lambda: all_with(control=make_control(is_paused=True)), 2),
+    "paused": (
+        lambda: all_with(
+            control=make_control(is_paused=True),
+            members={
+                "jetson": make_member("active", reasons=PAUSED),
+                "raspberrypi": make_member("standby", reasons=PAUSED),
+            },
+        ),
+        2,
+    ),
     "unknown_order": (lambda: all_with(ledger=make_ledger(unknown=True)), 0),
     "taking_over": (
         lambda: all_with(
