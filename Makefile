@@ -10,11 +10,15 @@ help: ## show this help
 	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 $(STAMP): requirements-dev.lock pyproject.toml deploy/bootstrap.py
-	@$(PYTHON) deploy/bootstrap.py $(VENV)
+	@$(PYTHON) deploy/bootstrap.py $(VENV) requirements-dev.lock
 	@touch $@
 
 .PHONY: setup
 setup: $(STAMP) ## create .venv from the locked, hashed requirements
+
+.PHONY: setup-node
+setup-node: ## the same without demo and tests: what a box needs (also glibc 2.27)
+	@$(PYTHON) deploy/bootstrap.py $(VENV) requirements.lock
 
 .PHONY: demo
 demo: $(STAMP) ## run the pair on this machine: a real failover in one command
@@ -53,7 +57,7 @@ check: lint types arch test ## everything CI runs
 
 .PHONY: lock
 lock: ## resolve the locked requirements anew (needs uv)
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra install pyproject.toml -o requirements.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --extra dev pyproject.toml -o requirements-dev.lock
 
 .PHONY: clean

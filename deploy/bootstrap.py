@@ -37,7 +37,7 @@ def run(command, problem):  # noqa: ANN001, ANN201, D103
 
 def main():  # noqa: ANN201, D103
     check_machine()
-    venv = sys.argv[1]
+    venv, lock = sys.argv[1:3]
     python = os.path.join(venv, "bin", "python")  # noqa: PTH118
     try:
         import ensurepip  # noqa: F401, PLC0415
@@ -47,7 +47,7 @@ def main():  # noqa: ANN201, D103
     run([sys.executable, "-m", "venv", venv], "could not create " + venv)
     pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     run(
-        [*pip, "--require-hashes", "--only-binary=:all:", "-r", "requirements-dev.lock"],
+        [*pip, "--require-hashes", "--only-binary=:all:", "-r", lock],
         "installing failed (see above): is the network there, and is this glibc 2.28 or newer "
         "on x86-64 or arm64? run `make setup` again afterwards",
     )
