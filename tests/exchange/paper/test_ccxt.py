@@ -1,16 +1,29 @@
 """Real ccxt against the paper exchange, exactly as against the real host."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
 import ccxt.async_support as ccxt
 import pytest
 
-from exchange.paper.process import PaperKey, PaperProcess
-from tests.support.paper_server import JETSON, RASPBERRYPI, STRANGER, UID
+from exchange.paper.process import PaperAccount, PaperKey, PaperProcess
+from tests.support.paper_server import BALANCES, still_symbol
 
 SYMBOL = "ETH/BTC"
+# One account with two keys for each test, so that they share a process and nothing else.
+ACCOUNTS = tuple(
+    PaperAccount(
+        name=f"account-{number}",
+        uid=1000 + number,
+        balances=BALANCES,
+        keys=tuple(
+            PaperKey(name=f"{node}-{number}", key=f"key-{node}-{number}", secret=f"secret-{number}")
+            for node in ("jetson", "raspberrypi")
+        ),
+    )
+    for number in range(30)
+)
 
 
 def spot_client(paper: PaperProcess, key: PaperKey) -> Any:
@@ -35,21 +48,52 @@ def spot_client(paper: PaperProcess, key: PaperKey) -> Any:
     return client
 
 
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
+    directory = tmp_path_factory.mktemp("paper")
+    with PaperProcess(directory, accounts=ACCOUNTS, symbols=[still_symbol(directory)]) as running:
+        yield running
+
+
 @pytest.fixture
-async def client(paper: PaperProcess) -> AsyncIterator[Any]:
-    client = spot_client(paper, JETSON)
+def paper(venue: PaperProcess) -> PaperProcess:
+    """The module's exchange with its price at 0.05 and all of its displayed liquidity."""
+    venue.jump("ETHBTC", "0.05")
+    venue.advance(points=1)
+    return venue
+
+
+@pytest.fixture(scope="module")
+def fresh_accounts() -> Iterator[PaperAccount]:
+    return iter(ACCOUNTS[:-1])
+
+
+@pytest.fixture
+def account(fresh_accounts: Iterator[PaperAccount]) -> PaperAccount:
+    """An account that no other test has used."""
+    return next(fresh_accounts)
+
+
+@pytest.fixture
+async def client(paper: PaperProcess, account: PaperAccount) -> AsyncIterator[Any]:
+    client = spot_client(paper, account.keys[0])
     await client.load_markets()
     yield client
     await client.close()
 
 
 @pytest.fixture
-async def peer(paper: PaperProcess) -> AsyncIterator[Any]:
+async def peer(paper: PaperProcess, account: PaperAccount) -> AsyncIterator[Any]:
     """The other node: own key, same account."""
-    client = spot_client(paper, RASPBERRYPI)
+    client = spot_client(paper, account.keys[1])
     await client.load_markets()
     yield client
     await client.close()
+
+
+def by_id(fills: list[Any]) -> list[Any]:
+    """Oldest first; ccxt sorts fills of the same millisecond by the text of their id."""
+    return sorted(fills, key=lambda fill: int(fill["id"]))
 
 
 async def place(client: Any, side: str, amount: str, price: str, **params: Any) -> Any:
@@ -75,15 +119,15 @@ async def test_markets_and_prices_are_parsed(client: Any, paper: PaperProcess) -
 
 
 async def test_account_is_the_same_for_both_keys_and_another_for_a_stranger(
-    client: Any, peer: Any, paper: PaperProcess
+    client: Any, peer: Any, paper: PaperProcess, account: PaperAccount
 ) -> None:
     """uid identifies the account; a second account sees neither balances nor orders."""
     await place(client, "buy", "1", "0.04", clientOrderId="mine")
-    stranger = spot_client(paper, STRANGER)
+    stranger = spot_client(paper, ACCOUNTS[-1].keys[0])
     try:
-        assert (await client.fetch_balance())["info"]["uid"] == UID
-        assert (await peer.fetch_balance())["info"]["uid"] == UID
-        assert (await stranger.fetch_balance())["info"]["uid"] != UID
+        assert (await client.fetch_balance())["info"]["uid"] == account.uid
+        assert (await peer.fetch_balance())["info"]["uid"] == account.uid
+        assert (await stranger.fetch_balance())["info"]["uid"] != account.uid
         assert [o["clientOrderId"] for o in await peer.fetch_open_orders(SYMBOL)] == ["mine"]
         assert await stranger.fetch_open_orders(SYMBOL) == []
     finally:
@@ -105,13 +149,13 @@ async def test_resting_order_fills_in_parts_as_candle_volume_allows(
     whole = await peer.fetch_order(None, SYMBOL, {"clientOrderId": "part"})
     assert (whole["status"], whole["filled"], whole["average"]) == ("closed", 8.0, 0.04)
 
-    fills = await peer.fetch_my_trades(SYMBOL)
+    fills = by_id(await peer.fetch_my_trades(SYMBOL))
     assert len(fills) >= 2
     assert sum(Decimal(str(fill["amount"])) for fill in fills) == 8
     assert {fill["takerOrMaker"] for fill in fills} == {"maker"}
-    assert [int(f["id"]) for f in fills] == sorted({int(f["id"]) for f in fills})
+    assert len({fill["id"] for fill in fills}) == len(fills)
     newer = await peer.fetch_my_trades(SYMBOL, None, None, {"fromId": int(fills[1]["id"])})
-    assert [f["id"] for f in newer] == [f["id"] for f in fills[1:]]
+    assert [f["id"] for f in by_id(newer)] == [f["id"] for f in fills[1:]]
 
 
 async def test_fee_is_taken_from_what_is_received(client: Any) -> None:
@@ -130,7 +174,7 @@ async def test_market_order_walks_the_displayed_levels(client: Any) -> None:
     """Ten levels of one ETH each: the average of three levels is the middle one's price."""
     order = await client.create_order(SYMBOL, "market", "buy", "3")
     assert order["average"] == pytest.approx(0.05002)
-    assert [t["price"] for t in order["trades"]] == [0.05001, 0.05002, 0.05003]
+    assert sorted(t["price"] for t in order["trades"]) == [0.05001, 0.05002, 0.05003]
 
 
 async def test_second_market_order_finds_what_the_first_left(client: Any) -> None:
