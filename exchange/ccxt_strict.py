@@ -131,16 +131,10 @@ class Strict:
         return answer
 
     def on_rest_response(self, code: int, reason: Any, *rest: Any) -> Any:
-        """Refuse redirects and answers that carry neither data nor a venue's error."""
-        response_headers, body = rest[2], rest[3]
-        self.hooks.on_headers(code, {k.lower(): v for k, v in response_headers.items()})
+        """Tell the headers: the venue counts request weights there."""
+        self.hooks.on_headers(code, {k.lower(): v for k, v in rest[2].items()})
         parent: Any = super()
-        text = parent.on_rest_response(code, reason, *rest)
-        is_json = body.lstrip()[:1] in ("{", "[")
-        is_silent = code in QUIET_STATUSES  # the status alone says all
-        if 300 <= code < 400 or (not is_json and not is_silent):  # noqa: PLR2004  HTTP's classes
-            raise self._no_answer(code, response_headers)
-        return text
+        return parent.on_rest_response(code, reason, *rest)
 
     def handle_errors(self, code: int, reason: Any, *rest: Any) -> Any:
         """Attach to a mapped error what the venue said."""
@@ -153,7 +147,7 @@ class Strict:
             raise
 
     def handle_http_status_code(self, code: int, reason: Any, *rest: Any) -> None:
-        """Refuse every status that ccxt's table forgets (524, 300, 598 and others)."""
+        """Refuse redirects and every status that ccxt's table forgets (524, 300, 598, ...)."""
         parent: Any = super()
         try:
             parent.handle_http_status_code(code, reason, *rest)
@@ -161,12 +155,9 @@ class Strict:
             _attach(error, code, None, {})
             raise
         if not 200 <= code < 300:  # noqa: PLR2004  HTTP's classes
-            raise self._no_answer(code, {})
-
-    def _no_answer(self, code: int, headers: Mapping[str, str]) -> Exception:
-        bad: Exception = self.errors.BadResponse(f"HTTP {code} is no answer")
-        _attach(bad, code, None, headers)
-        return bad
+            bad = self.errors.BadResponse(f"HTTP {code} is no answer")
+            _attach(bad, code, None, {})
+            raise bad
 
     def sign(self, *args: Any, **kwargs: Any) -> Any:
         """Pass on; the signature of this method changes between ccxt's patch releases."""
@@ -197,10 +188,6 @@ class Strict:
                 scheme, netloc = host.split("://", 1)
                 return urlunsplit((scheme, netloc, parts.path, "", ""))
         return url
-
-
-# Rate limit and ban: documented as "not processed" by their status alone.
-QUIET_STATUSES: Final = frozenset({418, 429})
 
 
 def _attach(error: Any, status: int, response: Any, headers: Mapping[str, str]) -> None:

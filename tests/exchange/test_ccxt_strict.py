@@ -21,7 +21,7 @@ from exchange.errors import ConfigurationRefused, VenueError
 from exchange.model import WriteOutcome
 from exchange.reader import CcxtVenue
 from exchange.venues import BINANCE, VenueSettings
-from tests.support.bad_server import BadServer, Fate, refusal, reply_json
+from tests.support.bad_server import BAD_ANSWERS, BadServer, Fate, refusal, reply_json
 from tests.support.venue_link import API_KEY, API_SECRET, an_intent, open_rig
 
 
@@ -129,6 +129,35 @@ async def test_request_outside_of_a_call_is_stopped() -> None:
         with pytest.raises(CallRefused):
             await exchange.fetch_time()
         assert server.requests == []
+        await exchange.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("HTML with status 200", None),
+        ("an empty body", None),
+        ("cut JSON", None),
+        ("a JSON number", None),
+        ("204 without content", None),
+        ("an empty object", list),
+        ("an empty list", dict),
+        ("524 with a list", None),
+        ("302 with JSON", None),
+        ("a body cut by disconnect", None),
+        ("bad gzip", None),
+    ],
+)
+async def test_what_is_no_answer_is_a_bad_response(name: str, shape: type | None) -> None:
+    """ccxt itself would return text, None or an empty thing here; strict ccxt raises."""
+    async with BadServer() as server:
+        exchange = build(settings(base_url=server.url))
+        server.answer("GET", "time", BAD_ANSWERS[name])
+        CURRENT_CALL.set(ReadCall(timeout_s=30, shape=shape))
+        with pytest.raises(exchange.errors.BadResponse):
+            await exchange.public_get_time()
+        CURRENT_CALL.set(None)
+        await exchange.session.close()
         await exchange.close()
 
 
