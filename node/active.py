@@ -160,7 +160,7 @@ class Active:
         )
         self.reporter.later(
             Kind.STRATEGY_SKIPPED,
-            f"skipped:{seat.symbol}:{candle_ms}:{self.trader.epoch}",
+            f"{seat.symbol}:{candle_ms}:{self.trader.epoch}",
             {"strategy": name, "symbol": seat.symbol, "reason": reason, "where": where},
             epoch=self.trader.epoch,
         )
@@ -209,7 +209,7 @@ class Active:
         log_event("latch.loss_limit", result=result, limit=limit)
         self.reporter.later(
             Kind.LOSS_LIMIT,
-            f"loss_limit:{latch.day}:{trader.epoch}",
+            f"{latch.day}:{trader.epoch}",
             {"result_today": result, "limit": limit},
             epoch=trader.epoch,
         )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from alerts.notes import NOTES
+
 
 class Level(StrEnum):
     """error: someone must act; warning: may become one; info: changes; debug: ticks."""
@@ -143,14 +145,7 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("venue.clock", _D, _VENUE, "The offset to the venue's clock was measured."),
     ("venue.clock_lost", _W, _VENUE, "The offset to the venue's clock is not known well enough."),
     # alerts
-    ("alert.queued", _D, _SYSTEM, "A message waits to be sent."),
-    ("alert.sent", _I, _SYSTEM, "A message was delivered."),
-    ("alert.failed", _W, _SYSTEM, "A message could not be delivered yet; why."),
-    ("alert.refused", _E, _SYSTEM, "Messages cannot be delivered until a person acts."),
-    ("alert.dropped", _W, _SYSTEM, "Messages were dropped because too many waited."),
     ("alert.console", _I, _SYSTEM, "A message, told here because there is no Telegram."),
-    ("command.received", _I, _SYSTEM, "A command came by phone or from nodectl."),
-    ("command.refused", _W, _SYSTEM, "A command was refused; why."),
     # resources and the log itself
     ("resources.read", _D, _SYSTEM, "Processor, memory, disk, temperature."),
     ("resources.short", _W, _SYSTEM, "A resource is out of bounds; which."),
@@ -160,9 +155,15 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("log.message", _I, _SYSTEM, "A line from a library, or one without a name."),
 )
 
+# What alerts/ reports about itself keeps its own names, levels and meanings.
+_TOLD = tuple(
+    (name, Level(note.level.value), _SYSTEM, f"{note.meaning[:1].upper()}{note.meaning[1:]}.")
+    for name, note in NOTES.items()
+)
+
 EVENTS: Mapping[str, EventSpec] = MappingProxyType(
     {
         name: EventSpec(name=name, level=level, stream=stream, doc=doc)
-        for name, level, stream, doc in _TABLE
+        for name, level, stream, doc in (*_TABLE, *_TOLD)
     }
 )

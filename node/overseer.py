@@ -8,6 +8,7 @@ this node should hand over and to whom.
 import asyncio
 from dataclasses import dataclass, field
 
+from alerts.events import TakeoverFacts
 from alerts.model import Kind, Verdict
 from election.model import StoreBack, StoreLost
 from node.active import Active
@@ -164,7 +165,7 @@ class Overseer:
         parts, config = self.parts, self.parts.config
         await parts.teller.tell(
             Kind.STARTUP,
-            f"start:{parts.identity.nonce}",
+            parts.identity.nonce,
             {
                 "role": parts.health.role.in_words,
                 "version": program_version(),
@@ -186,28 +187,44 @@ class Overseer:
             # Whoever gave the lease up in order stands by in a moment.
             spares = (report.previous,)
         self.spare.reset(has_spare=bool(spares))
-        verdict = Verdict.LOOK if report.orders_unclear else None
-        gap = "0" if report.gap_s is None else f"{report.gap_s:.1f}"
-        facts = {
-            "gap_s": gap,
-            "previous": report.previous,
-            "reason": report.reason,
-            "position_before": report.position_before,
-            "position_after": report.position_after,
-            "fills_in_gap": report.fills_in_gap,
-            "orders_kept": str(report.orders_kept),
-            "orders_cancelled": str(report.orders_cancelled),
-            "orders_unclear": str(report.orders_unclear),
-            "protection": report.resting,
-            "spare": f"{', '.join(spares)} is ready" if spares else NO_SPARE,
-        }
-        kind = Kind.TOOK_OVER
+        facts = TakeoverFacts(
+            gap_s=report.gap_s,
+            reason=report.reason,
+            previous=report.previous,
+            position_before=report.position_before,
+            position_after=report.position_after,
+            fills_in_gap=report.fills_in_gap,
+            orders_kept=report.orders_kept,
+            orders_cancelled=report.orders_cancelled,
+            orders_unclear=report.orders_unclear,
+            protection=report.resting,
+            spare=f"{', '.join(spares)} is ready" if spares else NO_SPARE,
+            has_spare=bool(spares),
+        )
         if report.was_whole_cluster_off:
-            kind = Kind.BOTH_WERE_OFF
-            facts |= {"gap": f"{gap} s", "now": f"{parts.node_id} trades"}
-            del facts["gap_s"]
-        await parts.teller.tell(kind, f"grant:{epoch}", facts, epoch=epoch, verdict=verdict)
+            await self._tell_both_were_off(epoch, facts)
+        else:
+            await parts.teller.tell_took_over(facts, epoch=epoch)
         await self.remember_trading()
+
+    async def _tell_both_were_off(self, epoch: int, facts: TakeoverFacts) -> None:
+        """The one message on return: a takeover from nobody."""
+        gap_s = facts.gap_s or 0.0
+        await self.parts.teller.tell(
+            Kind.BOTH_WERE_OFF,
+            str(epoch),
+            {
+                "gap": f"{gap_s:.0f} s",
+                "position_before": facts.position_before,
+                "position_after": facts.position_after,
+                "fills_in_gap": facts.fills_in_gap,
+                "now": f"{self.parts.node_id} trades; orders kept {facts.orders_kept}, cancelled "
+                f"{facts.orders_cancelled}, unclear {facts.orders_unclear}",
+                "protection": facts.protection,
+                "spare": facts.spare,
+            },
+            epoch=epoch,
+        )
 
     async def tell_gave_up(
         self, epoch: int, reason: str, trader: Trader | None, *, successor: str = ""
@@ -216,7 +233,7 @@ class Overseer:
         left = 0 if trader is None else len(trader.journal.open_intents())
         await self.parts.teller.tell(
             Kind.GAVE_UP,
-            f"gave_up:{epoch}:{self.parts.node_id}",
+            f"{epoch}:{self.parts.node_id}",
             {
                 "reason": reason,
                 "orders_left": f"{left}" if trader is not None else "",
@@ -261,7 +278,7 @@ class Overseer:
         counts = {"stores_ok": str(total - len(self._stores_lost)), "stores_all": str(total)}
         await self.parts.teller.tell(
             kind,
-            f"{kind.value}:{name}:{self.parts.wall_ms()}",
+            f"{name}:{self.parts.wall_ms()}",
             {"store": name, **counts, **facts},
             verdict=verdict,
         )
@@ -278,13 +295,13 @@ class Overseer:
             log_event("spare.lost", peer=gone[0], reason=gone[1])
             await self.parts.teller.tell(
                 Kind.SPARE_LOST,
-                f"spare_lost:{self.parts.wall_ms()}",
+                str(self.parts.wall_ms()),
                 {"peer": gone[0], "state": gone[1], "reason": gone[2]},
             )
         elif notice is Notice.SPARE_BACK:
             log_event("spare.back", peer=", ".join(spares))
             await self.parts.teller.tell(
-                Kind.SPARE_BACK, f"spare_back:{self.parts.wall_ms()}", {"peer": ", ".join(spares)}
+                Kind.SPARE_BACK, str(self.parts.wall_ms()), {"peer": ", ".join(spares)}
             )
 
     def _describe_missing(self) -> tuple[str, str, str]:
@@ -317,7 +334,7 @@ class Overseer:
         log_event("trading.nobody", reason=reason)
         await parts.teller.tell(
             Kind.NOBODY_TRADES,
-            f"nobody:{parts.wall_ms()}",
+            str(parts.wall_ms()),
             {
                 "reason": reason,
                 "protection": "" if trader is None else _resting(trader),
@@ -344,7 +361,7 @@ class Overseer:
         log_event("preferred.fit", peer=preferred)
         await parts.teller.tell(
             Kind.PREFERRED_FIT,
-            f"preferred:{parts.wall_ms()}",
+            str(parts.wall_ms()),
             {"peer": preferred, "fit_for": f"{parts.config.health.stable_for_s} s"},
         )
 
@@ -366,7 +383,7 @@ class Overseer:
         if active is not None and active.findings is not None:
             facts["orders_left"] = str(len(active.findings.working))
         kind = Kind.PAUSED if latches.is_paused else Kind.RESUMED
-        await self.parts.teller.tell(kind, f"pause:{version}:{latches.is_paused}", facts)
+        await self.parts.teller.tell(kind, f"{version}:{latches.is_paused}", facts)
 
     async def _read_resources(self, now_s: float) -> None:
         if now_s < self._resources_due_s:

@@ -29,16 +29,9 @@ SILENCE_S = 10.0
 class LogObserver:
     """Alert and command events into the node's log."""
 
-    _NAMES = {  # noqa: RUF012  (a constant table)
-        "alert.delivered": "alert.sent",
-        "alert.not_sent": "alert.failed",
-        "alert.answer_lost": "alert.failed",
-        "alert.gone": "alert.refused",
-    }
-
     def note(self, name: str, **fields: str | float) -> None:
         """Write one event."""
-        log_event(self._NAMES.get(name, name), **fields)
+        log_event(name, **fields)
 
 
 @dataclass(slots=True)
@@ -48,11 +41,17 @@ class Phone:
     parts: NodeParts
     _poller: CommandPoller | None = None
     _silent_since_s: float | None = None
+    _taken_over_ms: int | None = None
     _seen: set[int] = field(default_factory=set)
 
     async def step(self, granted: Granted | None) -> None:
         """Start or stop listening, as the role asks for."""
         parts = self.parts
+        if granted is None:
+            self._taken_over_ms = None
+        elif self._taken_over_ms is None:
+            # What was asked of the holder before changes nothing any more.
+            self._taken_over_ms = parts.wall_ms()
         if parts.telegram is None or not parts.config.telegram.allowed_user_ids:
             return
         is_turn = parts.health.role is Role.ACTIVE or self._is_nobody_trading()
@@ -64,7 +63,7 @@ class Phone:
                 memory=self,
                 observer=LogObserver(),
             )
-            self._poller.start(takeover_wall_ms=None if granted is None else parts.wall_ms())
+            self._poller.start(takeover_wall_ms=self._taken_over_ms)
         elif not is_turn and self._poller is not None:
             await self.stop()
 
@@ -76,7 +75,6 @@ class Phone:
 
     async def handle(self, command: Command) -> str:
         """Carry out one command that passed authorisation and confirmation."""
-        log_event("command.received", name=command.name.value, by=command.by)
         match command.name:
             case CommandName.STATUS:
                 return await self._status()

@@ -41,11 +41,10 @@ _LOG_NAMES: Mapping[OrderEventKind, str] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Note:
     kind: Kind
-    event_id: str
+    unique: str
     facts: Mapping[str, str]
     epoch: int
     verdict: Verdict | None = None
-    collapse_key: str = ""
 
 
 @dataclass(slots=True)
@@ -69,32 +68,29 @@ class Reporter:
             note = self._queue.popleft()
             await self.teller.tell(
                 note.kind,
-                note.event_id,
+                note.unique,
                 note.facts,
                 epoch=note.epoch,
                 verdict=note.verdict,
-                collapse_key=note.collapse_key,
             )
 
     def later(
         self,
         kind: Kind,
-        event_id: str,
+        unique: str,
         facts: Mapping[str, str],
         *,
         epoch: int,
         verdict: Verdict | None = None,
-        collapse_key: str = "",
     ) -> None:
         """Queue one alert; returns at once."""
         self._queue.append(
             _Note(
                 kind=kind,
-                event_id=event_id,
+                unique=unique,
                 facts=facts,
                 epoch=epoch,
                 verdict=verdict,
-                collapse_key=collapse_key,
             )
         )
         self._woken.set()
@@ -124,22 +120,15 @@ class Reporter:
         cid = intent.client_order_id
         match event.kind:
             case OrderEventKind.CONFIRMED:
-                self.later(Kind.ORDER_PLACED, f"placed:{cid}", facts, epoch=intent.epoch)
+                self.later(Kind.ORDER_PLACED, cid, facts, epoch=intent.epoch)
             case OrderEventKind.REJECTED:
                 by = {"refused_by": "the venue"}
-                self.later(Kind.ORDER_REJECTED, f"rejected:{cid}", facts | by, epoch=intent.epoch)
+                self.later(Kind.ORDER_REJECTED, cid, facts | by, epoch=intent.epoch)
             case OrderEventKind.UNKNOWN:
-                self.later(Kind.ORDER_UNKNOWN, f"unknown:{cid}", facts, epoch=intent.epoch)
+                self.later(Kind.ORDER_UNKNOWN, cid, facts, epoch=intent.epoch)
             case OrderEventKind.REFUSED:
                 by = {"refused_by": "the risk limits"}
-                # The same limit refuses again each candle: one message with a count.
-                self.later(
-                    Kind.ORDER_REJECTED,
-                    f"limited:{cid}",
-                    facts | by,
-                    epoch=intent.epoch,
-                    collapse_key=f"limited:{intent.symbol}",
-                )
+                self.later(Kind.ORDER_REJECTED, cid, facts | by, epoch=intent.epoch)
             case _:
                 return
 
@@ -181,7 +170,7 @@ class Reporter:
             "result_today": money(round(position.realised_quote, 8)),
             "client_order_id": counted.client_order_id,
         }
-        self.later(Kind.ORDER_FILLED, f"fill:{fill.symbol}:{fill.fill_id}", facts, epoch=epoch)
+        self.later(Kind.ORDER_FILLED, f"{fill.symbol}:{fill.fill_id}", facts, epoch=epoch)
 
     def _resolution(self, found: Resolution, epoch: int) -> None:
         name = "order.resolved" if found.was_unknown else "order.done"
@@ -203,7 +192,7 @@ class Reporter:
             }
             self.later(
                 Kind.ORDER_RESOLVED,
-                f"resolved:{found.client_order_id}",
+                found.client_order_id,
                 facts,
                 epoch=epoch,
             )

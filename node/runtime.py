@@ -244,7 +244,7 @@ class Runtime:
             self.standby.ask_venue_soon()
         await self.parts.teller.tell(
             Kind.ERROR if event.is_fatal else Kind.DEGRADED,
-            f"anomaly:{self.parts.identity.nonce}:{event.code}:{event.detail[:80]}",
+            f"{self.parts.identity.nonce}:{event.code}:{event.detail[:80]}",
             {"what": event.code.replace("_", " "), "error": event.detail, "reason": event.detail},
             verdict=Verdict.ACT if event.is_fatal else None,
         )

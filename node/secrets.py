@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from node.config_model import Config
+from node.config_model import Config, Profile
 from node.errors import SecretsRefused
 
 PREFIX = "HOTSPARE_SECRET__"
@@ -81,6 +81,21 @@ class Secrets(_Frozen):
         found = [self.venue.api_key, self.venue.api_secret, self.telegram.token]
         found += [s.password for s in self.stores.values()]
         return frozenset(v.get_secret_value() for v in found if v is not None)
+
+
+def require_complete(secrets: Secrets, config: Config) -> None:
+    """Refuse to run with secrets missing that this profile needs.
+
+    Raises:
+        SecretsRefused: no API key; or, in prod, a chat to write to but no token to write with.
+    """
+    secrets.venue_key()
+    is_prod = config.cluster.profile is Profile.PROD
+    if is_prod and config.telegram.chat_id is not None and secrets.telegram_token() is None:
+        raise SecretsRefused(
+            "prod without alerts: telegram.chat_id is set, but the bot's token is missing\n"
+            f"    → put telegram.token into secrets/<node>.toml, or set {PREFIX}TELEGRAM__TOKEN"
+        )
 
 
 def secrets_path(config: Config, node_id: str, environ: Mapping[str, str]) -> Path:

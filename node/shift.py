@@ -30,6 +30,7 @@ from node.takeover import (
     reconcile_grant,
     seat_all,
     settle_orders,
+    stale_keys,
 )
 from node.trader import Trader
 
@@ -156,6 +157,7 @@ class Shift:
             epoch=granted.epoch,
             ledger=parts.ledger,
             disk=parts.disk,
+            stale_keys=stale_keys(merged),
             on_step=lambda: parts.heartbeat.progress("journal write"),
         )
         trader = Trader(parts.trader_parts, writer=writer)

@@ -14,6 +14,7 @@ from election.model import Granted
 from exchange.errors import VenueError
 from exchange.findings import Findings
 from exchange.journal import Merged
+from exchange.journal_codec import INTENT
 from exchange.model import Side
 from exchange.steps import Adopt, Cancel, Keep, Plan
 from exchange.wanted import TradingMode
@@ -135,6 +136,12 @@ def seat_all(seats: tuple[Seat, ...], trader: Trader) -> tuple[str, ...]:
     """Give every seat what the last holder wanted; return what could not be read."""
     problems = (seat.load_body(trader.journal.state(seat.symbol)) for seat in seats)
     return tuple(problem for problem in problems if problem)
+
+
+def stale_keys(merged: Merged) -> tuple[str, ...]:
+    """Return the documents that the merge dropped or could not read: they are to be deleted."""
+    dropped = (f"{INTENT}{client_order_id}" for client_order_id in merged.dropped)
+    return (*dropped, *(damage.key for damage in merged.damages))
 
 
 def build_report(

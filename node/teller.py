@@ -9,18 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from alerts.kinds import KIND_RULES
+from alerts.events import TakeoverFacts, build_event, build_took_over
+from alerts.events import Teller as Speaker
 from alerts.model import AlertEvent, Kind, Verdict
-
-COLLAPSING = frozenset(
-    {
-        Kind.ORDER_PLACED,
-        Kind.ORDER_FILLED,
-        Kind.STRATEGY_SKIPPED,
-        Kind.ERROR,
-        Kind.DEGRADED,
-    }
-)
 
 
 class AlertPath(Protocol):
@@ -53,32 +44,39 @@ class Teller:
     async def tell(
         self,
         kind: Kind,
-        event_id: str,
+        unique: str,
         facts: Mapping[str, str],
         *,
         epoch: int | None = None,
         verdict: Verdict | None = None,
-        collapse_key: str = "",
     ) -> None:
         """Tell one happening, durably when this returns.
 
         Args:
-            kind: what happened; decides verdict and collapsing unless given.
-            event_id: the same for every telling of this happening.
+            kind: what happened; decides the usual verdict and what collapses.
+            unique: the same for every telling of this happening: an epoch, an order id.
             facts: text for the message, see alerts/words.py.
             epoch: of the happening, when it is not the present one.
-            verdict: instead of the table's.
-            collapse_key: instead of the kind's own.
+            verdict: instead of the usual one.
         """
-        event = AlertEvent(
-            event_id=event_id,
-            kind=kind,
-            verdict=verdict or KIND_RULES[kind].verdict,
-            created_wall_ms=self._wall_ms(),
-            cluster=self._cluster,
-            node_id=self._node_id,
-            epoch=self._epoch() if epoch is None else epoch,
-            facts={name: value for name, value in facts.items() if value},
-            collapse_key=collapse_key or (kind.value if kind in COLLAPSING else ""),
+        await self._path.put_soon(
+            build_event(
+                kind,
+                teller=Speaker(
+                    cluster=self._cluster,
+                    node_id=self._node_id,
+                    epoch=self._epoch() if epoch is None else epoch,
+                ),
+                unique=unique,
+                wall_ms=self._wall_ms(),
+                facts=facts,
+                verdict=verdict,
+            )
         )
-        await self._path.put_soon(event)
+
+    async def tell_took_over(self, facts: TakeoverFacts, *, epoch: int) -> None:
+        """Tell that this node trades now, durably when this returns."""
+        speaker = Speaker(cluster=self._cluster, node_id=self._node_id, epoch=epoch)
+        await self._path.put_soon(
+            build_took_over(teller=speaker, wall_ms=self._wall_ms(), facts=facts)
+        )

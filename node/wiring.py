@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from alerts.console import ConsoleSender
@@ -67,7 +68,7 @@ JOURNAL_FILE = "journal"
 CONTROL_FILE = "control"
 EPOCH_FILE = "epoch.json"
 OUTBOX_FILE = "outbox.jsonl"
-EXIT_REFUSED = 2
+THREADS = 32
 
 
 def run_node(config: Config, secrets: Secrets, node_id: str) -> int:
@@ -127,6 +128,9 @@ async def _run(
         log_event("node.refused", reason=str(error))
         raise
     loop = asyncio.get_running_loop()
+    # Name look-ups of HTTP clients wait in the same pool as the journal's writes: on a board with
+    # four cores the default of eight threads could all be stuck in a DNS outage.
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="work"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, runtime.ask_to_stop, f"{number.name} was received")
     try:

@@ -20,7 +20,7 @@ from election.model import StoreName
 from election.peek import ClusterPeek, peek
 from node.config import Config, load_config
 from node.errors import CommandRefused
-from node.secrets import FOLDER, Secrets, load_secrets
+from node.secrets import Secrets, load_secrets, secrets_path
 
 DEFAULT_CONFIG = Path("cluster.toml")
 NODE_VARIABLE = "HOTSPARE_NODE"
@@ -55,7 +55,7 @@ def find_node_id(config: Config, given: str | None) -> str:
             known = ", ".join(config.nodes)
             raise CommandRefused(f"there is no node {given!r}", mend=f"use one of: {known}")
         return given
-    with_secrets = [n for n in config.nodes if (config.directory / FOLDER / f"{n}.toml").exists()]
+    with_secrets = [n for n in config.nodes if secrets_path(config, n, os.environ).exists()]
     host = socket.gethostname().lower()
     if host in config.nodes:
         return host
@@ -71,7 +71,7 @@ def open_secrets(config: Config, node: str | None) -> Secrets:
     """Load the secrets that a look at the stores needs: of the named node, else of any here."""
     names = [node] if node is not None else list(config.nodes)
     for name in names:
-        if (config.directory / FOLDER / f"{name}.toml").exists():
+        if secrets_path(config, name, os.environ).exists():
             return load_secrets(config, name, os.environ)
     return load_secrets(config, names[0], os.environ)
 

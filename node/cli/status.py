@@ -46,7 +46,8 @@ def status(
     """Say who trades, and whether the other one could.
 
     Exit codes: 0 trading with a spare · 1 trading without one · 2 nobody trades (or paused) ·
-    3 cannot tell · 4 configuration or secrets must be mended · 64 wrong usage.
+    3 cannot tell · 4 configuration or secrets must be mended · 64 wrong usage. --watch ends
+    with 0.
     """
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)

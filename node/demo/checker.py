@@ -35,6 +35,9 @@ ACCOUNTED = frozenset(
     }
 )
 
+# A takeover is told as one of these, by its epoch.
+TAKEOVER_KINDS = ("took_over", "both_were_off")
+
 Line = Mapping[str, Any]
 
 
@@ -121,7 +124,7 @@ def check_run(run: Run) -> Verdict:
         unknown_resolved=names["order.resolved"],
         adopted=names["order.adopted"],
         cancelled=names["order.cancelled"],
-        alerts=names["alert.sent"],
+        alerts=names["alert.delivered"],
     )
 
 
@@ -240,11 +243,13 @@ def find_position_errors(run: Run) -> tuple[str, ...]:
 
 def find_alert_errors(run: Run) -> tuple[str, ...]:
     """Each finished takeover is told once; so is each end of trading, and nothing of it twice."""
-    told = Counter(str(e.get("event_id", "")) for e in run.events if e.get("event") == "alert.sent")
+    told = Counter(
+        str(e.get("event_id", "")) for e in run.events if e.get("event") == "alert.delivered"
+    )
     problems = []
     for event in run.events:
         if event.get("event") == "takeover.finished":
-            count = told[f"grant:{event['epoch']}"]
+            count = sum(told[f"{kind}:{event['epoch']}"] for kind in TAKEOVER_KINDS)
             if count != 1:
                 problems.append(f"the takeover of epoch {event['epoch']} was told {count} times")
     problems += [

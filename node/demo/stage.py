@@ -5,7 +5,6 @@ pid, and ended here; secrets are made for the run and lie in files that only thi
 It plays no story (story.py) and judges nothing (checker.py). The end-to-end tests use it too.
 """
 
-import contextlib
 import json
 import os
 import secrets as random_secrets
@@ -14,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -23,23 +22,13 @@ from election.connections import StoreAddress
 from election.model import StoreName
 from election.peek import ClusterPeek, peek
 from exchange.paper.process import PaperAccount, PaperKey, PaperProcess
+from node.demo.node_process import NodeProcess, read_lines
 from node.demo.stores import StoreServer, find_server
 
 NODES = ("jetson", "raspberrypi")
 CLUSTER = "demo"
 PEEK_TIMEOUT_S = 1.0
 POLL_S = 0.02
-
-
-# Starts a program that the kernel ends together with this process, however that one ends.
-_BOUND = """
-import ctypes, os, signal, sys
-parent = int(sys.argv[1])
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() != parent:
-    sys.exit(1)
-os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
-"""
 
 
 class StageTimeout(Exception):  # noqa: N818  (named by what happened)
@@ -54,6 +43,7 @@ class StrategyPart:
     symbol: str
     timeframe: str = "1m"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    budget_ms: int | None = None
     paper: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,93 +74,6 @@ class StagePlan:
     paper_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class NodeProcess:
-    """One node as its own process, started as a user would start it."""
-
-    def __init__(self, stage: "Stage", node_id: str) -> None:
-        """Know what to start; nothing runs yet."""
-        self._stage = stage
-        self.node_id = node_id
-        self.process: subprocess.Popen[bytes] | None = None
-        self.console = stage.directory / f"{node_id}.console.log"
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running node."""
-        assert self.process is not None, "started before"
-        return self.process.pid
-
-    @property
-    def is_running(self) -> bool:
-        """True until the process has ended."""
-        return self.process is not None and self.process.poll() is None
-
-    def start(self, environ: Mapping[str, str] | None = None) -> Self:
-        """Start `nodectl run` for this node."""
-        assert not self.is_running, "one process a node"
-        with self.console.open("ab") as console:
-            self.process = subprocess.Popen(  # noqa: S603  (our own program)
-                [
-                    sys.executable,
-                    "-c",
-                    _BOUND,
-                    str(os.getpid()),
-                    "-m",
-                    "node.cli.main",
-                    "run",
-                    "--config",
-                    str(self._stage.config_path),
-                    "--node",
-                    self.node_id,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                cwd=self._stage.directory,
-                env={**os.environ, **(environ or {})},
-                start_new_session=True,
-            )
-        return self
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to exactly this process."""
-        assert self.process is not None, "started before"
-        self.process.send_signal(number)
-
-    def kill(self) -> float:
-        """SIGKILL it; return the monotonic second at which that was."""
-        self.send(signal.SIGKILL)
-        at_s = time.monotonic()
-        self.wait()
-        return at_s
-
-    def wait(self, timeout_s: float = 30.0) -> int:
-        """Wait until it has ended; return its exit code."""
-        assert self.process is not None, "started before"
-        return self.process.wait(timeout_s)
-
-    def stop(self, timeout_s: float = 20.0) -> int:
-        """Ask it to end (SIGTERM), insist after a while, return its exit code."""
-        if self.process is None:
-            return 0
-        if self.is_running:
-            self.send(signal.SIGCONT)
-            self.send(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                return self.process.wait(timeout_s)
-            self.process.kill()
-        return self.process.wait(timeout_s)
-
-    @property
-    def log_path(self) -> Path:
-        """The node's JSON lines."""
-        return self._stage.directory / "state" / self.node_id / "log" / "node.jsonl"
-
-    def events(self, name: str | None = None) -> list[dict[str, Any]]:
-        """Return the node's logged events, all or those of one name, oldest first."""
-        return [e for e in read_lines(self.log_path) if name is None or e.get("event") == name]
-
-
 class Stage:
     """Stores, paper exchange and two nodes in one directory; a context manager that ends all."""
 
@@ -189,7 +92,7 @@ class Stage:
             StoreServer(name, program=program, password=self.store_password) for name in names
         )
         self.paper = self._build_paper()
-        self.nodes = {node: NodeProcess(self, node) for node in NODES}
+        self.nodes = {node: NodeProcess(self.config_path, node) for node in NODES}
 
     def __enter__(self) -> Self:
         """Start stores and paper exchange, and write what the nodes need."""
@@ -342,6 +245,8 @@ class Stage:
         for part in self.plan.parts:
             lines += ["[[strategies]]", f'use = "{part.use}"', f'symbols = ["{part.symbol}"]']
             lines += [f'timeframe = "{part.timeframe}"']
+            if part.budget_ms is not None:
+                lines += [f"budget_ms = {part.budget_ms}"]
             if part.parameters:
                 inner = ", ".join(_pairs(part.parameters))
                 lines += [f"parameters = {{ {inner} }}"]
@@ -358,21 +263,6 @@ class Stage:
             text += self.plan.secrets_toml.get(node, "")
             _write_private(self.directory / "secrets" / f"{node}.toml", text)
         (self.directory / "new-cluster").write_text("")
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the JSON objects of a log that may still be written (a cut last line is left out)."""
-    return list(_parsed(path))
-
-
-def _parsed(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = path.read_text("utf-8", "replace")
-    except FileNotFoundError:
-        return
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError):
-            yield json.loads(line)
 
 
 def remove_stage(directory: Path) -> None:

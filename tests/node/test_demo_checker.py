@@ -85,7 +85,7 @@ def sound() -> Logs:
         "jetson": [
             event("jetson", "lease.granted", lease_epoch=1),
             event("jetson", "takeover.finished", epoch=1),
-            event("jetson", "alert.sent", event_id="grant:1"),
+            event("jetson", "alert.delivered", event_id="took_over:1"),
             event("jetson", "order.intended", client_order_id=A1),
             event("jetson", "order.confirmed", client_order_id=A1),
             event(
@@ -103,11 +103,11 @@ def sound() -> Logs:
             event("raspberrypi", "order.resolved", client_order_id=A2),
             event("raspberrypi", "order.cancelled", client_order_id=A2),
             event("raspberrypi", "takeover.finished", epoch=2),
-            event("raspberrypi", "alert.sent", event_id="grant:2"),
+            event("raspberrypi", "alert.delivered", event_id="took_over:2"),
             event("raspberrypi", "order.intended", client_order_id=B1),
             event("raspberrypi", "order.confirmed", client_order_id=B1),
             event("raspberrypi", "role.changed", to="draining", epoch=2),
-            event("raspberrypi", "alert.sent", event_id="gave_up:2:raspberrypi"),
+            event("raspberrypi", "alert.delivered", event_id="gave_up:2:raspberrypi"),
         ],
     }
 
@@ -169,11 +169,11 @@ def balance_that_fills_do_not_explain(logs: Logs) -> None:
 
 
 def takeover_that_was_not_told(logs: Logs) -> None:
-    logs["raspberrypi"] = [e for e in logs["raspberrypi"] if e.get("event_id") != "grant:2"]
+    logs["raspberrypi"] = [e for e in logs["raspberrypi"] if e.get("event_id") != "took_over:2"]
 
 
 def takeover_told_twice(logs: Logs) -> None:
-    logs["jetson"].append(event("jetson", "alert.sent", event_id="grant:2"))
+    logs["jetson"].append(event("jetson", "alert.delivered", event_id="took_over:2"))
 
 
 def hand_over_that_was_not_told(logs: Logs) -> None:
