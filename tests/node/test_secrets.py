@@ -1,14 +1,15 @@
 """Secrets: where they come from, who may read them, and that they never appear anywhere."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from node.config import Config
+from node.config import Config, RiskConfig
 from node.errors import SecretsRefused
 from node.redact import MASK, redact
-from node.secrets import load_secrets, secrets_path
-from tests.support.status_cases import make_config
+from node.secrets import load_secrets, require_complete, secrets_path
+from tests.support.status_cases import THREE, make_config
 
 FILE = """
 [venue]
@@ -96,6 +97,23 @@ def test_missing_key_says_where_to_put_it(config: Config) -> None:
     """No key: one clear error, with the file and the variables."""
     with pytest.raises(SecretsRefused, match="HOTSPARE_SECRET__VENUE__API_KEY"):
         load_secrets(config, "jetson", {}).venue_key()
+
+
+def test_prod_needs_the_token_of_the_chat_it_names(tmp_path: Path) -> None:
+    """prod refuses missing alerts, also when only the token is missing; test does not."""
+    key = '[venue]\napi_key = "key-of-jetson"\napi_secret = "secret-of-jetson"\n'
+    limits = "".join(f"{name} = 1\n" for name in RiskConfig.model_fields)
+    chat = f"\n[risk]\n{limits}[telegram]\nchat_id = 1\n"
+    prod = THREE.replace('"test"', '"prod"').replace('base_url = "http://192.168.1.12:8800"', "")
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    write(tmp_path / "secrets" / "jetson.toml", key)
+    for text, is_refused in ((THREE + chat, False), (prod + chat, True)):
+        config = make_config(tmp_path, text)
+        secrets = load_secrets(config, "jetson", {})
+        with pytest.raises(SecretsRefused, match="token") if is_refused else nullcontext():
+            require_complete(secrets, config)
+    variable = {"HOTSPARE_SECRET__TELEGRAM__TOKEN": "123456:token"}
+    require_complete(load_secrets(config, "jetson", variable), config)
 
 
 @pytest.mark.parametrize(
