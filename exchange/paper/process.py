@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -178,6 +178,11 @@ class PaperProcess:
     def resume(self, symbol: str | None = None) -> None:
         """Let the market go on."""
         self._feed({"action": "resume"}, symbol)
+
+    def halt(self, symbols: Iterable[str]) -> None:
+        """Refuse new orders in these symbols until the next restart; cancels go on."""
+        for symbol in symbols:
+            self.admin("POST", "symbol", {"symbol": symbol, "has_trading": False})
 
     def jump(self, symbol: str, price: str) -> None:
         """Move the price at once; all later prices keep the same factor."""

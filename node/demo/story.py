@@ -200,10 +200,12 @@ class Story:
         self.say(f"handed over in {self.figures['switchover_s']} s")
 
     def close(self) -> None:
-        """Stand the market still, let the holder count every fill, and end both nodes."""
+        """Close the market, let the holder count every fill, and end both nodes."""
         stage = self.stage
         stage.paper.pause()
-        self.say("the market stands still; the holder counts what was filled")
+        # A market that only stands still would still fill an order that crosses the spread.
+        stage.paper.halt(part.symbol for part in stage.plan.parts)
+        self.say("the market is closed; the holder counts what was filled")
         stage.wait_for(self._is_all_counted, "every fill to be counted")
         stage.paper.write_balances()
         # The spare first, so that stopping the holder is no reason to take over.
