@@ -1,0 +1,30 @@
+"""Fixtures of the end-to-end tests: one stage a test, in its own directory."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node.demo.stage import StagePlan
+from node.demo.stores import ServerMissing, find_server
+from tests.support.pair import Pair, plan_of, running_pair
+
+PairMaker = Callable[[StagePlan], Pair]
+
+
+@pytest.fixture
+def make_pair(tmp_path: Path) -> Iterator[PairMaker]:
+    """Build a stage from a plan; everything is ended after the test."""
+    try:
+        find_server()
+    except ServerMissing as error:
+        pytest.skip(str(error))
+    with contextlib.ExitStack() as stack:
+        yield lambda plan: stack.enter_context(running_pair(tmp_path, plan))
+
+
+@pytest.fixture
+def pair(make_pair: PairMaker) -> Pair:
+    """Build the usual stage: three stores, grid and mover; no node runs yet."""
+    return make_pair(plan_of())
