@@ -66,6 +66,7 @@ class LeasePermit:
         self._in_flight = 0
         self._is_armed = False
         self._is_condemned = False
+        self._is_draining = False
         self._reason = "no grant yet"
 
     # --- read by the gateway, in microseconds --------------------------------------------------
@@ -150,11 +151,14 @@ class LeasePermit:
             self._window = _Window(epoch=epoch, sent=sent)
             self._reason = ""
             self._resume_unless_earlier(sent)
-            self._is_closed = False
+            self._is_closed = self._is_draining = False
             return True
 
     def extend(self, *, epoch: int, sent: Instant) -> bool:
         """Move fence and gate to a newer counted renewal; False when the grant is over.
+
+        While the grant drains nothing moves, and that is no reason to end it: the lease is kept
+        until the release.
 
         Raises:
             FenceUnavailable: the kernel refused to move the fence; the gate is closed for good.
@@ -162,7 +166,7 @@ class LeasePermit:
         with self._lock:
             window = self._window
             if window is None or window.epoch != epoch or self._is_closed:
-                return False
+                return self._is_draining and window is not None and window.epoch == epoch
             now = instant_of(self._clock.read())
             if holder_elapsed_s(window.sent, now) >= self._gate_s:
                 self._shut("the gate's time ran out")
@@ -188,13 +192,14 @@ class LeasePermit:
     def close(self, *, reason: str) -> None:
         """Close the gate for good; the grant's epoch stays readable while it drains."""
         with self._lock:
+            self._is_draining = not self._is_closed or self._is_draining
             self._shut(reason)
 
     def end_grant(self, *, reason: str) -> None:
         """Close the gate for good and forget the epoch: the grant is over."""
         with self._lock:
             self._shut(reason)
-            self._window = None
+            self._window, self._is_draining = None, False
 
     def condemn(self, *, reason: str) -> None:
         """Close the gate for good and leave the fence armed: this process must end.
@@ -202,7 +207,7 @@ class LeasePermit:
         For a heartbeat that crashed: nobody would renew or contend any more.
         """
         with self._lock:
-            self._is_condemned = True
+            self._is_condemned, self._is_draining = True, False
             self._shut(reason)
 
     def settle(self) -> bool:
