@@ -23,6 +23,12 @@ from tests.support.redis_servers import (
 CLUSTER = "test-login"
 ME = identity_of(CLUSTER)
 
+
+@pytest.fixture
+def server(start_server: StartServer) -> StoreServer:
+    return start_server()
+
+
 MakeStore = Callable[..., RedisStore]
 
 
