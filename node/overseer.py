@@ -1,8 +1,8 @@
-"""What is told beyond orders: who trades, who is spare, stores, resources; and who should trade.
+"""What is told beyond orders: who trades, who is spare, stores, resources.
 
 Rules of this file: it looks at what the duties and the cluster watch have left and turns changes
-into log lines and alerts, each once (watch.py). It changes no role; the runtime asks it whether
-this node should hand over and to whom.
+into log lines and alerts, each once (watch.py). It changes no role; who should trade instead is in
+successor.py.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from node.logs import log_event
 from node.parts import NodeParts
 from node.resources import FsyncProbe, check_resources
 from node.role import Role, has_lease
+from node.successor import Successor
 from node.takeover import TakeoverReport
 from node.topology import topology_sentence
 from node.trader import Trader
@@ -25,21 +26,9 @@ from node.watch import Notice, PreferredWatch, SpareWatch, TradingWatch, find_sp
 RESOURCES_S = 10.0
 # A durable write wears an SD card; once in five minutes is about 300 a day.
 FSYNC_PROBE_S = 300.0
-# How long this node must be unwell before it hands over: a venue that hiccups is no reason.
-UNWELL_S = 15.0
 SPARE_SETTLE_S = 3.0
-# A switchover request that could not be carried out for so long is forgotten.
-REQUEST_S = 30.0
 REMEMBER_S = 5.0
 NO_SPARE = "none, the next failure stops trading"
-
-
-@dataclass(slots=True)
-class _Request:
-    version: int = 0
-    seen_at_s: float = 0.0
-    is_done: bool = True
-    has_told: bool = False
 
 
 @dataclass(slots=True)
@@ -48,14 +37,12 @@ class Overseer:
 
     parts: NodeParts
     spare: SpareWatch = field(default_factory=lambda: SpareWatch(settle_s=SPARE_SETTLE_S))
+    successor: Successor = field(init=False)
     _trading: TradingWatch = field(init=False)
     _preferred: PreferredWatch = field(init=False)
-    _request: _Request = field(default_factory=_Request)
-    _has_seen_requests: bool = False
     _resources_due_s: float = 0.0
     _fsync_due_s: float = 0.0
     _fsync: FsyncProbe | None = None
-    _unwell_since_s: float | None = None
     _was_paused: bool | None = None
     _remember_due_s: float = 0.0
     _stores_lost: dict[str, float] = field(default_factory=dict)
@@ -63,6 +50,7 @@ class Overseer:
     def __post_init__(self) -> None:
         """Set the patience from the configured timing."""
         config = self.parts.config
+        self.successor = Successor(self.parts, spares=self.spares)
         ttl_s = config.timing().takeable_after_s
         self._trading = TradingWatch(patience_s=2 * ttl_s + 2)
         self._preferred = PreferredWatch(stable_for_s=config.health.stable_for_s)
@@ -73,7 +61,7 @@ class Overseer:
         """Take one look at everything and tell what changed."""
         now_s = self.parts.monotonic_s()
         await self._read_resources(now_s)
-        self._note_request(now_s)
+        self.successor.note_request(now_s)
         if not self.parts.watch.has_looked:
             return
         await self._watch_spare(now_s)
@@ -101,62 +89,6 @@ class Overseer:
         return find_spares(
             self.parts.watch.peers(), me=self.parts.node_id, fresh_s=self.parts.fresh_s
         )
-
-    # --- who should trade --------------------------------------------------------------------
-
-    def requested_successor(self) -> str | None:
-        """Return who shall trade instead of this node, None when nobody asked."""
-        record = self.parts.watch.latches.switchover
-        if record is None or self._request.is_done:
-            return None
-        wanted = str(record.value.get("to", ""))
-        spares = self.spares()
-        if wanted == self.parts.node_id:
-            self._request.is_done = True
-            return None
-        if wanted in spares or (not wanted and spares):
-            self._request.is_done = True
-            log_event("switchover.started", to=wanted or spares[0], by=record.by)
-            return wanted or spares[0]
-        if not self._request.has_told:
-            self._request.has_told = True
-            log_event(
-                "switchover.refused",
-                to=wanted,
-                reason=f"that node is not a fit spare now; it is tried for {REQUEST_S:.0f} s",
-            )
-        return None
-
-    def reason_to_hand_over(self) -> str:
-        """Return why a fit spare should trade instead, empty while this node is well enough."""
-        health, now_s = self.parts.health, self.parts.monotonic_s()
-        problems = [*health.resource_reasons]
-        if health.venue_error and health.is_ready:
-            problems.append(f"venue: {health.venue_error}")
-        if not problems:
-            self._unwell_since_s = None
-            return ""
-        if self._unwell_since_s is None:
-            self._unwell_since_s = now_s
-        if now_s - self._unwell_since_s < UNWELL_S or not self.spares():
-            return ""
-        return problems[0]
-
-    def _note_request(self, now_s: float) -> None:
-        record = self.parts.watch.latches.switchover
-        version = 0 if record is None else record.version
-        request = self._request
-        if not self._has_seen_requests:
-            # Requests from before this process are old: whoever asked has long looked away.
-            if self.parts.watch.has_looked:
-                self._has_seen_requests = True
-                request.version = version
-            return
-        if version > request.version:
-            self._request = _Request(version=version, seen_at_s=now_s, is_done=False)
-            log_event("switchover.requested", to=record.value.get("to", "") if record else "")
-        elif not request.is_done and now_s - request.seen_at_s > REQUEST_S:
-            request.is_done = True
 
     # --- role changes ------------------------------------------------------------------------
 

@@ -131,14 +131,14 @@ class Shift:
             return (
                 self._ended_epoch >= granted.epoch
                 or self.parts.heartbeat.permit.epoch != granted.epoch
-                or bool(stop_reason or self._overseer.reason_to_hand_over())
+                or bool(stop_reason or self._overseer.successor.reason_to_hand_over())
             )
 
         try:
             await self._take_over(granted, is_over)
         except GrantEnded as error:
             log_event("takeover.failed", reason=str(error))
-            if stop_reason or self._overseer.reason_to_hand_over():
+            if stop_reason or self._overseer.successor.reason_to_hand_over():
                 await self.drain(stop_reason or str(error), reserved_for="")
             else:
                 await self.parts.mailbox.wait(POLL_S)
@@ -242,8 +242,8 @@ class Shift:
         """Do one turn of trading, or give the lease up when somebody should trade instead."""
         active, parts = self.active, self.parts
         assert active is not None, "active without a grant"
-        successor = self._overseer.requested_successor()
-        reason = stop_reason or self._overseer.reason_to_hand_over()
+        successor = self._overseer.successor.requested()
+        reason = stop_reason or self._overseer.successor.reason_to_hand_over()
         if successor is not None and not stop_reason:
             await self.drain("switchover was asked for", reserved_for=successor)
             return

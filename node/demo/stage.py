@@ -65,7 +65,7 @@ class StagePlan:
     )
     risk: Mapping[str, str | int] = field(default_factory=dict)
     venue: Mapping[str, Any] = field(
-        default_factory=lambda: {"cycle_ms": 200, "reconcile_interval_ms": 1000}
+        default_factory=lambda: {"cycle_ms": 250, "reconcile_interval_ms": 2000}
     )
     profile: str = "dev"
     extra_toml: str = ""
