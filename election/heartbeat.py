@@ -214,12 +214,17 @@ class Heartbeat:
     def raise_floor(self, epoch: int) -> None:
         """Tell the highest epoch seen in client order ids at the venue (R7).
 
-        A floor above the own epoch ends the grant.
+        A floor above the own epoch ends the grant. If the other node's orders carry the *same*
+        epoch (possible only after lost data), pass that epoch + 1.
         """
         self._inbox.put(FloorRaised(epoch=epoch))
 
     def close_gate(self, reason: str) -> None:
-        """Close the gate for good, before draining; the lease is kept until `release`."""
+        """Close the gate for good, before draining; the lease is kept until `release`.
+
+        It closes the present grant only: a node that is stopping gives a reason to
+        `set_eligibility` first, or it may be granted another.
+        """
         self._permit.close(reason=reason)
 
     def release(self, *, drain_ms: int, reserved_for: str, reason: str) -> None:

@@ -1,8 +1,8 @@
 """Two nodes in simulated weather, and proof that the simulation can tell a broken rule.
 
 `HOTSPARE_SIM_RUNS` sets how many seeds each campaign runs (default 300, about 7 s a campaign on
-a busy core); a nightly run wants 20 000. A seed that ever failed belongs into
-`test_known_seeds.py` with a sentence.
+a busy core); a nightly run wants 20 000. A seed that ever fails is kept as a
+test of its own, with a sentence.
 """
 
 import os
