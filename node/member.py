@@ -10,7 +10,7 @@ from node.version import program_version
 
 
 def member_body(
-    config: Config, node_id: str, health: Health, fingerprint: str
+    config: Config, node_id: str, health: Health, fingerprint: str, *, is_paused: bool
 ) -> Mapping[str, object]:
     """Return the facts as JSON values; what is unknown is None."""
     resources = health.resources
@@ -18,6 +18,7 @@ def member_body(
         "role": health.role.value,
         "since_wall_ms": health.role_since_wall_ms or time.time_ns() // 1_000_000,
         "reasons": list(health.reasons),
+        "is_paused": is_paused,
         "venue_ok": not health.venue_error,
         "venue_error": health.venue_error,
         "clock_error_ms": health.clock_error_ms,

@@ -211,7 +211,9 @@ def build_runtime(
         marker=config.directory / MARKER,
         node_id=NodeId(node_id),
         nonce=identity.nonce,
-        body=lambda: member_body(config, node_id, health, fingerprint),
+        body=lambda: member_body(
+            config, node_id, health, fingerprint, is_paused=watch.latches.is_paused
+        ),
         wall_ms=wall_ms,
         monotonic_s=time.monotonic,
     )
