@@ -29,6 +29,8 @@ from strategy.model import Decision, Skipped, WorkingOrder
 UNCLEAR_PASS_S = 1.0
 # Crystals drift by tens of milliseconds an hour; the error bound grows faster than that.
 CLOCK_S = 30.0
+# Asking for the newest candle costs two units of weight a symbol; once a second is 120 a minute.
+CANDLES_S = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Active:
     deposed_by: int | None = None
     _pass_due_s: float = 0.0
     _clock_due_s: float = 0.0
+    _candles_due_s: float = 0.0
     _venue_trouble: str = ""
     _venue_trouble_since_s: float = 0.0
 
@@ -94,6 +97,9 @@ class Active:
     async def _decide_on_new_candles(self) -> bool:
         has_decided = False
         self.accept_strategies()
+        if self.monotonic_s() < self._candles_due_s:
+            return False
+        self._candles_due_s = self.monotonic_s() + CANDLES_S
         for seat in self.trader.parts.seats:
             if self.watch.latches.is_paused or seat.is_unaccepted:
                 continue

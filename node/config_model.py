@@ -159,13 +159,14 @@ class VenueConfig(Section):
     is_sandbox: bool = False
     """Use the exchange's own sandbox with sandbox keys. Default false. Refused in prod."""
 
-    recv_window_ms: int = Field(default=5000, ge=500, le=60_000)
+    recv_window_ms: int = Field(default=1500, ge=700, le=60_000)
     """Milliseconds after which the venue itself refuses a late request; shortened to what is left
-    of the permit. Default 5000, Binance's own; it allows at most 60000."""
+    of the permit. Default 1500: longer than a slow home link needs, shorter than a lease. Below
+    700 nothing new could be placed."""
 
-    read_budget_s: float = Field(default=4.0, gt=0, le=60)
+    read_budget_s: float = Field(default=4.0, ge=2, lt=5)
     """Seconds one read may take with all its retries. Must stay below lease.hang_limit_ms.
-    Default 4."""
+    Default 4: two attempts of 1.8 s and the wait between them."""
 
     reconcile_interval_ms: PositiveMs = 15_000
     """Milliseconds between two complete comparisons of the journal with the venue when nothing

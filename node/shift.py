@@ -265,6 +265,10 @@ class Shift:
         parts, trader = self.parts, self.trader
         self._desk.change(Trigger.DRAIN, reason)
         await self._before_drain()
+        if trader is not None:
+            # A slow disk is waited for while the lease is still renewed: once the gate is
+            # closed the fence moves no more.
+            await trader.flush()
         epoch = parts.heartbeat.permit.epoch
         parts.heartbeat.close_gate(reason)
         until_s = parts.monotonic_s() + DRAIN_IN_FLIGHT_S

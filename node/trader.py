@@ -4,7 +4,7 @@ Takeover and steady state use the same two calls; only the mode differs. A trade
 epoch; a new grant needs a new one. It decides neither when to look nor what is wanted.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from exchange.executor import Execution, execute
@@ -30,6 +30,8 @@ from node.reporter import Reporter
 BIRTH_SLACK_MS = 86_400_000
 # Bound of the memory of steps that were logged; clearing it only repeats some lines.
 TOLD_STEPS_MAX = 1000
+# aiohttp closes connections that were idle for 15 s; home routers forget them later.
+IDLE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class TraderParts:
 
     venue: Venue
     gateway: Gateway
+    warm: Callable[[], Awaitable[bool]]
     permit: Permit
     seats: tuple[Seat, ...]
     limits: RiskLimits
@@ -64,6 +67,7 @@ class Trader:
         self.rules: dict[str, MarketRules] = {}
         self._absences: Mapping[ClientOrderId, int] = {}
         self._told_steps: set[str] = set()
+        self._wrote_at_s = float("-inf")
         self._cluster_tag = cluster_tag(parts.cluster_id)
         self._node_tag = node_tag(parts.node_id)
         self.path = OrderPath(
@@ -166,6 +170,9 @@ class Trader:
                 is_loss_latched=is_loss_latched,
             )
         )
+        if plan.writes and self.parts.monotonic_s() - self._wrote_at_s > IDLE_S:
+            # A kept connection may have died; a TLS handshake would eat the write's one second.
+            await self.parts.warm()
         execution = await execute(plan, self.path, on_step=self._note_step)
         for symbol, tag in execution.rejected:
             self._spend(symbol, tag)
@@ -207,6 +214,8 @@ class Trader:
 
     def _note_step(self, step: Step, result: WriteResult | None) -> None:
         self.parts.on_step(f"plan step {type(step).__name__.lower()}")
+        if result is not None:
+            self._wrote_at_s = self.parts.monotonic_s()
         text = step.render()
         # What is only noted (keep, skip, block, resolve) says the same in every pass: once.
         if result is None and text in self._told_steps:

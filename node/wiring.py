@@ -204,7 +204,7 @@ def build_runtime(
     def wall_ms() -> int:
         return time.time_ns() // 1_000_000
 
-    watch = ClusterWatch(
+    watch: ClusterWatch = ClusterWatch(
         control=ControlBoard(addresses, config.cluster_id, timeout_ms),
         board=members,
         disk=control_disk,
@@ -291,6 +291,7 @@ def _trader_parts(
     return TraderParts(
         venue=link.venue,
         gateway=link.gateway,
+        warm=link.gateway.warm,
         permit=heartbeat.permit,
         seats=seats,
         limits=RiskLimits(**config.risk.model_dump()),

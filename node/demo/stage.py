@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from election.connections import StoreAddress
+from election.address import StoreAddress
 from election.model import StoreName
 from election.peek import ClusterPeek, peek
 from exchange.paper.process import PaperAccount, PaperKey, PaperProcess
@@ -65,7 +65,7 @@ class StagePlan:
     )
     risk: Mapping[str, str | int] = field(default_factory=dict)
     venue: Mapping[str, Any] = field(
-        default_factory=lambda: {"cycle_ms": 250, "reconcile_interval_ms": 2000}
+        default_factory=lambda: {"cycle_ms": 250, "reconcile_interval_ms": 2500}
     )
     profile: str = "dev"
     extra_toml: str = ""

@@ -22,6 +22,10 @@ from tests.support.desk import WIDE_LIMITS, ManualPermit, MemoryDisk
 SYMBOL = "ETH/USDT"
 
 
+async def nothing_to_warm() -> bool:
+    return True
+
+
 def make_trader(
     exchange: MemoryExchange, ledger: MemoryLedger, *, epoch: int, node_id: str
 ) -> tuple[Trader, Seat]:
@@ -41,6 +45,7 @@ def make_trader(
     parts = TraderParts(
         venue=link,
         gateway=link,
+        warm=nothing_to_warm,
         permit=ManualPermit(epoch=epoch),
         seats=(seat,),
         limits=WIDE_LIMITS,
