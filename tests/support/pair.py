@@ -118,7 +118,13 @@ class Pair:
         """Start a node and wait until it stands by."""
         seen = self.stage.role_changes(node_id)
         self.node(node_id).start(**options)
-        self.stage.wait_role(node_id, "standby", since=seen, timeout_s=WAIT_S)
+
+        def is_standby() -> bool:
+            assert self.node(node_id).is_running, self.stage.last_words()
+            changes = self.node(node_id).events("role.changed")[seen:]
+            return any(e["to"] == "standby" for e in changes)
+
+        self.wait(is_standby, f"{node_id} to stand by")
 
     def kill(self, node_id: str) -> None:
         """SIGKILL a node."""
