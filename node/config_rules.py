@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from election.errors import TimingRefused
 from election.model import LeaseTiming
+from exchange.errors import ConfigurationRefused
 from exchange.identity import node_tag
+from exchange.venues import venue_row
 from node.config_model import (
     ClusterConfig,
     Config,
@@ -267,6 +269,25 @@ def _check_venue(parts: Parts) -> Iterator[Problem]:
         )
 
 
+def _check_exchange(parts: Parts) -> Iterator[Problem]:
+    if parts.venue is None:
+        return
+    try:
+        venue_row(parts.venue.exchange)
+    except ConfigurationRefused as error:
+        yield Problem(
+            path="venue.exchange",
+            message=str(error),
+            mend="name one that is supported; how each behaves must be known before it is traded",
+        )
+    if parts.venue.base_url is not None and parts.venue.is_sandbox:
+        yield Problem(
+            path="venue.is_sandbox",
+            message="base_url and is_sandbox exclude each other",
+            mend="keep one of them",
+        )
+
+
 def _is_public_plain_http(url: str) -> bool:
     parsed = urlsplit(url)
     if parsed.scheme == "https" or parsed.hostname is None:
@@ -326,6 +347,7 @@ CHECKS: tuple[Callable[[Parts], Iterator[Problem]], ...] = (
     _check_store_places,
     _check_timing,
     _check_venue,
+    _check_exchange,
     _check_prod_is_explicit,
     _check_symbols,
 )

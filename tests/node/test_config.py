@@ -231,6 +231,16 @@ ROWS: list[tuple[str, str, str]] = [
         "venue.base_url",
     ),
     (
+        "exchange without a row",
+        SINGLE.replace("[venue]", '[venue]\nexchange = "mtgox"'),
+        "venue.exchange",
+    ),
+    (
+        "paper and sandbox",
+        SINGLE.replace("[venue]", "[venue]\nis_sandbox = true"),
+        "venue.is_sandbox",
+    ),
+    (
         "write outlives the fence",
         SINGLE.replace("[venue]", "[venue]\nwrite_timeout_ms = 1001"),
         "venue.write_timeout_ms",
