@@ -61,13 +61,17 @@ class Secrets(_Frozen):
             return None
         return found.password.get_secret_value()
 
-    def venue_key(self) -> tuple[str, str]:
-        """Return API key and secret. Raises SecretsRefused when one is missing."""
+    def venue_key(self, file: str = f"{FOLDER}/<node>.toml") -> tuple[str, str]:
+        """Return API key and secret; `file` is for the message.
+
+        Raises:
+            SecretsRefused: one is missing.
+        """
         key, secret = self.venue.api_key, self.venue.api_secret
         if key is None or secret is None:
             raise SecretsRefused(
                 "the exchange's API key is missing\n    → put venue.api_key and venue.api_secret "
-                f"into secrets/<node>.toml, or set {PREFIX}VENUE__API_KEY and "
+                f"into {file}, or set {PREFIX}VENUE__API_KEY and "
                 f"{PREFIX}VENUE__API_SECRET"
             )
         return key.get_secret_value(), secret.get_secret_value()
@@ -83,18 +87,18 @@ class Secrets(_Frozen):
         return frozenset(v.get_secret_value() for v in found if v is not None)
 
 
-def require_complete(secrets: Secrets, config: Config) -> None:
-    """Refuse to run with secrets missing that this profile needs.
+def require_complete(secrets: Secrets, config: Config, path: Path) -> None:
+    """Refuse to run with secrets missing that this profile needs; `path` is where they belong.
 
     Raises:
         SecretsRefused: no API key; or, in prod, a chat to write to but no token to write with.
     """
-    secrets.venue_key()
+    secrets.venue_key(str(path))
     is_prod = config.cluster.profile is Profile.PROD
     if is_prod and config.telegram.chat_id is not None and secrets.telegram_token() is None:
         raise SecretsRefused(
             "prod without alerts: telegram.chat_id is set, but the bot's token is missing\n"
-            f"    → put telegram.token into secrets/<node>.toml, or set {PREFIX}TELEGRAM__TOKEN"
+            f"    → put telegram.token into {path}, or set {PREFIX}TELEGRAM__TOKEN"
         )
 
 

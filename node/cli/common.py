@@ -68,8 +68,13 @@ def find_node_id(config: Config, given: str | None) -> str:
 
 
 def open_secrets(config: Config, node: str | None) -> Secrets:
-    """Load the secrets that a look at the stores needs: of the named node, else of any here."""
-    names = [node] if node is not None else list(config.nodes)
+    """Load the secrets that a look at the stores needs: of the named node, else of any here.
+
+    Raises:
+        CommandRefused: there is no such node.
+        SecretsRefused: the file cannot be used.
+    """
+    names = [find_node_id(config, node)] if node is not None else list(config.nodes)
     for name in names:
         if secrets_path(config, name, os.environ).exists():
             return load_secrets(config, name, os.environ)

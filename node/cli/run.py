@@ -10,7 +10,7 @@ import typer
 from node.cli.common import ConfigOption, NodeOption, ProfileOption, find_node_id, open_config
 from node.errors import NodeError
 from node.redact import redact
-from node.secrets import load_secrets, require_complete
+from node.secrets import load_secrets, require_complete, secrets_path
 
 app = typer.Typer(add_completion=False)
 FAILED = 1
@@ -28,7 +28,7 @@ def run(
     settings = open_config(config, profile)
     node_id = find_node_id(settings, node)
     secrets = load_secrets(settings, node_id, os.environ)
-    require_complete(secrets, settings)
+    require_complete(secrets, settings, secrets_path(settings, node_id, os.environ))
     from node.wiring import run_node  # noqa: PLC0415  (seconds on a slow board: after the checks)
 
     try:

@@ -95,8 +95,10 @@ def test_environment_wins_and_is_enough(config: Config) -> None:
 
 def test_missing_key_says_where_to_put_it(config: Config) -> None:
     """No key: one clear error, with the file and the variables."""
-    with pytest.raises(SecretsRefused, match="HOTSPARE_SECRET__VENUE__API_KEY"):
-        load_secrets(config, "jetson", {}).venue_key()
+    path = secrets_path(config, "jetson", {})
+    with pytest.raises(SecretsRefused, match="HOTSPARE_SECRET__VENUE__API_KEY") as refused:
+        require_complete(load_secrets(config, "jetson", {}), config, path)
+    assert str(path) in str(refused.value)
 
 
 def test_prod_needs_the_token_of_the_chat_it_names(tmp_path: Path) -> None:
@@ -111,9 +113,10 @@ def test_prod_needs_the_token_of_the_chat_it_names(tmp_path: Path) -> None:
         config = make_config(tmp_path, text)
         secrets = load_secrets(config, "jetson", {})
         with pytest.raises(SecretsRefused, match="token") if is_refused else nullcontext():
-            require_complete(secrets, config)
+            require_complete(secrets, config, secrets_path(config, "jetson", {}))
     variable = {"HOTSPARE_SECRET__TELEGRAM__TOKEN": "123456:token"}
-    require_complete(load_secrets(config, "jetson", variable), config)
+    path = secrets_path(config, "jetson", {})
+    require_complete(load_secrets(config, "jetson", variable), config, path)
 
 
 @pytest.mark.parametrize(
