@@ -2,7 +2,9 @@
 
 Rules of this file: it looks and remembers, it decides nothing about roles. Latches are merged
 from the stores and this node's own disk copy, which is written whenever something newer is seen,
-so that a pause survives the loss of every store (S6). Nothing here feeds the lease's progress.
+so that a pause survives the loss of every store (S6). What this node knows only grows: a reading
+never lowers a version, and a version that too few stores have is pushed until a majority has it.
+A disk that stalls holds up nothing. Nothing here feeds the lease's progress.
 """
 
 import asyncio
@@ -22,6 +24,8 @@ from node.logs import log_event
 from node.watch import Member
 
 MARKER = "new-cluster"
+# A latch is written in the work loop: below half of the lease's hang limit, like the journal.
+DISK_TIMEOUT_S = 1.0
 
 
 class BodySource(Protocol):
@@ -47,6 +51,7 @@ class ClusterWatch:
         body: BodySource,
         wall_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
+        disk_timeout_s: float = DISK_TIMEOUT_S,
     ) -> None:
         """Read what this disk remembers; ask nobody yet.
 
@@ -60,6 +65,7 @@ class ClusterWatch:
             body: what to publish.
             wall_ms: Unix time, for people.
             monotonic_s: to age what was seen while no store answers.
+            disk_timeout_s: how long a caller waits for the own disk; the write itself goes on.
         """
         self._control = control
         self._board = board
@@ -74,6 +80,11 @@ class ClusterWatch:
         self._beat = 0
         self._own = _readable(disk.documents)
         self._was_empty = not self._own
+        self._disk_timeout_s = disk_timeout_s
+        self._keeping: asyncio.Task[None] | None = None
+        self._disk_trouble = ""
+        # Whether a majority of the stores has everything known here: not proven after a start.
+        self._is_owing = bool(self._own)
         self._told: set[str] = set()
         self.latches, _ = merge_latches(self._own, is_first_start_allowed=False)
         self.members: Mapping[NodeId, MemberReading] = {}
@@ -87,34 +98,37 @@ class ClusterWatch:
     async def refresh(self) -> None:
         """Publish this node's beat, read members and latches; never raises for a store."""
         self._beat += 1
-        body = dict(self._body())
         reading, members, _ = await asyncio.gather(
             asyncio.to_thread(self._control.read),
             asyncio.to_thread(self._board.read),
-            asyncio.to_thread(self._board.publish, self._node_id, self._nonce, self._beat, body),
+            self._publish(dict(self._body())),
         )
         if members:
             self.members, self._members_at_s = members, self._monotonic_s()
         self.stores_answered = len(reading.answered)
         # A store that does not answer is the lease's to tell; a record that is garbage is not.
         for problem in reading.problems:
-            if "control record" in problem and problem not in self._told:
-                self._told.add(problem)
-                log_event("latch.unreadable", reason=problem)
+            if "control record" in problem:
+                self._tell_once("latch.unreadable", problem)
         has_majority = 2 * len(reading.answered) > reading.total
         self.latches, is_first = merge_latches(
             reading.records,
-            self._own,
+            self.latches.records,
             # With too few stores an absent record proves nothing.
             is_first_start_allowed=has_majority and self.first_start_allowed(),
         )
         if is_first:
             await self.put(CLUSTER, {"born_ms": self._wall_ms()}, reason="first start after init")
-        await self._keep()
         self.has_looked = self.has_looked or has_majority
+        await self._keep()
+        if self._is_owing or self._is_ahead_of(reading.records):
+            await self.push()
 
     async def put(self, kind: str, value: Mapping[str, Any], *, reason: str) -> bool:
-        """Write a latch to the stores and the own disk; False when no majority took it."""
+        """Write a latch to the stores and the own disk; False when no majority took it.
+
+        It holds here at once and for good, also when no store took it.
+        """
         known = self.latches.records.get(kind)
         put = await asyncio.to_thread(
             self._control.put,
@@ -136,6 +150,7 @@ class ClusterWatch:
         self.latches, _ = merge_latches(
             self.latches.records, {kind: record}, is_first_start_allowed=False
         )
+        self._is_owing = self._is_owing or not put.is_majority
         await self._keep()
         return put.is_majority
 
@@ -143,7 +158,8 @@ class ClusterWatch:
         """Put every known latch back into the stores (after one began another life)."""
         records = tuple(self.latches.records.values())
         if records:
-            await asyncio.to_thread(self._control.push, records)
+            put = await asyncio.to_thread(self._control.push, records)
+            self._is_owing = not put.is_majority
 
     def peers(self) -> dict[str, Member]:
         """Return the other nodes in the form that watch.py judges, older by the last look."""
@@ -165,18 +181,44 @@ class ClusterWatch:
         self._board.close()
         self._disk.close()
 
-    async def _keep(self) -> None:
-        """Write newer records to the own disk; a disk that refuses is told, not fatal."""
-        records = self.latches.records
-        if records == self._own or not records:
-            return
-        texts = {kind: render_control(record) for kind, record in records.items()}
+    async def _publish(self, body: Mapping[str, object]) -> None:
         try:
-            await asyncio.to_thread(self._disk.replace_all, texts)
-        except JournalError as error:
-            log_event("journal.failed", reason=str(error))
-            return
-        self._own = dict(records)
+            await asyncio.to_thread(
+                self._board.publish, self._node_id, self._nonce, self._beat, body
+            )
+        except ValueError as error:
+            # A fact that cannot be written down is a bug, but none that should stop trading.
+            self._tell_once("member.unpublished", str(error))
+
+    def _is_ahead_of(self, records: Mapping[str, ControlRecord]) -> bool:
+        return any(
+            kind not in records or records[kind].version < record.version
+            for kind, record in self.latches.records.items()
+        )
+
+    async def _keep(self) -> None:
+        """Write newer records to the own disk; whoever waits does so for a bounded time."""
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._write_newer(), name="latches to disk")
+        await asyncio.wait({self._keeping}, timeout=self._disk_timeout_s)
+
+    async def _write_newer(self) -> None:
+        # One write at a time: an older copy must not come after a newer one.
+        while (records := dict(self.latches.records)) and records != self._own:
+            texts = {kind: render_control(record) for kind, record in records.items()}
+            try:
+                await asyncio.to_thread(self._disk.replace_all, texts)
+            except JournalError as error:
+                if str(error) != self._disk_trouble:
+                    log_event("journal.failed", reason=str(error))
+                self._disk_trouble = str(error)
+                return
+            self._own, self._disk_trouble = records, ""
+
+    def _tell_once(self, name: str, problem: str) -> None:
+        if problem not in self._told:
+            self._told.add(problem)
+            log_event(name, reason=problem)
 
 
 def is_node_id_taken(

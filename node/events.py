@@ -67,6 +67,7 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("eligibility.changed", _I, _SYSTEM, "Whether this node may contend changed; reasons."),
     ("member.joined", _I, _SYSTEM, "Another node is seen again."),
     ("member.lost", _W, _SYSTEM, "Another node is no longer seen."),
+    ("member.unpublished", _E, _SYSTEM, "This node's own facts could not be published."),
     ("member.duplicate", _E, _SYSTEM, "Another living process uses this node id."),
     ("spare.lost", _W, _SYSTEM, "Nobody could take over now."),
     ("spare.back", _I, _SYSTEM, "A standby could take over again."),
