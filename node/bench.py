@@ -43,6 +43,7 @@ class Seat:
     candle_open_ms: int = 0
     is_unaccepted: bool = False
     has_new_fills: bool = False
+    _inherited: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def wanted(self) -> Wanted | None:
@@ -50,7 +51,13 @@ class Seat:
         return None if self.decision is None else to_wanted(self.symbol, self.decision, self.spent)
 
     def to_body(self) -> dict[str, Any]:
-        """Render the seat's document for the journal."""
+        """Render the seat's document for the journal.
+
+        Until its fingerprint is accepted the last holder's document stays, but for what was
+        spent since: the next start must find the difference again.
+        """
+        if self.is_unaccepted:
+            return {**self._inherited, "spent": sorted(self.spent)}
         decision = None if self.decision is None else encode_decision(self.decision)
         return {
             "strategy": self.strategy.declaration.name,
@@ -67,7 +74,7 @@ class Seat:
         Another fingerprint keeps the wish (it protects what is there) but not the state.
         """
         self.decision, self.spent, self.state = None, frozenset(), {}
-        self.candle_open_ms, self.is_unaccepted = 0, False
+        self.candle_open_ms, self.is_unaccepted, self._inherited = 0, False, {}
         if body is None:
             return ""
         try:
@@ -76,10 +83,13 @@ class Seat:
             state = dict(body.get("state") or {})
             candle_open_ms = int(body.get("candle_open_ms", 0))
             spent = frozenset(str(tag) for tag in body.get("spent") or ())
+            if decision is not None:
+                to_wanted(self.symbol, decision, spent)  # what cannot be wanted ends here
         except (StrategyError, TypeError, ValueError) as error:
             return f"the state of {self.symbol} is unreadable: {error}"
         self.decision, self.spent = decision, spent
         self.is_unaccepted = body.get("fingerprint") != self.fingerprint
+        self._inherited = dict(body)
         if not self.is_unaccepted:
             self.state, self.candle_open_ms = state, candle_open_ms
         return ""
@@ -92,7 +102,7 @@ class Seat:
     def is_asked_about(self, newest: Candle) -> bool:
         """Tell whether the strategy is to be asked now: a new candle, or fills if it wants them."""
         has_fills = self.has_new_fills and self.strategy.declaration.wants_fills
-        return has_fills or newest.open_ms != self.candle_open_ms
+        return has_fills or newest.open_ms > self.candle_open_ms
 
     def note_fills(self, symbols: Iterable[str]) -> None:
         """Note the symbols in which fills were counted in a pass."""
