@@ -21,6 +21,7 @@ from exchange.positions import assets_of, realised_on
 
 REDUCING_RATE_FACTOR: Final = 2
 PERCENT: Final = Decimal(100)
+_DISTANCE_MAX: Final = Decimal(1_000_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +170,8 @@ def _check_price(
 ) -> RiskRefusal | None:
     if price is None:
         return None
-    distance = round(abs(price / reference - 1) * PERCENT, 4)
+    # Bounded, because a price that is absurd has more digits than rounding can keep.
+    distance = round(min(abs(price / reference - 1) * PERCENT, _DISTANCE_MAX), 4)
     return _check("price_band_percent", distance, limits.price_band_percent)
 
 

@@ -26,6 +26,8 @@ EVIDENCE_MAX = 200
 # Longer texts are cut in the worker (`shorten`), so that a long value never costs a candle.
 TEXT_CHARS_MAX = 200
 STATE_DEPTH_MAX = 20
+# Powers of ten that an amount or a price may have.
+MAGNITUDE_MIN, MAGNITUDE_MAX = -18, 15
 DECISION_FIELDS = tuple(Decision.__dataclass_fields__)
 ORDER_FIELDS = tuple(DesiredOrder.__dataclass_fields__)
 EVIDENCE_FIELDS = tuple(Evidence.__dataclass_fields__)
@@ -90,7 +92,12 @@ def _find_not_json(value: Any, path: str, depth: int) -> str:  # noqa: PLR0911  
 def _check_number(value: Any, name: str) -> str:
     if not isinstance(value, Decimal):
         return f"{name} is {type(value).__name__}, use Decimal"
-    return "" if value.is_finite() else f"{name} is {value}"
+    if not value.is_finite():
+        return f"{name} is {value}"
+    # Beyond these no market has digits, and exact arithmetic would run out of them.
+    if value and not MAGNITUDE_MIN <= value.adjusted() <= MAGNITUDE_MAX:
+        return f"{name} is {value:.3e}, which no market can mean"
+    return ""
 
 
 def _check_target(target: Any) -> list[str]:

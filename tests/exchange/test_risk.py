@@ -182,3 +182,9 @@ def test_limits_that_mean_nothing_are_refused(changes: dict[str, object]) -> Non
     """Construct = valid."""
     with pytest.raises(ValueError, match=f"risk.{next(iter(changes))} was"):
         replace(LIMITS, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("price", ["1E+40", "1E-40"])
+def test_an_absurd_price_is_refused_rather_than_computed(price: str) -> None:
+    """More digits than rounding can keep are a refusal, not an arithmetic error."""
+    assert refused(price=price, amount="1") == "price_band_percent"

@@ -70,6 +70,8 @@ BAD_FIELDS: list[tuple[str, Mapping[str, Any]]] = [
     ("a float amount", {"orders": (buy(amount=0.1),)}),
     ("a price of zero", {"orders": (buy(price=Decimal(0)),)}),
     ("a price that is no number", {"orders": (buy(price=Decimal("NaN")),)}),
+    ("a price of another world", {"orders": (buy(price=Decimal("1E+999999")),)}),
+    ("an amount below every step", {"orders": (buy(amount=Decimal("1E-40")),)}),
     ("a buy that meets an own sell", {"orders": (BUY, replace(SELL, price=BUY.price))}),
     ("no evidence", {"evidence": ()}),
     ("evidence in a list", {"evidence": [SEEN]}),
