@@ -6,6 +6,7 @@ successor.py.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from alerts.events import TakeoverFacts
@@ -156,6 +157,25 @@ class Overseer:
                 "spare": facts.spare,
             },
             epoch=epoch,
+        )
+
+    async def tell_strategy_differs(self, epoch: int, symbols: Sequence[str]) -> None:
+        """Tell that nothing new is placed there until a person accepts; once an epoch."""
+        mark, listed = self.parts.fingerprint, ", ".join(symbols)
+        log_event("fingerprint.differs", symbols=list(symbols), fingerprint=mark)
+        await self.parts.teller.tell(
+            Kind.DEGRADED,
+            f"fingerprint:{epoch}",
+            {
+                "what": f"strategy or limits for {listed} differ from the last leader's",
+                "meaning": f"orders that rest in {listed} are kept or cancelled, nothing new is "
+                "placed",
+                "fix": f"if fingerprint {mark} of this node is the one you want: nodectl resume "
+                "--accept-strategy; if not, make strategies and limits of both nodes equal and "
+                "restart this node",
+            },
+            epoch=epoch,
+            verdict=Verdict.ACT,
         )
 
     async def tell_gave_up(

@@ -208,11 +208,15 @@ class Shift:
         self.trader, self.active = trader, active
         self._desk.change(Trigger.RECONCILED, "everything is accounted for")
         log_event("takeover.finished", **body, adopted=report.adopted)
-        await self._after_takeover(trader, report)
+        await self._after_takeover(trader, active, report)
 
-    async def _after_takeover(self, trader: Trader, report: TakeoverReport) -> None:
+    async def _after_takeover(self, trader: Trader, active: Active, report: TakeoverReport) -> None:
         """Tell, and let the cluster know which account it trades."""
         await self._overseer.tell_took_over(trader.epoch, report)
+        active.accept_strategies()
+        unaccepted = [seat.symbol for seat in self.parts.seats if seat.is_unaccepted]
+        if unaccepted:
+            await self._overseer.tell_strategy_differs(trader.epoch, unaccepted)
         latches, account = self.parts.watch.latches, self.parts.health.account
         if latches.account is None and account is not None:
             record = latches.records.get(CLUSTER)

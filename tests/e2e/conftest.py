@@ -1,8 +1,9 @@
 """Fixtures of the end-to-end tests: one stage a test, in its own directory."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -10,7 +11,13 @@ from node.demo.stage import StagePlan
 from node.demo.stores import ServerMissing, find_server
 from tests.support.pair import Pair, plan_of, running_pair
 
-PairMaker = Callable[[StagePlan], Pair]
+
+class PairMaker(Protocol):
+    """Builds a stage from a plan, with further strategy files beside the configuration."""
+
+    def __call__(self, plan: StagePlan, files: Mapping[str, str] | None = None) -> Pair:
+        """Start stores and venue; no node runs yet."""
+        ...
 
 
 @pytest.fixture
@@ -21,7 +28,7 @@ def make_pair(tmp_path: Path) -> Iterator[PairMaker]:
     except ServerMissing as error:
         pytest.skip(str(error))
     with contextlib.ExitStack() as stack:
-        yield lambda plan: stack.enter_context(running_pair(tmp_path, plan))
+        yield lambda plan, files=None: stack.enter_context(running_pair(tmp_path, plan, files))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.conftest import PairMaker
-from tests.support.pair import JETSON, PI, Pair, plan_of
+from tests.support.pair import JETSON, PI, VENUE, Pair, plan_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -12,8 +12,7 @@ GARBAGE = (("myTrades", "cut_json"), ("openOrders", "html"), ("account", "empty"
 
 def test_garbage_during_a_takeover(make_pair: PairMaker) -> None:
     """S4: an answer that cannot be trusted is not an answer; the new holder waits and asks."""
-    venue = {"cycle_ms": 200, "reconcile_interval_ms": 1000, "read_budget_s": 2.0}
-    pair = make_pair(plan_of(venue=venue))
+    pair = make_pair(plan_of(venue=VENUE | {"read_budget_s": 2.0}))
     pair.open()
     pair.fill_some()
     paper = pair.stage.paper

@@ -25,7 +25,9 @@ JETSON, PI = NODES
 ETH, BTC = "ETH/USDT", "BTC/USDT"
 WAIT_S = 90.0
 TTL_S = 3.0  # of the stage's default plan
-SPEED = 60.0  # one candle a second
+SPEED = 40.0  # a candle in one and a half seconds
+# A pass asks for about 80 units of request weight, and the venue allows 100 a second.
+VENUE = {"cycle_ms": 250, "reconcile_interval_ms": 3000}
 
 MOVER_FILE = "mover.py"
 # Moves one resting order with every candle, far below the market: there is always activity.
@@ -35,7 +37,7 @@ MOVER = '''
 from decimal import Decimal
 
 from exchange.model import Side
-from strategy.model import Decision, Declaration, DesiredOrder, Parameter
+from strategy.model import Decision, Declaration, DesiredOrder, Evidence, Parameter
 
 STRATEGY = Declaration(
     name="mover",
@@ -52,7 +54,8 @@ def decide(market, portfolio, state):
     step = market.rules.price_step
     price = market.candles[-1].close * Decimal("0.97") // step * step
     order = DesiredOrder(tag="m", side=Side.BUY, amount=market.parameters["amount"], price=price)
-    return Decision(orders=(order,), state={}, evidence=(), reason="follow the close")
+    close = Evidence(condition="a close", value=str(price), threshold="any", has_fired=True)
+    return Decision(orders=(order,), state={}, evidence=(close,), reason="follow the close")
 '''
 
 
@@ -89,6 +92,7 @@ def plan_of(*parts: StrategyPart, **changes: Any) -> StagePlan:
         "parts": parts or (grid_part(), mover_part()),
         "balances": {"USDT": "10000"},
         "risk": {"max_orders_per_minute": 200},
+        "venue": VENUE,
     }
     return StagePlan(**{**fields, **changes})
 
@@ -271,10 +275,13 @@ def wall_ms(event: Mapping[str, Any]) -> int:
 
 
 @contextlib.contextmanager
-def running_pair(directory: Path, plan: StagePlan) -> Iterator[Pair]:
-    """Build the stage with its strategy file; end everything when the block ends."""
+def running_pair(
+    directory: Path, plan: StagePlan, files: Mapping[str, str] | None = None
+) -> Iterator[Pair]:
+    """Build the stage with its strategy files; end everything when the block ends."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / MOVER_FILE).write_text(MOVER)
+    for name, text in {MOVER_FILE: MOVER, **(files or {})}.items():
+        (directory / name).write_text(text)
     with Stage(directory, plan) as stage:
         yield Pair(stage)
 
