@@ -43,14 +43,25 @@ async def execute(
     path: OrderPath,
     *,
     on_step: Callable[[Step, WriteResult | None], None] = lambda _step, _result: None,
+    why_stop: Callable[[], str] = str,
     writes_max: int = WRITES_MAX,
 ) -> Execution:
-    """Walk a plan; `on_step` is told after each completed step (progress of the work loop)."""
+    """Walk a plan.
+
+    Args:
+        plan: what to do.
+        path: the one write path.
+        on_step: told after each completed step (progress of the work loop).
+        why_stop: asked before each write; a reason ends the walk there (a person paused it).
+        writes_max: writes of one walk.
+    """
     walk = Execution(steps_done=0, needs_new_pass=False)
     for step in plan.steps:
         is_write = isinstance(step, Place | Cancel | Adopt)
         if is_write and walk.placed + walk.cancelled + walk.adopted >= writes_max:
             reason = f"{writes_max} writes in one walk are enough"
+            return replace(walk, needs_new_pass=True, stopped_at=step, reason=reason)
+        if is_write and (reason := why_stop()):
             return replace(walk, needs_new_pass=True, stopped_at=step, reason=reason)
         result = await _do(step, path)
         on_step(step, result)

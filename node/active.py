@@ -5,15 +5,16 @@ the venue does badly ends a cycle, never the process; nothing is decided on cand
 already decided on. It is called by the work loop at its pace and keeps no task of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 from alerts.model import Kind, Verdict
-from exchange.errors import VenueError
+from exchange.errors import VenueError, VenueRefused
 from exchange.findings import Findings
-from exchange.model import Candle
-from exchange.positions import utc_day
-from exchange.risk import check_daily_loss
+from exchange.model import ZERO, Candle, Position
+from exchange.positions import assets_of, utc_day
+from exchange.risk import LossLatch, check_daily_loss
 from exchange.wanted import TradingMode
 from node.bench import Seat, money
 from node.cluster_watch import ClusterWatch
@@ -35,7 +36,11 @@ CANDLES_S = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class Active:
-    """One grant's trading. `is_deposed` is set when a later epoch was seen at the venue."""
+    """One grant's trading.
+
+    `deposed_by` is set when a later epoch was seen at the venue. `quiet_until_s`: no new risk
+    before it, because orders of a holder that did not release may still take effect (R9).
+    """
 
     trader: Trader
     watch: ClusterWatch
@@ -44,6 +49,7 @@ class Active:
     fingerprint: str
     pass_interval_s: float
     monotonic_s: Callable[[], float]
+    quiet_until_s: float = 0.0
     findings: Findings | None = None
     deposed_by: int | None = None
     _pass_due_s: float = 0.0
@@ -57,8 +63,9 @@ class Active:
         try:
             await self._measure_clock()
             has_decided = await self._decide_on_new_candles()
-            if has_decided or self.monotonic_s() >= self._pass_due_s:
-                await self._look_and_act()
+            if not has_decided and self.monotonic_s() < self._pass_due_s:
+                return  # nothing was asked that would prove the signed link
+            await self._look_and_act()
         except VenueError as error:
             self._note_trouble(error)
             return
@@ -66,13 +73,23 @@ class Active:
 
     def mode(self) -> TradingMode:
         """Return what may be done now, from the latches."""
-        latches = self.watch.latches
-        if latches.is_paused:
+        if self.watch.latches.is_paused:
             return TradingMode.HANDS_OFF
+        if self.monotonic_s() < self.quiet_until_s:
+            return TradingMode.REDUCE_ONLY
         return TradingMode.NORMAL
 
+    def why_stop(self) -> str:
+        """Return why not even the next write may be sent, empty when it may."""
+        return "the cluster was paused meanwhile" if self.watch.latches.is_paused else ""
+
     def modes(self) -> dict[str, TradingMode]:
-        """Return the symbols where less may be done: their strategy differs from the accepted."""
+        """Return the symbols where less may be done: their strategy differs from the accepted.
+
+        A pause is stronger: it leaves every order as it is.
+        """
+        if self.watch.latches.is_paused:
+            return {}
         return {
             seat.symbol: TradingMode.CANCEL_ONLY
             for seat in self.trader.parts.seats
@@ -114,6 +131,8 @@ class Active:
                     seat, candles, f"{len(candles)} closed candles, {history} are needed", ""
                 )
                 continue
+            if candles[-1].open_ms < newest[-1].open_ms:
+                continue  # a stale list: asked again in a moment
             has_decided |= await self._decide(seat, candles)
         return has_decided
 
@@ -187,6 +206,7 @@ class Active:
             mode=self.mode(),
             modes=self.modes(),
             is_loss_latched=self.watch.latches.is_loss_latched,
+            why_stop=self.why_stop,
         )
         if execution.stopped_at is not None:
             log_event("reconcile.finished", reason=execution.reason, steps=execution.steps_done)
@@ -198,10 +218,9 @@ class Active:
         trader = self.trader
         if self.watch.latches.is_loss_latched or trader.snapshot is None:
             return
-        latch = check_daily_loss(
+        latch = self._loss_to_latch(
             (e.record.position for e in findings.journal.positions.values()),
             day=utc_day(trader.snapshot.taken_venue_ms),
-            limits=trader.parts.limits,
         )
         if latch is None:
             return
@@ -209,9 +228,15 @@ class Active:
         limit = f"{money(latch.threshold)} {latch.quote}"
         await self.watch.put(
             LOSS_LIMIT,
-            {"is_latched": True, "day": latch.day},
+            {
+                "is_latched": True,
+                "day": latch.day,
+                "quote": latch.quote,
+                "loss": str(latch.loss),
+            },
             reason=f"result {result} reached the limit {limit}",
         )
+        trader.parts.on_step("latch written")
         log_event("latch.loss_limit", result=result, limit=limit)
         self.reporter.later(
             Kind.LOSS_LIMIT,
@@ -219,6 +244,31 @@ class Active:
             {"result_today": result, "limit": limit},
             epoch=trader.epoch,
         )
+
+    def _loss_to_latch(self, positions: Iterable[Position], *, day: str) -> LossLatch | None:
+        """Return the loss that reached its limit; after a person lifted it, one more limit."""
+        by_quote: dict[str, list[Position]] = {}
+        for position in positions:
+            by_quote.setdefault(assets_of(position.symbol)[1], []).append(position)
+        limits = self.trader.parts.limits
+        for quote, held in sorted(by_quote.items()):
+            latch = check_daily_loss(held, day=day, limits=limits)
+            lifted = self._lifted_loss(day, quote)
+            if latch is not None and latch.loss >= lifted + limits.daily_loss_limit:
+                return latch
+        return None
+
+    def _lifted_loss(self, day: str, quote: str) -> Decimal:
+        """Return the loss of the day that a person has lifted the latch over."""
+        record = self.watch.latches.records.get(LOSS_LIMIT)
+        value = {} if record is None else record.value
+        if (value.get("day"), value.get("quote")) != (day, quote):
+            return ZERO
+        try:
+            loss = Decimal(str(value.get("loss", 0)))
+        except InvalidOperation:
+            return ZERO
+        return loss if loss.is_finite() else ZERO
 
     def _working(self, seat: Seat) -> tuple[WorkingOrder, ...]:
         if self.findings is None:
@@ -237,19 +287,26 @@ class Active:
 
     def _note_trouble(self, error: VenueError) -> None:
         text = f"{type(error).__name__}: {error}"
+        is_refused = isinstance(error, VenueRefused)
+        if not is_refused:
+            # Only a whole pass proves that it is over; what was refused is not asked in a hurry.
+            retry_at_s = self.monotonic_s() + UNCLEAR_PASS_S
+            self._pass_due_s = min(self._pass_due_s, retry_at_s)
         if not self._venue_trouble:
             self._venue_trouble_since_s = self.monotonic_s()
-            log_event("venue.unreachable", reason=text)
+            log_event("venue.refused" if is_refused else "venue.unreachable", reason=text)
             self.reporter.later(
                 Kind.ERROR,
                 f"venue:{self.trader.epoch}:{int(self._venue_trouble_since_s * 1000)}",
                 {
-                    "what": "the venue gives no usable answer",
+                    "what": "the venue refuses this node"
+                    if is_refused
+                    else "the venue gives no usable answer",
                     "error": text,
                     "meaning": "nothing new is sent; resting orders stay at the venue",
                 },
                 epoch=self.trader.epoch,
-                verdict=Verdict.LOOK,
+                verdict=Verdict.ACT if is_refused else Verdict.LOOK,
             )
         self._venue_trouble = text
         self.health.venue_error = text

@@ -116,8 +116,11 @@ class Phone:
         watch = self.parts.watch
         reason = f"asked by phone by {command.by}"
         done = await watch.put(PAUSE, {"is_paused": False}, reason=reason)
-        if watch.latches.is_loss_latched:
-            done &= await watch.put(LOSS_LIMIT, {"is_latched": False}, reason=reason)
+        limit = watch.latches.records.get(LOSS_LIMIT)
+        if limit is not None and watch.latches.is_loss_latched:
+            # Day and loss stay: what was lifted does not latch again, one more limit does.
+            lifted = {**limit.value, "is_latched": False}
+            done &= await watch.put(LOSS_LIMIT, lifted, reason=reason)
         return "Resumed." if done else "Too few lease stores took it; it may stay paused."
 
     def _is_nobody_trading(self) -> bool:

@@ -140,8 +140,9 @@ class Trader:
         mode: TradingMode,
         modes: Mapping[str, TradingMode],
         is_loss_latched: bool,
+        why_stop: Callable[[], str] = str,
     ) -> tuple[Plan, Execution]:
-        """Plan and execute what is wanted now.
+        """Plan and execute what is wanted now; a reason of `why_stop` ends it before a write.
 
         Raises:
             VenueUnavailable, VenueRefused: prices or rules could not be read; nothing was sent.
@@ -173,7 +174,7 @@ class Trader:
         if plan.writes and self.parts.monotonic_s() - self._wrote_at_s > IDLE_S:
             # A kept connection may have died; a TLS handshake would eat the write's one second.
             await self.parts.warm()
-        execution = await execute(plan, self.path, on_step=self._note_step)
+        execution = await execute(plan, self.path, on_step=self._note_step, why_stop=why_stop)
         for symbol, tag in execution.rejected:
             self._spend(symbol, tag)
         return plan, execution
