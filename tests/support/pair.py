@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from election.model import LeaseState, NodeId
 from election.peek import merged_members
@@ -295,18 +295,26 @@ class BotApiThread:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
-    def __enter__(self) -> BotApi:
-        """Serve; its fields may be read and its faults set from the test's thread."""
+    def __enter__(self) -> Self:
+        """Serve; the API's fields may be read and its faults set from the test's thread."""
         self._thread.start()
-        self._call(self.api.start())
-        return self.api
+        self.up()
+        return self
 
     def __exit__(self, *_: object) -> None:
         """Close the port and end the thread."""
-        self._call(self.api.stop())
+        self.down()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10.0)
         self._loop.close()
+
+    def up(self) -> None:
+        """Listen, after `down` on the same port as before."""
+        self._call(self.api.start())
+
+    def down(self) -> None:
+        """Close the port: connections are refused."""
+        self._call(self.api.stop())
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30.0)
