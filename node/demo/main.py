@@ -28,7 +28,9 @@ TIMEFRAME_S = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 36
 # history of `trend` (240 candles) and some
 WARMUP = 260
 KNOWN_QUOTES = ("USDT", "USDC", "BTC", "ETH", "EUR", "BNB")
-DEFAULT_SEED = "7"
+DEFAULT_SEED = "4"
+# Standard deviation of a candle: a lively market, so that a minute shows many orders.
+VOLATILITY = 0.004
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -110,7 +112,7 @@ def build_plan(options: argparse.Namespace) -> StagePlan:
                 ),
             ),
             balances={"USDT": "10000"},
-            risk={"max_orders_per_minute": 120},
+            risk={"max_orders_per_minute": 120, "daily_loss_limit": "200"},
         )
     if not options.candles.is_file():
         raise ValueError(f"{options.candles}: no such candle file")
@@ -230,6 +232,7 @@ def _walk(seed: str, salt: str, start_price: str, volume: str) -> dict[str, Any]
         "warmup": WARMUP,
         "start_price": start_price,
         "volume": volume,
+        "volatility": VOLATILITY,
     }
 
 
