@@ -177,7 +177,7 @@ WORDINGS: Mapping[Kind, Wording] = {
             _may("Unknown for {age}."),
             _ORDER_ID,
         ),
-        hint="nodectl orders; it usually resolves itself within a minute",
+        hint="nodectl status; it usually resolves itself within a minute",
     ),
     Kind.ORDER_RESOLVED: Wording(
         headline="{symbol} order cleared up: {outcome}",
@@ -221,7 +221,7 @@ WORDINGS: Mapping[Kind, Wording] = {
             _may("Position: {position}."),
             _may("Orders left at the venue: {orders_left}."),
         ),
-        hint="look first: nodectl positions; then /resume or nodectl resume",
+        hint="look first: nodectl status; then /resume or nodectl resume",
     ),
     Kind.STORE_LOST: Wording(
         headline="lease store {store} does not answer",

@@ -26,6 +26,7 @@ VERBS: Mapping[str, str] = {
     "resume": "node.cli.resume",
     "history": "node.cli.history",
     "logs": "node.cli.logs",
+    "explain": "node.cli.explain",
     "config": "node.cli.config",
     "strategy": "node.cli.strategy",
     "telegram": "node.cli.telegram",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from node.cli.lazy import VERBS
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("alerts", "election", "exchange", "node", "strategy")
 LINES_MAX = 400
@@ -145,3 +147,30 @@ def test_house_markdown_links_lead_somewhere() -> None:
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_house_every_verb_that_is_named_exists() -> None:
+    """A message at night must not say "type this" of a command that is not there."""
+    pages = [path for path in tracked("*.md") if path.name != "CHANGELOG.md"]
+    sources = [path for package in PACKAGES for path in tracked(f"{package}/*.py")]
+    unknown = [
+        f"{path.relative_to(ROOT)}: nodectl {verb}"
+        for path in (*pages, *sources)
+        for verb in re.findall(r"\bnodectl ([a-z][a-z-]*)", path.read_text())
+        if verb not in VERBS
+    ]
+    assert unknown == []
+
+
+def test_house_every_make_target_that_is_named_exists() -> None:
+    """The same for `make`."""
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    pages = [path for path in tracked("*.md") if path.name != "CHANGELOG.md"]
+    sources = [path for package in (*PACKAGES, "deploy") for path in tracked(f"{package}/*.py")]
+    unknown = [
+        f"{path.relative_to(ROOT)}: make {target}"
+        for path in (*pages, *sources)
+        for target in re.findall(r"`make ([a-z][a-z-]*)", path.read_text())
+        if target not in targets
+    ]
+    assert unknown == []
