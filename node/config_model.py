@@ -18,7 +18,8 @@ from election.model import LeaseTiming
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"  # safe in Redis keys, file names and unit names
 SYMBOL_PATTERN = r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}$"
-URL_PATTERN = r"^https?://[^\s/]+.*$"
+# No "user:password@": this file is shown and copied, a secret in it would be too.
+URL_PATTERN = r"^https?://[^\s/@]+(/\S*)?$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]

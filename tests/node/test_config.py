@@ -348,3 +348,21 @@ def test_configuration_is_immutable(tmp_path: Path) -> None:
     config = load(tmp_path, SINGLE)
     with pytest.raises(ValueError, match="frozen"):
         config.lease.ttl_ms = 1
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("venue", "base_url"), ("telegram", "api_url")], ids=["venue", "telegram"]
+)
+def test_an_address_with_a_password_is_refused_without_showing_it(
+    section: str, key: str, tmp_path: Path
+) -> None:
+    """`config show` prints addresses, so they must not carry secrets; nor may the refusal."""
+    text = SINGLE.replace('base_url = "http://127.0.0.1:8800"', "is_sandbox = true")
+    address = f'{key} = "https://me:hunter2hunter@192.168.1.20/"'
+    if section == "venue":
+        text = text.replace("is_sandbox = true", address)
+    else:
+        text += f"\n[{section}]\n{address}\n"
+    problems = refused(tmp_path, text)
+    assert set(problems) == {f"{section}.{key}"}
+    assert "hunter2" not in problems[f"{section}.{key}"]
