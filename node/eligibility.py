@@ -3,7 +3,11 @@
 A fact that nobody knows yet counts against the node: eligibility is proven, not assumed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+STARTING = "still starting"
+PAUSED = "the cluster is paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +40,9 @@ def judge_eligibility(facts: EligibilityFacts) -> tuple[str, ...]:
     if facts.fatal:
         reasons.append(facts.fatal)
     if not facts.is_ready:
-        reasons.append("still starting")
+        reasons.append(STARTING)
     if facts.is_paused:
-        reasons.append(f"the cluster is paused: {facts.pause_reason}")
+        reasons.append(f"{PAUSED}: {facts.pause_reason}")
     reasons.extend(_judge_venue(facts))
     reasons.extend(
         f"configuration: {node} has another store list than this node; make both equal"
@@ -51,6 +55,11 @@ def judge_eligibility(facts: EligibilityFacts) -> tuple[str, ...]:
     if facts.fence_error:
         reasons.append(f"kernel fence: {facts.fence_error}")
     return tuple(reasons)
+
+
+def own_reasons(reasons: Sequence[str]) -> tuple[str, ...]:
+    """Return the reasons that are this node's alone: a pause is the cluster's, a start passes."""
+    return tuple(r for r in reasons if r != STARTING and not r.startswith(PAUSED))
 
 
 def _judge_venue(facts: EligibilityFacts) -> list[str]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node.eligibility import EligibilityFacts
+from node.eligibility import STARTING, EligibilityFacts
 from node.latches import Latches
 from node.resources import Resources
 from node.role import Role
 from node.watch import Member
+
+NOT_ASKED = "not asked yet"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Health:
     role: Role = Role.STARTING
     role_since_wall_ms: int = 0
     is_ready: bool = False
-    venue_error: str = "not asked yet"
+    venue_error: str = NOT_ASKED
     account: str | None = None
     clock_error_ms: float | None = None
     resources: Resources | None = None
@@ -28,7 +30,7 @@ class Health:
     journal_error: str = ""
     fence_error: str = ""
     fatal: str = ""
-    reasons: tuple[str, ...] = field(default=("still starting",))
+    reasons: tuple[str, ...] = field(default=(STARTING,))
 
     def facts(
         self,

@@ -13,6 +13,8 @@ from alerts.events import TakeoverFacts
 from alerts.model import Kind, Verdict
 from election.model import StoreBack, StoreLost
 from node.active import Active
+from node.eligibility import own_reasons
+from node.health import NOT_ASKED
 from node.logs import log_event
 from node.parts import NodeParts
 from node.resources import FsyncProbe, check_resources
@@ -22,13 +24,22 @@ from node.takeover import TakeoverReport
 from node.topology import topology_sentence
 from node.trader import Trader
 from node.version import program_version
-from node.watch import Notice, PreferredWatch, SpareWatch, TradingWatch, find_spares
+from node.watch import (
+    FitWatch,
+    Notice,
+    PreferredWatch,
+    SpareWatch,
+    TradingWatch,
+    find_spares,
+)
 
 RESOURCES_S = 10.0
 # A durable write wears an SD card; once in five minutes is about 300 a day.
 FSYNC_PROBE_S = 300.0
 SPARE_SETTLE_S = 3.0
 REMEMBER_S = 5.0
+# How long a node that has started may be unfit before it says so; a slow board needs some of it.
+UNFIT_S = 10.0
 NO_SPARE = "none, the next failure stops trading"
 
 
@@ -38,6 +49,7 @@ class Overseer:
 
     parts: NodeParts
     spare: SpareWatch = field(default_factory=lambda: SpareWatch(settle_s=SPARE_SETTLE_S))
+    _fit: FitWatch = field(default_factory=lambda: FitWatch(patience_s=UNFIT_S))
     successor: Successor = field(init=False)
     _trading: TradingWatch = field(init=False)
     _preferred: PreferredWatch = field(init=False)
@@ -69,6 +81,7 @@ class Overseer:
         await self._watch_trading(now_s, trader)
         await self._watch_preferred(now_s)
         await self._watch_pause(active)
+        await self._watch_fitness(now_s)
 
     async def remember_trading(self) -> None:
         """Note on disk that the cluster trades now, for the sentence after a power cut."""
@@ -266,6 +279,24 @@ class Overseer:
         if peer is None or peer.age_s > self.parts.fresh_s:
             return others[0], "gone", ""
         return others[0], "not fit", "; ".join(peer.reasons)
+
+    async def _watch_fitness(self, now_s: float) -> None:
+        """Say why this node, which has just started, is no spare."""
+        health = self.parts.health
+        reasons = own_reasons(health.reasons)
+        is_fit = has_lease(health.role) or not reasons
+        if health.venue_error == NOT_ASKED or self._fit.step(is_fit=is_fit, now_s=now_s) is None:
+            return
+        await self.parts.teller.tell(
+            Kind.DEGRADED,
+            f"unfit:{self.parts.identity.nonce}",
+            {
+                "what": "this node cannot take over",
+                "reason": "; ".join(reasons),
+                "fix": "mend that, and restart the node if it was in its configuration or secrets",
+            },
+            verdict=Verdict.ACT,
+        )
 
     async def _watch_trading(self, now_s: float, trader: Trader | None) -> None:
         parts = self.parts

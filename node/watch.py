@@ -28,6 +28,7 @@ class Notice(StrEnum):
     SPARE_BACK = "spare_back"
     NOBODY_TRADES = "nobody_trades"
     PREFERRED_FIT = "preferred_fit"
+    UNFIT = "unfit"
 
 
 def find_spares(members: Mapping[str, Member], *, me: str, fresh_s: float) -> tuple[str, ...]:
@@ -116,3 +117,28 @@ class PreferredWatch:
             return None
         self.has_told = True
         return Notice.PREFERRED_FIT
+
+
+@dataclass(slots=True)
+class FitWatch:
+    """Tells once when this node has not become fit within `patience_s` of trying.
+
+    A wrong key or store list is there from the start, so no holder ever loses this node as a
+    spare; once it was fit, the holder tells (`SpareWatch`).
+    """
+
+    patience_s: float
+    unfit_since_s: float | None = None
+    is_over: bool = False
+
+    def step(self, *, is_fit: bool, now_s: float) -> Notice | None:
+        """Take one look; return what to tell, if anything."""
+        self.is_over = self.is_over or is_fit
+        if self.is_over:
+            return None
+        if self.unfit_since_s is None:
+            self.unfit_since_s = now_s
+        if now_s - self.unfit_since_s < self.patience_s:
+            return None
+        self.is_over = True
+        return Notice.UNFIT

@@ -1,6 +1,7 @@
 """Watches: told once per change, never twice, never for a flicker."""
 
 from node.watch import (
+    FitWatch,
     Member,
     Notice,
     PreferredWatch,
@@ -60,3 +61,13 @@ def test_preferred_must_be_well_without_a_break() -> None:
     assert watch.step(is_preferred_fit=True, now_s=19.9) is None
     assert watch.step(is_preferred_fit=True, now_s=20) is Notice.PREFERRED_FIT
     assert watch.step(is_preferred_fit=True, now_s=90) is None
+
+
+def test_node_that_never_became_fit_is_told_once() -> None:
+    """Once it was fit, the holder tells that it lost its spare."""
+    watch = FitWatch(patience_s=10)
+    told = [watch.step(is_fit=False, now_s=t) for t in (0, 9.9, 10, 11)]
+    assert told == [None, None, Notice.UNFIT, None]
+    watch = FitWatch(patience_s=10)
+    assert watch.step(is_fit=True, now_s=0) is None
+    assert [watch.step(is_fit=False, now_s=t) for t in (1, 99)] == [None, None]
