@@ -1,0 +1,1 @@
+"""Tests of what brings hotspare to a machine."""
