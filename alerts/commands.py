@@ -46,7 +46,7 @@ NEEDS_CODE = frozenset({CommandName.RESUME})
 
 HELP: Mapping[CommandName, str] = {
     CommandName.STATUS: "who trades, is there a spare, positions, today's result",
-    CommandName.PAUSE: "stop opening new risk, on all nodes, until you resume",
+    CommandName.PAUSE: "send nothing new, on all nodes, until you resume; resting orders stay",
     CommandName.RESUME: "trade again (asks for a code first)",
     CommandName.HELP: "this list",
 }

@@ -65,6 +65,7 @@ def _may(text: str) -> Line:
 _REASON = _may("Why: {reason}.")
 _SPARE = _must("Spare: {spare}.")
 _ORDER = _must("{side} {amount} {symbol} at {price} ({type}).")
+_ORDER_IF_KNOWN = _may(_ORDER.text)
 _ORDER_ID = _may("Order {client_order_id}.")
 _STATUS_HINT = "/status, or on a box: nodectl status"
 
@@ -182,7 +183,7 @@ WORDINGS: Mapping[Kind, Wording] = {
     Kind.ORDER_RESOLVED: Wording(
         headline="{symbol} order cleared up: {outcome}",
         lines=(
-            _ORDER,
+            _ORDER_IF_KNOWN,
             _may("Filled {filled}."),
             _may("Found in: {found_in}."),
             _may("Unknown for {age}."),
@@ -204,7 +205,7 @@ WORDINGS: Mapping[Kind, Wording] = {
         headline="paused",
         lines=(
             _must("By: {by}. Why: {reason}."),
-            _must("No new risk on any node, over restarts and takeovers, until a person resumes."),
+            _must("Nothing new is sent by any node, also after a restart, until a person resumes."),
             _may("Orders left at the venue: {orders_left}."),
         ),
         hint="/resume, or on a box: nodectl resume",
