@@ -72,6 +72,7 @@ class JournalWriter:
         self._on_step = on_step
         self._lock = asyncio.Lock()
         self._disk_task: asyncio.Future[None] | None = None
+        self._disk_trouble = ""
         # Keys whose latest text the stores (the disk) have not taken; all of them at first,
         # because the merged copies may differ.
         self._owed_ledger: set[str] = set(journal.documents()) | set(stale_keys)
@@ -91,6 +92,11 @@ class JournalWriter:
     def is_owing(self) -> bool:
         """True while stores or disk have not taken everything."""
         return bool(self._owed_ledger or self._owed_disk)
+
+    @property
+    def disk_trouble(self) -> str:
+        """Why the disk did not take the last write, empty when it did."""
+        return self._disk_trouble
 
     def owe_everything(self) -> None:
         """Push all documents with the next write: a store began another life (empty)."""
@@ -114,6 +120,7 @@ class JournalWriter:
                 self._write_ledger(*_split(texts, ledger_keys)),
                 self._write_disk(*_split(texts, disk_keys)),
             )
+            self._disk_trouble = disk_reason
             # An edit made meanwhile owes its keys again; only what was written is settled.
             same = {key for key, text in texts.items() if self._journal.document(key) == text}
             if not ledger_reason:

@@ -5,19 +5,18 @@ into log lines and alerts, each once (watch.py). It changes no role; who should 
 successor.py.
 """
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alerts.events import TakeoverFacts
 from alerts.model import Kind, Verdict
 from election.model import StoreBack, StoreLost
 from node.active import Active
+from node.box_watch import BoxWatch
 from node.eligibility import own_reasons
 from node.health import NOT_ASKED
 from node.logs import log_event
 from node.parts import NodeParts
-from node.resources import FsyncProbe, check_resources
 from node.role import Role, has_lease
 from node.successor import Successor
 from node.takeover import TakeoverReport
@@ -33,9 +32,6 @@ from node.watch import (
     find_spares,
 )
 
-RESOURCES_S = 10.0
-# A durable write wears an SD card; once in five minutes is about 300 a day.
-FSYNC_PROBE_S = 300.0
 SPARE_SETTLE_S = 3.0
 REMEMBER_S = 5.0
 # How long a node that has started may be unfit before it says so; a slow board needs some of it.
@@ -51,11 +47,9 @@ class Overseer:
     spare: SpareWatch = field(default_factory=lambda: SpareWatch(settle_s=SPARE_SETTLE_S))
     _fit: FitWatch = field(default_factory=lambda: FitWatch(patience_s=UNFIT_S))
     successor: Successor = field(init=False)
+    box: BoxWatch = field(init=False)
     _trading: TradingWatch = field(init=False)
     _preferred: PreferredWatch = field(init=False)
-    _resources_due_s: float = 0.0
-    _fsync_due_s: float = 0.0
-    _fsync: FsyncProbe | None = None
     _was_paused: bool | None = None
     _remember_due_s: float = 0.0
     _stores_lost: dict[str, float] = field(default_factory=dict)
@@ -64,6 +58,7 @@ class Overseer:
         """Set the patience from the configured timing."""
         config = self.parts.config
         self.successor = Successor(self.parts, spares=self.spares)
+        self.box = BoxWatch(self.parts)
         ttl_s = config.timing().takeable_after_s
         self._trading = TradingWatch(patience_s=2 * ttl_s + 2)
         self._preferred = PreferredWatch(stable_for_s=config.health.stable_for_s)
@@ -73,7 +68,7 @@ class Overseer:
     async def step(self, trader: Trader | None, active: Active | None) -> None:
         """Take one look at everything and tell what changed."""
         now_s = self.parts.monotonic_s()
-        await self._read_resources(now_s)
+        await self.box.step(now_s)
         self.successor.note_request(now_s)
         if not self.parts.watch.has_looked:
             return
@@ -82,13 +77,6 @@ class Overseer:
         await self._watch_preferred(now_s)
         await self._watch_pause(active)
         await self._watch_fitness(now_s)
-
-    async def remember_trading(self) -> None:
-        """Note on disk that the cluster trades now, for the sentence after a power cut."""
-        try:
-            await asyncio.to_thread(self.parts.last_trading.store_ms, self.parts.wall_ms())
-        except OSError as error:
-            log_event("journal.failed", reason=f"last-trading.json: {error.strerror}")
 
     def peer_configs(self) -> dict[str, str]:
         """Return the store-list hash that each other member announces."""
@@ -151,7 +139,7 @@ class Overseer:
             await self._tell_both_were_off(epoch, facts)
         else:
             await parts.teller.tell_took_over(facts, epoch=epoch)
-        await self.remember_trading()
+        await self.box.remember_trading()
 
     async def _tell_both_were_off(self, epoch: int, facts: TakeoverFacts) -> None:
         """The one message on return: a takeover from nobody."""
@@ -253,7 +241,12 @@ class Overseer:
     async def _watch_spare(self, now_s: float) -> None:
         if self.parts.health.role is not Role.ACTIVE:
             return
-        spares = self.spares()
+        # A pause stops both nodes: it takes no spare away.
+        peers = {
+            node_id: replace(member, reasons=own_reasons(member.reasons))
+            for node_id, member in self.parts.watch.peers().items()
+        }
+        spares = find_spares(peers, me=self.parts.node_id, fresh_s=self.parts.fresh_s)
         notice = self.spare.step(has_spare=bool(spares), now_s=now_s)
         if notice is Notice.SPARE_LOST:
             gone = self._describe_missing()
@@ -300,16 +293,17 @@ class Overseer:
 
     async def _watch_trading(self, now_s: float, trader: Trader | None) -> None:
         parts = self.parts
-        trading = {Role.ACTIVE.value, Role.TAKEOVER.value, Role.DRAINING.value}
-        others = parts.watch.peers().values()
-        is_trading = has_lease(parts.health.role) or any(
-            m.role in trading and m.age_s <= parts.fresh_s for m in others
-        )
+        # A takeover that lasts is no trading: the patience covers one that goes well.
+        trading = {Role.ACTIVE.value, Role.DRAINING.value}
+        fresh = [m for m in parts.watch.peers().values() if m.age_s <= parts.fresh_s]
+        is_trading = parts.health.role.value in trading or any(m.role in trading for m in fresh)
         if is_trading and now_s >= self._remember_due_s:
             self._remember_due_s = now_s + REMEMBER_S
-            await self.remember_trading()
+            await self.box.remember_trading()
         notice = self._trading.step(is_somebody_trading=is_trading, now_s=now_s)
-        if notice is None or not self._is_speaker():
+        is_other_at_it = any(m.role == Role.TAKEOVER.value for m in fresh)
+        is_mine_to_say = not is_other_at_it and self._is_speaker()
+        if notice is None or not (has_lease(parts.health.role) or is_mine_to_say):
             return
         reason = "; ".join(parts.health.reasons) or "this node waits for the lease"
         if parts.watch.stores_answered * 2 <= len(parts.config.stores):
@@ -367,29 +361,6 @@ class Overseer:
             facts["orders_left"] = str(len(active.findings.working))
         kind = Kind.PAUSED if latches.is_paused else Kind.RESUMED
         await self.parts.teller.tell(kind, f"{version}:{latches.is_paused}", facts)
-
-    async def _read_resources(self, now_s: float) -> None:
-        if now_s < self._resources_due_s:
-            return
-        self._resources_due_s = now_s + RESOURCES_S
-        parts, health = self.parts, self.parts.health
-        if now_s >= self._fsync_due_s:
-            self._fsync_due_s = now_s + FSYNC_PROBE_S
-            self._fsync = await asyncio.to_thread(parts.probe.probe_fsync)
-        health.resources = await asyncio.to_thread(parts.probe.read)
-        reasons = check_resources(health.resources, parts.config.health, fsync=self._fsync)
-        if reasons == health.resource_reasons:
-            return
-        if reasons:
-            log_event("resources.short", reasons=list(reasons))
-            await parts.teller.tell(
-                Kind.DEGRADED,
-                f"resources:{parts.wall_ms()}",
-                {"what": reasons[0], "meaning": "this node does not contend for the lease"},
-            )
-        else:
-            log_event("resources.good")
-        health.resource_reasons = reasons
 
 
 def _resting(trader: Trader) -> str:

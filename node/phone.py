@@ -42,7 +42,7 @@ class Phone:
     _poller: CommandPoller | None = None
     _silent_since_s: float | None = None
     _taken_over_ms: int | None = None
-    _seen: set[int] = field(default_factory=set)
+    _stopping: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def step(self, granted: Granted | None) -> None:
         """Start or stop listening, as the role asks for."""
@@ -55,7 +55,7 @@ class Phone:
         if parts.telegram is None or not parts.config.telegram.allowed_user_ids:
             return
         is_turn = parts.health.role is Role.ACTIVE or self._is_nobody_trading()
-        if is_turn and self._poller is None:
+        if is_turn and self._poller is None and not self._stopping:
             self._poller = CommandPoller(
                 parts.telegram,
                 self,
@@ -65,13 +65,21 @@ class Phone:
             )
             self._poller.start(takeover_wall_ms=self._taken_over_ms)
         elif not is_turn and self._poller is not None:
-            await self.stop()
+            self.hang_up()
 
-    async def stop(self) -> None:
-        """Stop listening at once."""
+    def hang_up(self) -> None:
+        """Stop listening, in the background: Telegram's answers must not hold up a hand-over."""
         poller, self._poller = self._poller, None
         if poller is not None:
-            await poller.stop()
+            task = asyncio.create_task(poller.stop(), name="phone hangs up")
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+
+    async def stop(self) -> None:
+        """Stop listening and wait until that is done."""
+        self.hang_up()
+        if self._stopping:
+            await asyncio.wait(set(self._stopping))
 
     async def handle(self, command: Command) -> str:
         """Carry out one command that passed authorisation and confirmation."""

@@ -74,7 +74,7 @@ class Runtime:
             desk=self.desk,
             standby=self.standby,
             overseer=self.overseer,
-            before_drain=self.phone.stop,
+            before_drain=self.phone.hang_up,
         )
         self._stop_reason = ""
         self._exit_code = 0

@@ -6,32 +6,24 @@ trader of its epoch does, behind the permit.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from alerts.model import Kind, Verdict
 from election.model import Granted, LeaseEvent, Released
 from exchange import errors as exchange_errors
 from exchange.errors import VenueError
-from exchange.journal_writer import JournalWriter
 from node import role as roles
 from node.active import Active
 from node.latches import CLUSTER
 from node.logs import log_event
-from node.outage import judge_outage
+from node.outage import Outage, judge_outage
 from node.overseer import Overseer
 from node.parts import NodeParts
+from node.reconciling import Reconciling, Settled
 from node.role import Role, Trigger
 from node.role_desk import RoleDesk
 from node.standby import Standby
-from node.takeover import (
-    GrantEnded,
-    TakeoverReport,
-    build_report,
-    reconcile_grant,
-    seat_all,
-    settle_orders,
-    stale_keys,
-)
+from node.takeover import GrantEnded, TakeoverReport, Unfit, build_report
 from node.trader import Trader
 
 # Longest wait for the last request of a drain: the total timeout of a write (R9), and some.
@@ -53,7 +45,7 @@ class Shift:
         desk: RoleDesk,
         standby: Standby,
         overseer: Overseer,
-        before_drain: Callable[[], Awaitable[None]],
+        before_drain: Callable[[], None],
     ) -> None:
         """Bind the parts.
 
@@ -62,7 +54,7 @@ class Shift:
             desk: changes the role.
             standby: gathers the copies of the journal.
             overseer: tells, and says who should trade.
-            before_drain: awaited before a drain begins (the phone hangs up).
+            before_drain: called when a drain begins, returns at once (the phone hangs up).
         """
         self.parts = parts
         self.trader: Trader | None = None
@@ -71,6 +63,7 @@ class Shift:
         self._granted_at_s = 0.0
         self._ended_epoch = 0
         self._released: Released | None = None
+        self._reconciling: Reconciling | None = None
         self._desk = desk
         self._standby = standby
         self._overseer = overseer
@@ -80,6 +73,8 @@ class Shift:
 
     def begin(self, event: Granted, *, is_stopping: bool) -> None:
         """A grant arrived: take over, or give it back when this process cannot."""
+        # The last write of an older grant may have ended without a turn since.
+        self.settle()
         if self._desk.role is not Role.STANDBY or is_stopping:
             # Granted too late: somebody asked this process to end, or it is halted.
             self.parts.heartbeat.release(drain_ms=0, reserved_for="", reason="not standing by")
@@ -98,12 +93,19 @@ class Shift:
 
     async def lose(self, epoch: int, reason: str) -> None:
         """The lease lapsed or another node has it: fence, settle, tell."""
-        if not self._desk.has_lease:
+        is_older = self.granted is not None and epoch < self.granted.epoch
+        if not self._desk.has_lease or is_older:
             return
         self._desk.change(Trigger.LEASE_LOST, reason)
-        trader, self.trader, self.active = self.trader, None, None
+        trader = self._forget()
         self.settle()
         await self._overseer.tell_gave_up(epoch, reason, trader)
+
+    def _forget(self) -> Trader | None:
+        """Drop what belongs to the grant; return who traded."""
+        trader = self.trader
+        self.trader = self.active = self._reconciling = None
+        return trader
 
     def settle(self) -> None:
         """Stand by again once nothing of ours can be in flight."""
@@ -123,92 +125,82 @@ class Shift:
     # --- taking over -----------------------------------------------------------------------
 
     async def take_over(self, *, stop_reason: str) -> None:
-        """Reconcile with the venue and become active, or give the grant up."""
+        """Do one turn of the takeover, or give the grant up."""
         granted = self.granted
         assert granted is not None, "a takeover without a grant"
-
-        def is_over() -> bool:
-            return (
-                self._ended_epoch >= granted.epoch
-                or self.parts.heartbeat.permit.epoch != granted.epoch
-                or bool(stop_reason or self._overseer.successor.reason_to_hand_over())
+        if self._is_over(granted):
+            await self.parts.mailbox.wait(POLL_S)  # the event that says so is on its way
+            return
+        reason = stop_reason or self._overseer.successor.reason_to_hand_over()
+        if reason:
+            log_event("takeover.failed", reason=reason)
+            await self.drain(reason, reserved_for="")
+            return
+        if self._reconciling is None:
+            log_event("takeover.started", previous=granted.previous, reason=granted.reason)
+            self._reconciling = Reconciling(
+                self.parts,
+                standby=self._standby,
+                granted=granted,
+                granted_at_s=self._granted_at_s,
             )
-
+        walk = self._reconciling
         try:
-            await self._take_over(granted, is_over)
+            settled = await walk.attempt()
+            self.trader = walk.trader
+            if settled is not None:
+                await self._become_active(granted, settled)
         except GrantEnded as error:
+            self.trader = walk.trader
             log_event("takeover.failed", reason=str(error))
-            if stop_reason or self._overseer.successor.reason_to_hand_over():
-                await self.drain(stop_reason or str(error), reserved_for="")
-            else:
-                await self.parts.mailbox.wait(POLL_S)
+            await self.parts.mailbox.wait(POLL_S)
+        except Unfit as error:
+            log_event("takeover.failed", reason=str(error))
+            await self.drain(str(error), reserved_for="")
         except BROKEN_INVARIANTS as error:
+            self.trader = walk.trader
             await self.halt(error)
 
-    async def _take_over(self, granted: Granted, is_over: Callable[[], bool]) -> None:
-        parts = self.parts
-        log_event("takeover.started", previous=granted.previous, reason=granted.reason)
-        merged = await self._standby.gather()
-        if merged.journal.stamp.epoch > granted.epoch:
-            parts.heartbeat.raise_floor(merged.journal.stamp.epoch)
-            raise GrantEnded(f"the journal knows epoch {merged.journal.stamp.epoch}")
-        writer = JournalWriter(
-            merged.journal,
-            epoch=granted.epoch,
-            ledger=parts.ledger,
-            disk=parts.disk,
-            stale_keys=stale_keys(merged),
-            on_step=lambda: parts.heartbeat.progress("journal write"),
-        )
-        trader = Trader(parts.trader_parts, writer=writer)
-        await trader.flush()
-        await parts.watch.push()
-        for problem in seat_all(parts.seats, trader):
-            log_event("journal.corrupt", reason=problem)
-        findings = await reconcile_grant(
-            trader,
-            born_ms=parts.watch.latches.born_ms,
-            is_over=is_over,
-            on_step=parts.heartbeat.progress,
-            on_trouble=self._note_venue,
-        )
-        if findings.deposed_by is not None:
-            # Another grant of ours was busy at the venue: ask for an epoch above it (R7).
-            parts.heartbeat.raise_floor(findings.deposed_by)
-            raise GrantEnded(f"epoch {findings.deposed_by} was seen at the venue")
-        active = self._build_active(trader)
-        plan = await settle_orders(
-            trader,
-            findings,
-            modes=active.modes(),
-            is_paused=parts.watch.latches.is_paused,
-            is_over=is_over,
-            on_step=parts.heartbeat.progress,
-        )
+    def _is_over(self, granted: Granted) -> bool:
+        is_ended = self._ended_epoch >= granted.epoch
+        return is_ended or self.parts.heartbeat.permit.epoch != granted.epoch
+
+    async def _become_active(self, granted: Granted, settled: Settled) -> None:
+        """Journal the takeover, trade from now on, tell."""
+        parts, trader = self.parts, settled.trader
         report = build_report(
             granted=granted,
-            outage=judge_outage(
-                now_ms=parts.wall_ms(),
-                started_ms=parts.started_wall_ms,
-                last_trading_ms=parts.last_trading.load_ms(),
-                silent_s=granted.silent_s,
-                since_grant_s=parts.monotonic_s() - self._granted_at_s,
-            ),
-            before=merged,
-            findings=findings,
-            plan=plan,
+            outage=await self._judge_outage(granted),
+            before=settled.before,
+            findings=settled.findings,
+            plan=settled.plan,
+            execution=settled.execution,
             symbols=trader.symbols,
         )
         body = report.to_body(node_id=parts.node_id, at_wall_ms=parts.wall_ms())
         edited = trader.journal.edit(epoch=trader.epoch, takeovers={trader.epoch: body})
         trader.writer.adopt(*edited)
         await trader.flush()
-        if is_over():
+        if self._is_over(granted):
             raise GrantEnded("the lease ended while the takeover was journalled")
-        self.trader, self.active = trader, active
+        self.active, self._reconciling = settled.active, None
+        for seat in parts.seats:
+            # Fills of the gap are news for a strategy that asks for them.
+            seat.note_fills(counted.fill.symbol for counted in settled.findings.fills)
         self._desk.change(Trigger.RECONCILED, "everything is accounted for")
         log_event("takeover.finished", **body, adopted=report.adopted)
-        await self._after_takeover(trader, active, report)
+        await self._after_takeover(trader, settled.active, report)
+        parts.mailbox.wake()  # the first order does not wait for the next cycle
+
+    async def _judge_outage(self, granted: Granted) -> Outage:
+        parts = self.parts
+        return judge_outage(
+            now_ms=parts.wall_ms(),
+            started_ms=parts.started_wall_ms,
+            last_trading_ms=await self._overseer.box.last_trading_ms(),
+            silent_s=granted.silent_s,
+            since_grant_s=parts.monotonic_s() - self._granted_at_s,
+        )
 
     async def _after_takeover(self, trader: Trader, active: Active, report: TakeoverReport) -> None:
         """Tell, and let the cluster know which account it trades."""
@@ -224,21 +216,6 @@ class Shift:
             await self.parts.watch.put(
                 CLUSTER, known | {"account": account}, reason="first holder's account"
             )
-
-    def _build_active(self, trader: Trader) -> Active:
-        parts = self.parts
-        return Active(
-            trader=trader,
-            watch=parts.watch,
-            health=parts.health,
-            reporter=parts.reporter,
-            fingerprint=parts.fingerprint,
-            pass_interval_s=parts.config.venue.reconcile_interval_ms / 1000,
-            monotonic_s=parts.monotonic_s,
-        )
-
-    def _note_venue(self, trouble: str) -> None:
-        self.parts.health.venue_error = trouble
 
     # --- trading and giving up --------------------------------------------------------------
 
@@ -259,16 +236,18 @@ class Shift:
         except BROKEN_INVARIANTS as error:
             await self.halt(error)
             return
+        parts.health.journal_error = active.trader.writer.disk_trouble
         if active.deposed_by is not None:
             parts.heartbeat.close_gate(f"epoch {active.deposed_by} was seen at the venue")
-            parts.heartbeat.raise_floor(active.deposed_by)
+            # Another node under this very epoch counts as one above: this grant must end.
+            parts.heartbeat.raise_floor(max(active.deposed_by, active.trader.epoch + 1))
             active.deposed_by = None
 
     async def drain(self, reason: str, *, reserved_for: str) -> None:
         """Close the gate, wait for what is in flight, journal it, release (R10)."""
         parts, trader = self.parts, self.trader
         self._desk.change(Trigger.DRAIN, reason)
-        await self._before_drain()
+        self._before_drain()
         if trader is not None:
             # A slow disk is waited for while the lease is still renewed: once the gate is
             # closed the fence moves no more.
@@ -279,6 +258,8 @@ class Shift:
         # The permit belongs to several threads and has no event to wait for.
         while parts.heartbeat.permit.in_flight and parts.monotonic_s() < until_s:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
+        # With nothing in flight the fence is taken away: what follows may wait for a disk.
+        parts.heartbeat.settle()
         drain_ms = 0
         if trader is not None:
             await trader.flush()
@@ -286,11 +267,12 @@ class Shift:
         parts.heartbeat.progress("drained")
         self._released = None
         parts.heartbeat.release(drain_ms=drain_ms, reserved_for=reserved_for, reason=reason)
-        await self._wait_released()
+        await self.wait_released(epoch)
         if self._desk.role is not Role.DRAINING:
             return
         parts.heartbeat.settle()
-        self.trader, self.active, self.granted = None, None, None
+        self._forget()
+        self.granted = None
         parts.log.set_context(epoch=0)
         self._desk.change(Trigger.DRAINED, reason)
         await self._overseer.tell_gave_up(epoch, reason, trader, successor=reserved_for)
@@ -305,13 +287,13 @@ class Shift:
             return self.parts.trader_parts.timing.window_ms + tail_ms if is_busy else 0
         return trader.journal.drain_ms(now_venue_ms=now_ms, effect_tail_ms=tail_ms)
 
-    async def _wait_released(self) -> None:
+    async def wait_released(self, epoch: int) -> None:
         """Wait for the stores' word; other lease events wait their turn in the mailbox."""
         until_s = self.parts.monotonic_s() + RELEASE_WAIT_S
         kept: list[LeaseEvent] = []
         while self._released is None and self.parts.monotonic_s() < until_s:
             for event in self.parts.mailbox.take_all():
-                if isinstance(event, Released):
+                if isinstance(event, Released) and event.epoch == epoch:
                     self.note_released(event)
                     log_event(
                         "lease.released",
@@ -331,9 +313,13 @@ class Shift:
         trader, epoch = self.trader, self.parts.heartbeat.permit.epoch
         self.parts.health.fatal = f"halted: {text}"
         self.parts.heartbeat.close_gate(text)
-        drain_ms = 0 if trader is None else await self._drain_ms(trader)
+        drain_ms = 0
+        if trader is not None:
+            await trader.flush()
+            drain_ms = await self._drain_ms(trader)
         self.parts.heartbeat.release(drain_ms=drain_ms, reserved_for="", reason="halted")
-        self.trader, self.active, self.granted = None, None, None
+        self._forget()
+        self.granted = None
         self._desk.change(Trigger.BROKEN, text)
         await self.parts.teller.tell(
             Kind.ERROR,

@@ -1,19 +1,23 @@
 """Standing by: tail the journal to this disk, prove the venue link, keep the epoch floor fresh.
 
-Rules of this file: it never writes to the stores or the venue. The tail is a merge of every store
+Rules of this file: it never writes to the stores or the venue; a disk that stalls makes the node
+ineligible, never the work loop hang. The tail is a merge of every store
 and the own disk, so that a store that has just lost its data does not empty the copy (S3).
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from election.redis_ledger import RedisLedger
 from exchange.errors import JournalError, VenueError, VenueRefused
 from exchange.identity import cluster_tag, highest_epoch
 from exchange.journal import Merged, merge
+from exchange.journal_codec import Damage
 from exchange.journal_file import JournalFile
+from exchange.journal_writer import DISK_TIMEOUT_S
 from exchange.ports import Venue
+from node.bounded import OneAtATime
 from node.health import Health
 from node.logs import log_event
 
@@ -22,6 +26,8 @@ TAIL_INTERVAL_S = 1.0
 VENUE_CHECK_S = 20.0
 # After a failure the venue is asked sooner; each attempt has backed off by itself already.
 VENUE_RETRY_S = 3.0
+# Bound of the memory of damages that were logged; clearing it only repeats some lines.
+TOLD_MAX = 1000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +46,8 @@ class Standby:
     monotonic_s: Callable[[], float]
     _tail_due_s: float = 0.0
     _venue_due_s: float = 0.0
+    _tail_disk: OneAtATime = field(default_factory=lambda: OneAtATime(DISK_TIMEOUT_S))
+    _told: set[Damage] = field(default_factory=set)
 
     async def cycle(self) -> None:
         """Do one turn: tail, and check the venue when that is due."""
@@ -56,31 +64,50 @@ class Standby:
         """Check the venue in the next turn: the clock was stepped."""
         self._venue_due_s = 0.0
 
-    async def gather(self) -> Merged:
-        """Merge the journal of every store that answers with this disk's copy."""
+    async def gather(self, *, stores_min: int = 0) -> Merged | None:
+        """Merge the journal of every store that answers with this disk's copy.
+
+        Returns:
+            None when fewer than `stores_min` stores showed theirs.
+        """
         named = await asyncio.to_thread(self.ledger.read_named)
         self.on_step("journal read")
+        if len(named) < stores_min:
+            return None
         sources = [(f"store {name}", documents) for name, documents in named.items()]
         sources.append(("own disk", self.disk.documents))
         merged = merge(sources)
         for damage in merged.damages:
-            log_event("journal.corrupt", key=damage.key, where=damage.source, reason=damage.why)
+            self._tell_damage(damage)
         return merged
 
     async def tail(self) -> None:
         """Copy what the stores have to this disk; a disk that refuses makes ineligible."""
         merged = await self.gather()
+        assert merged is not None, "no number of stores was asked for"
         try:
-            await asyncio.to_thread(self.disk.replace_all, merged.documents)
+            done = await self._tail_disk.run(lambda: self.disk.replace_all(merged.documents))
         except JournalError as error:
-            if not self.health.journal_error:
-                log_event("journal.failed", reason=str(error))
-            self.health.journal_error = str(error)
+            self._note_disk(str(error))
             return
-        if self.health.journal_error:
-            log_event("journal.recovered")
-        self.health.journal_error = ""
+        self._note_disk("" if done else "the disk does not answer in time")
         self.on_step("journal tail")
+
+    def _tell_damage(self, damage: Damage) -> None:
+        # The same in every tail until somebody writes the document anew: said once.
+        if damage in self._told:
+            return
+        if len(self._told) >= TOLD_MAX:
+            self._told.clear()
+        self._told.add(damage)
+        log_event("journal.corrupt", key=damage.key, where=damage.source, reason=damage.why)
+
+    def _note_disk(self, error: str) -> None:
+        if error and not self.health.journal_error:
+            log_event("journal.failed", reason=error)
+        if self.health.journal_error and not error:
+            log_event("journal.recovered")
+        self.health.journal_error = error
 
     async def check_venue(self) -> None:
         """Prove with a signed call that this node could trade here now."""

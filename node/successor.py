@@ -10,9 +10,14 @@ from dataclasses import dataclass, field
 
 from node.logs import log_event
 from node.parts import NodeParts
+from node.role import has_lease
+from node.standby import VENUE_CHECK_S
 
 # How long this node must be unwell before it hands over: a venue that hiccups is no reason.
 UNWELL_S = 15.0
+# A venue that both see as away is no reason either, and a standby looks only so often: its own
+# word must be younger than this node's trouble, by one check with all its retries.
+VENUE_SLACK_S = 2.0
 # A switchover request that could not be carried out for so long is forgotten.
 REQUEST_S = 30.0
 
@@ -33,7 +38,7 @@ class Successor:
     spares: Callable[[], tuple[str, ...]]
     _request: _Request = field(default_factory=_Request)
     _has_seen_requests: bool = False
-    _unwell_since_s: float | None = None
+    _unwell_since_s: dict[str, float] = field(default_factory=dict)
 
     def requested(self) -> str | None:
         """Return who shall trade instead of this node, None when nobody asked."""
@@ -60,18 +65,30 @@ class Successor:
 
     def reason_to_hand_over(self) -> str:
         """Return why a fit spare should trade instead, empty while this node is well enough."""
-        health, now_s = self.parts.health, self.parts.monotonic_s()
-        problems = [*health.resource_reasons]
+        now_s, problems = self.parts.monotonic_s(), self._problems()
+        # Each kind of problem has its own clock: a venue that is back does not excuse the heat.
+        kept = self._unwell_since_s
+        self._unwell_since_s = {kind: kept.get(kind, now_s) for kind in problems}
+        for kind, text in problems.items():
+            if now_s - self._unwell_since_s[kind] >= self._patience_s(kind) and self.spares():
+                return text
+        return ""
+
+    def _problems(self) -> dict[str, str]:
+        health = self.parts.health
+        problems: dict[str, str] = {}
+        if health.resource_reasons:
+            problems["box"] = health.resource_reasons[0]
+        if health.journal_error:
+            problems["journal"] = f"journal: {health.journal_error}"
         if health.venue_error and health.is_ready:
-            problems.append(f"venue: {health.venue_error}")
-        if not problems:
-            self._unwell_since_s = None
-            return ""
-        if self._unwell_since_s is None:
-            self._unwell_since_s = now_s
-        if now_s - self._unwell_since_s < UNWELL_S or not self.spares():
-            return ""
-        return problems[0]
+            problems["venue"] = f"venue: {health.venue_error}"
+        return problems
+
+    def _patience_s(self, kind: str) -> float:
+        if kind != "venue":
+            return UNWELL_S
+        return VENUE_CHECK_S + 2 * self.parts.config.venue.read_budget_s + VENUE_SLACK_S
 
     def note_request(self, now_s: float) -> None:
         """Look for a new request of a person; once a turn."""
@@ -84,8 +101,14 @@ class Successor:
                 self._has_seen_requests = True
                 request.version = version
             return
-        if version > request.version:
-            self._request = _Request(version=version, seen_at_s=now_s, is_done=False)
-            log_event("switchover.requested", to=record.value.get("to", "") if record else "")
+        if version > request.version and record is not None:
+            # What was asked of another leader is none of this node's business, also when it
+            # takes over by that very request.
+            asked = str(record.value.get("from") or self.parts.node_id)
+            is_mine = asked == self.parts.node_id and has_lease(self.parts.health.role)
+            self._request = _Request(version=version, seen_at_s=now_s, is_done=not is_mine)
+            log_event("switchover.requested", to=record.value.get("to", ""))
         elif not request.is_done and now_s - request.seen_at_s > REQUEST_S:
             request.is_done = True
+            reason = f"no fit spare of that name within {REQUEST_S:.0f} s"
+            log_event("switchover.refused", reason=reason)

@@ -1,36 +1,32 @@
-"""Takeover: from grant to active. The first pass of the ordinary loop, with a stricter mode.
+"""What a takeover was, in words and numbers; the walk itself is in reconciling.py.
 
-Rules of this file (S4): nothing new is sent until a trusted picture of the venue was reconciled
-with every copy of the journal; what stays unclear blocks its symbol. Cancels of what is not
-wanted any more are sent here, adoptions are journalled, placements wait for the first cycle.
+Takeover is the first pass of the ordinary loop, with a stricter mode (S4): nothing new is sent
+until a trusted picture of the venue was reconciled with every copy of the journal; what stays
+unclear blocks its symbol; cancels of what is not wanted any more are sent, placements wait.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from election.model import Granted
-from exchange.errors import VenueError
+from exchange.executor import Execution
 from exchange.findings import Findings
 from exchange.journal import Merged
 from exchange.journal_codec import INTENT
 from exchange.model import Side
-from exchange.steps import Adopt, Cancel, Keep, Plan
-from exchange.wanted import TradingMode
+from exchange.steps import Adopt, Keep, Plan
 from node.bench import Seat, money
-from node.logs import log_event
 from node.outage import Outage
 from node.trader import Trader
-
-# Pause between two attempts to see the venue; each attempt has its own retries and budget.
-RETRY_S = 0.5
-# Passes that only look up fills of unknown orders; each looks up dozens.
-ATTRIBUTION_PASSES_MAX = 20
 
 
 class GrantEnded(Exception):  # noqa: N818  (named by what happened)
     """The lease was lost, or was granted below the floor, while taking over."""
+
+
+class Unfit(Exception):  # noqa: N818  (named by what the caller does: give the grant up)
+    """This node may not trade, although it holds the lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,69 +65,6 @@ class TakeoverReport:
         }
 
 
-async def reconcile_grant(
-    trader: Trader,
-    *,
-    born_ms: int,
-    is_over: Callable[[], bool],
-    on_step: Callable[[str], None],
-    on_trouble: Callable[[str], None],
-) -> Findings:
-    """Look until there is a trusted picture in which every fill has an owner.
-
-    Raises:
-        GrantEnded: the lease is gone.
-    """
-    passes = 0
-    while True:
-        if is_over():
-            raise GrantEnded("the lease ended before the venue could be seen")
-        try:
-            findings = await trader.look(born_ms=born_ms)
-        except VenueError as error:
-            text = f"{type(error).__name__}: {error}"
-            log_event("takeover.retried", reason=text)
-            on_trouble(text)
-            on_step("takeover look")
-            await asyncio.sleep(RETRY_S)
-            continue
-        on_trouble("")
-        on_step("takeover look")
-        passes += 1
-        if findings.deposed_by is not None or not findings.unattributed:
-            return findings
-        if passes >= ATTRIBUTION_PASSES_MAX:
-            return findings
-
-
-async def settle_orders(
-    trader: Trader,
-    findings: Findings,
-    *,
-    modes: Mapping[str, TradingMode],
-    is_paused: bool,
-    is_over: Callable[[], bool],
-    on_step: Callable[[str], None],
-) -> Plan:
-    """Adopt what is wanted, cancel what is not; place nothing.
-
-    Raises:
-        GrantEnded: the lease is gone.
-    """
-    mode = TradingMode.HANDS_OFF if is_paused else TradingMode.CANCEL_ONLY
-    while True:
-        if is_over():
-            raise GrantEnded("the lease ended before the orders were settled")
-        try:
-            plan, _ = await trader.act(findings, mode=mode, modes=modes, is_loss_latched=False)
-        except VenueError as error:
-            log_event("takeover.retried", reason=f"{type(error).__name__}: {error}")
-            on_step("takeover settle")
-            await asyncio.sleep(RETRY_S)
-            continue
-        return plan
-
-
 def seat_all(seats: tuple[Seat, ...], trader: Trader) -> tuple[str, ...]:
     """Give every seat what the last holder wanted; return what could not be read."""
     problems = (seat.load_body(trader.journal.state(seat.symbol)) for seat in seats)
@@ -151,9 +84,10 @@ def build_report(
     before: Merged,
     findings: Findings,
     plan: Plan,
+    execution: Execution,
     symbols: tuple[str, ...],
 ) -> TakeoverReport:
-    """Put the takeover into words and numbers."""
+    """Put the takeover into words and numbers; cancels count when the venue confirmed them."""
     steps = plan.steps
     fills = [
         f"{c.fill.side.value} {money(c.fill.amount)} {c.fill.symbol} at {money(c.fill.price)}"
@@ -176,9 +110,9 @@ def build_report(
         ),
         fills_in_gap="; ".join(fills) or "none",
         orders_kept=len(kept),
-        orders_cancelled=sum(isinstance(s, Cancel) for s in steps),
+        orders_cancelled=execution.cancelled,
         orders_unclear=len(findings.unclear),
-        adopted=sum(isinstance(s, Adopt) for s in steps),
+        adopted=execution.adopted,
         resting=describe_resting(findings),
         findings=findings,
     )

@@ -2,9 +2,11 @@
 
 Rules of this file: an event id names the happening (a role change by its epoch, an order by its
 client order id), so that telling it twice is one message; the outbox makes it durable before the
-call returns. Usual verdicts and texts stand in alerts/ (kinds.py, words.py).
+call returns, unless the disk stalls: then it follows in order, and the work loop goes on. Usual
+verdicts and texts stand in alerts/ (kinds.py, words.py).
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -12,6 +14,10 @@ from typing import Protocol
 from alerts.events import TakeoverFacts, build_event, build_took_over
 from alerts.events import Teller as Speaker
 from alerts.model import AlertEvent, Kind, Verdict
+from node.logs import log_event
+
+# Below the hang limit of the lease, also for a cycle that tells two things.
+DURABLE_WAIT_S = 1.0
 
 
 class AlertPath(Protocol):
@@ -33,6 +39,7 @@ class Teller:
         node_id: str,
         epoch: Callable[[], int],
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        durable_wait_s: float = DURABLE_WAIT_S,
     ) -> None:
         """Bind who speaks; `epoch` is asked at each telling."""
         self._path = path
@@ -40,6 +47,8 @@ class Teller:
         self._node_id = node_id
         self._epoch = epoch
         self._wall_ms = wall_ms
+        self._durable_wait_s = durable_wait_s
+        self._late: set[asyncio.Task[bool]] = set()
 
     async def tell(
         self,
@@ -59,7 +68,7 @@ class Teller:
             epoch: of the happening, when it is not the present one.
             verdict: instead of the usual one.
         """
-        await self._path.put_soon(
+        await self._put(
             build_event(
                 kind,
                 teller=Speaker(
@@ -77,6 +86,15 @@ class Teller:
     async def tell_took_over(self, facts: TakeoverFacts, *, epoch: int) -> None:
         """Tell that this node trades now, durably when this returns."""
         speaker = Speaker(cluster=self._cluster, node_id=self._node_id, epoch=epoch)
-        await self._path.put_soon(
-            build_took_over(teller=speaker, wall_ms=self._wall_ms(), facts=facts)
-        )
+        await self._put(build_took_over(teller=speaker, wall_ms=self._wall_ms(), facts=facts))
+
+    async def _put(self, event: AlertEvent) -> None:
+        task = asyncio.create_task(self._path.put_soon(event), name="tell")
+        await asyncio.wait({task}, timeout=self._durable_wait_s)
+        if task.done():
+            task.result()
+            return
+        if not self._late:
+            log_event("alert.put_late", event_id=event.event_id)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
