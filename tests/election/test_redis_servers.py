@@ -194,3 +194,14 @@ def test_a_server_is_found_on_the_path_before_the_wheel(
 def test_quoting_is_what_the_server_unquotes() -> None:
     assert quoted("plain") == '"plain"'
     assert quoted('a"b\\ \n') == '"a\\x22b\\x5c\\x20\\x0a"'
+
+
+def test_configured_server_is_preferred_and_must_be_a_program(tmp_path: Path) -> None:
+    """Who names a server gets that one, or is told that it is none."""
+    program = tmp_path / "my-server"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    environ = {"HOTSPARE_STORE_SERVER": str(program)}
+    with pytest.raises(ServerMissing, match="my-server, which is no program"):
+        find_server(environ)
+    program.chmod(0o700)
+    assert find_server(environ).path == program
