@@ -53,6 +53,7 @@ class Overseer:
     _was_paused: bool | None = None
     _remember_due_s: float = 0.0
     _stores_lost: dict[str, float] = field(default_factory=dict)
+    _store_error: str = ""
 
     def __post_init__(self) -> None:
         """Set the patience from the configured timing."""
@@ -204,6 +205,7 @@ class Overseer:
         total = len(config.stores)
         if isinstance(event, StoreLost):
             self._stores_lost[event.name] = now_s
+            self._store_error = f"store {event.name}: {event.error}"
             log_event("store.lost", store=event.name, reason=event.error)
             left = total - len(self._stores_lost)
             has_majority = 2 * left > total
@@ -306,8 +308,11 @@ class Overseer:
         if notice is None or not (has_lease(parts.health.role) or is_mine_to_say):
             return
         reason = "; ".join(parts.health.reasons) or "this node waits for the lease"
-        if parts.watch.stores_answered * 2 <= len(parts.config.stores):
+        total = len(parts.config.stores)
+        if parts.watch.stores_answered * 2 <= total:
             reason = "too few lease stores answer, so nobody can prove that the other is dead"
+        elif 2 * len(self._stores_lost) >= total:
+            reason = f"too few lease stores are usable here; {self._store_error}"
         log_event("trading.nobody", reason=reason)
         await parts.teller.tell(
             Kind.NOBODY_TRADES,

@@ -27,6 +27,7 @@ from election.model import (
     StoreLost,
 )
 from exchange.errors import VenueError
+from node.anomalies import FIXES
 from node.cluster_watch import is_node_id_taken
 from node.eligibility import judge_eligibility
 from node.logs import log_event
@@ -45,6 +46,9 @@ HEARTBEAT_STOP_S = 2.0
 # Messages that are ready to leave get this long at the end; the rest is told after the next start.
 LAST_WORDS_S = 3.0
 WATCH_PAUSE_S_MIN = 0.05
+ERROR_MAX = 300
+# The usual end of an attempt when two nodes meet, or a store is slow: for the log only.
+NOT_FOR_PHONES = frozenset({"attempt_abandoned"})
 
 
 class Runtime:
@@ -93,16 +97,35 @@ class Runtime:
         parts.sender.start()
         self._spawn(parts.reporter.run(), "reporter")
         try:
-            await parts.watch.refresh()
+            # Before this node's own first beat takes the place of the other's.
             if await self._is_duplicate():
                 return 1
+            await parts.watch.refresh()
             self._spawn(self._watch_cluster(), "cluster watch")
             await self._start_workers()
             parts.heartbeat.start()
             await self._work()
+        except Exception as error:
+            await self._tell_crash(error)
+            raise
         finally:
             await self._close()
         return self._exit_code
+
+    async def _tell_crash(self, error: Exception) -> None:
+        """Tell that this process ends by a bug; the lease, if held, runs out by itself."""
+        text = f"{type(error).__name__}: {error}"
+        self.parts.heartbeat.close_gate(f"crashed: {text}")
+        await self.parts.teller.tell(
+            Kind.ERROR,
+            f"crash:{self.parts.identity.nonce}",
+            {
+                "what": "this node's process ends by a bug",
+                "error": text[:ERROR_MAX],
+                "fix": "send the log to the makers; the process is started again",
+            },
+            verdict=Verdict.LOOK,
+        )
 
     async def _work(self) -> None:
         parts = self.parts
@@ -140,7 +163,7 @@ class Runtime:
     async def _is_duplicate(self) -> bool:
         """Watch three beats of a record that bears this node's id, if there is one (R1)."""
         parts = self.parts
-        before = dict(parts.watch.members)
+        before = await asyncio.to_thread(parts.members.read)
         mine = before.get(NodeId(parts.node_id))
         if mine is None or mine.nonce == parts.identity.nonce or mine.age_s > parts.fresh_s:
             return False
@@ -157,7 +180,7 @@ class Runtime:
                 log_event("member.duplicate", reason=text)
                 await parts.teller.tell(
                     Kind.ERROR,
-                    f"duplicate:{parts.identity.nonce}",
+                    f"duplicate:{mine.nonce}",  # once, however often this one is restarted
                     {"what": "this node id is used twice", "error": text},
                     verdict=Verdict.ACT,
                 )
@@ -242,10 +265,17 @@ class Runtime:
         if event.code.startswith("clock"):
             self.parts.link.clock.invalidate()
             self.standby.ask_venue_soon()
+        if event.code in NOT_FOR_PHONES:
+            return
         await self.parts.teller.tell(
             Kind.ERROR if event.is_fatal else Kind.DEGRADED,
             f"{self.parts.identity.nonce}:{event.code}:{event.detail[:80]}",
-            {"what": event.code.replace("_", " "), "error": event.detail, "reason": event.detail},
+            {
+                "what": event.code.replace("_", " "),
+                "error": event.detail,
+                "reason": event.detail,
+                "fix": FIXES.get(event.code, ""),
+            },
             verdict=Verdict.ACT if event.is_fatal else None,
         )
         if event.is_fatal:
@@ -298,9 +328,19 @@ class Runtime:
             self._exit_code = 1
             self.ask_to_stop(f"the {task.get_name()} failed")
 
+    async def _return_grant(self) -> None:
+        """Give back a grant that came while this process was already ending."""
+        heartbeat = self.parts.heartbeat
+        heartbeat.set_eligibility(("stopping",))
+        epoch = heartbeat.permit.epoch
+        if epoch and self.desk.role is Role.STANDBY:
+            heartbeat.release(drain_ms=0, reserved_for="", reason="stopping")
+            await self.shift.wait_released(epoch)
+
     async def _close(self) -> None:
         parts = self.parts
         parts.notifier.stopping("closing")
+        await self._return_grant()
         await self.phone.stop()
         parts.heartbeat.stop(HEARTBEAT_STOP_S)  # the fence is this thread's to take away
         for task in self._tasks:

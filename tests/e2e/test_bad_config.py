@@ -33,6 +33,12 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
         made.judge()
 
 
+@pytest.fixture(autouse=True)
+def _no_other_node_stays(trial: Trial) -> Iterator[None]:
+    yield
+    trial.end_all_but(JETSON)
+
+
 def label(request: pytest.FixtureRequest) -> str:
     return "".join(c if c.isalnum() else "-" for c in request.node.name)
 

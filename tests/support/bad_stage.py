@@ -51,7 +51,7 @@ def decide(market, portfolio, state):
     seen = Evidence(condition="always", value=str(price), threshold="none", has_fired=True)
     return Decision(orders=(order,), state={}, evidence=(seen,), reason="follow the close")
 """
-WAIT_S = 90.0
+WAIT_S = 45.0
 
 
 def mover_plan(**changes: Any) -> StagePlan:
@@ -84,7 +84,8 @@ class Said:
 
     def names(self, *words: str) -> None:
         """Check that each of the words is said."""
-        missing = [w for w in words if w.lower() not in self.text.lower()]
+        text = " ".join(self.text.lower().split())  # a status wraps at 80 columns
+        missing = [w for w in words if w.lower() not in text]
         assert not missing, f"{missing} not in:\n{self.text}"
 
 
@@ -256,6 +257,12 @@ class Trial:
             with contextlib.suppress(tomllib.TOMLDecodeError):
                 self.known_secrets.update(_leaves(tomllib.loads(path.read_text())))
 
+    def end_all_but(self, node_id: str) -> None:
+        """End every node of the stage and every variant, except one of the stage's own."""
+        for node in (*self.variants, *self.stage.nodes.values()):
+            if node is not self.stage.nodes[node_id]:
+                node.stop()
+
     def assert_no_secret(self) -> None:
         """No secret is in any output, log, state or configuration file of the stage."""
         for text in self._shown:
@@ -283,7 +290,7 @@ class Trial:
 
     # --- stores ------------------------------------------------------------------------------
 
-    def redis(self, place: int = 0) -> "redis.Redis":
+    def redis(self, place: int = 0) -> Any:
         """Return a client of one store, as a person with the password would have."""
         store = self.stage.stores[place]
         return redis.Redis(
