@@ -107,6 +107,7 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("order.rejected", _W, _TRADES, "The venue refused an order, proven by its code."),
     ("order.unknown", _E, _TRADES, "An order's outcome is unknown; its symbol is blocked."),
     ("order.not_sent", _W, _TRADES, "An order did not leave this process; why."),
+    ("order.late", _W, _TRADES, "A request's outcome came after its caller had gone."),
     ("order.resolved", _I, _TRADES, "An unknown order's outcome is known now."),
     ("order.adopted", _I, _TRADES, "An older epoch's order is kept working."),
     ("order.orphaned", _W, _TRADES, "An order is ours by id but not in the journal."),
@@ -126,6 +127,8 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("venue.reachable", _I, _VENUE, "The venue answers again; how long it did not."),
     ("venue.refused", _E, _VENUE, "The venue refuses this key or request; its code."),
     # resources and the log itself
+    ("alert.left_out", _E, _SYSTEM, "A message was left out: the alert path is stuck."),
+    ("alert.put_late", _W, _SYSTEM, "A message is not on disk yet: the disk is slow."),
     ("resources.short", _W, _SYSTEM, "A resource is out of bounds; which."),
     ("resources.good", _I, _SYSTEM, "All resources are within bounds again."),
     ("log.dropped", _W, _SYSTEM, "Lines could not be written; how many, why."),

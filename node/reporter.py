@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from alerts.model import Kind, Verdict
 from exchange.findings import Findings, Resolution
-from exchange.model import OrderIntent, Position
+from exchange.model import OrderIntent, Position, VenueOrderId
 from exchange.orders import OrderEvent, OrderEventKind
 from exchange.positions import CountedFill
 from node.bench import money
@@ -54,6 +54,8 @@ class Reporter:
     teller: Teller
     _queue: deque[_Note] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _foreign: frozenset[VenueOrderId] = frozenset()
+    _notes: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Hand queued alerts to the outbox until cancelled."""
@@ -84,6 +86,8 @@ class Reporter:
         verdict: Verdict | None = None,
     ) -> None:
         """Queue one alert; returns at once."""
+        if len(self._queue) == QUEUE_MAX:
+            log_event("alert.left_out", reason=f"{QUEUE_MAX} alerts wait already")
         self._queue.append(
             _Note(
                 kind=kind,
@@ -139,12 +143,17 @@ class Reporter:
             self._fill(counted, position, epoch)
         for resolution in findings.resolved:
             self._resolution(resolution, epoch)
-        for order in findings.foreign:
-            log_event("order.foreign", symbol=order.symbol, venue_order_id=order.venue_order_id)
+        foreign = {order.venue_order_id: order for order in findings.foreign}
+        for venue_order_id in foreign.keys() - self._foreign:
+            symbol = foreign[venue_order_id].symbol
+            log_event("order.foreign", symbol=symbol, venue_order_id=venue_order_id)
+        self._foreign = frozenset(foreign)  # said once, as long as it rests there
         for cid in findings.orphans:
             log_event("order.orphaned", client_order_id=cid)
         for note in findings.balance_notes:
-            log_event("reconcile.corrected", reason=note)
+            if note not in self._notes:
+                log_event("reconcile.corrected", reason=note)
+        self._notes = frozenset(findings.balance_notes)
 
     def _fill(self, counted: CountedFill, position: Position, epoch: int) -> None:
         fill = counted.fill

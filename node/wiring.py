@@ -337,8 +337,13 @@ def _build_link(config: Config, secrets: Secrets, heartbeat: Heartbeat) -> Venue
         boot_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         monotonic_s=time.monotonic,
         on_step=heartbeat.progress,
+        # Nothing to journal: for every reader the intent may have been sent, which is the truth
+        # that reconcile starts from; whoever was cancelled does not trade any more.
         on_late_outcome=lambda cid, result: log_event(
-            "order.unknown", client_order_id=cid, reason=result.reason
+            "order.late",
+            client_order_id=cid,
+            outcome=result.outcome.value,
+            reason=result.reason,
         ),
     )
 
