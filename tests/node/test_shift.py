@@ -1,0 +1,242 @@
+"""One grant after another: take over turn by turn, trade, give up in order (S4, R7, R10)."""
+
+from decimal import Decimal
+
+import pytest
+
+from alerts.model import Kind
+from exchange.memory_venue import Fault
+from node.latches import PAUSE
+from node.role import Role
+from tests.support.desk import full_disk
+from tests.support.shift_rig import ShiftRig, new_shift_rig
+from tests.support.trading_rig import SYMBOL, Rig, buy, wanting
+
+MINUTE_S = 60.0
+
+
+async def after_a_holder(*orders: str) -> Rig:
+    """Return a cluster in which another node placed buys at these prices, and is gone."""
+    rig = Rig()
+    rig.asked.answer = wanting(*(buy(f"b{price}", price) for price in orders))
+    await rig.start(epoch=1, node_id="raspberrypi")
+    await rig.watch.put("cluster", {"born_ms": 0, "account": "memory"}, reason="test")
+    await rig.turn()
+    await rig.turn()
+    rig.ear.events.clear()
+    return rig
+
+
+async def taken_over(node: ShiftRig, epoch: int = 2) -> ShiftRig:
+    node.grant(epoch)
+    await node.turn()
+    assert node.role() is Role.ACTIVE
+    return node
+
+
+async def test_a_takeover_adopts_what_is_wanted_and_tells() -> None:
+    """S4: reconciled, journalled, told; the strategy sees what works at the venue."""
+    node = await new_shift_rig(await after_a_holder("90", "80"))
+    node.rig.exchange.move_price(SYMBOL, Decimal(85))
+    await taken_over(node)
+    assert node.people.told == ["took over 2: buy 1 ETH/USDT at 90"]
+    active = node.shift.active
+    assert active is not None
+    assert active.findings is not None
+    assert len(active.findings.working) == 1
+    assert node.rig.seat.has_new_fills
+    trader = node.shift.trader
+    assert trader is not None
+    assert trader.journal.takeovers[2].body["orders_kept"] == 1
+
+
+async def test_a_takeover_without_a_venue_is_repeated_and_hears_the_world() -> None:
+    """A turn ends with each attempt: stop and pause are seen, nothing is sent."""
+    node = await new_shift_rig(await after_a_holder("90"))
+    node.rig.on_call = lambda _name: Fault.UNAVAILABLE
+    node.grant(2)
+    for _ in range(3):
+        await node.turn()
+    assert node.role() is Role.TAKEOVER
+    assert node.rig.health.venue_error
+    await node.turn(stop="SIGTERM was received")
+    assert node.role() is Role.STANDBY
+    assert [reason for _, _, reason in node.lease.released] == ["SIGTERM was received"]
+
+
+async def test_a_pause_that_comes_during_a_takeover_leaves_every_order() -> None:
+    """R7: a paused holder keeps the lease and reconciles, but sends nothing."""
+    node = await new_shift_rig(await after_a_holder("90"))
+    node.rig.on_call = lambda _name: Fault.UNAVAILABLE
+    node.grant(2)
+    await node.turn()
+    await node.rig.watch.put(PAUSE, {"is_paused": True}, reason="test")
+    node.rig.on_call = lambda _name: Fault.NONE
+    node.rig.calls.clear()
+    await node.turn()
+    await node.turn(after_s=MINUTE_S)
+    assert node.role() is Role.ACTIVE
+    assert not {"place", "cancel"} & set(node.rig.calls)
+
+
+async def test_a_takeover_needs_the_journal_of_a_majority() -> None:
+    """S3: an intent that two stores have may be unknown to the third."""
+    node = await new_shift_rig(await after_a_holder("90"))
+    node.ledger.silent = {"b", "c"}
+    node.grant(2)
+    await node.turn()
+    assert node.role() is Role.TAKEOVER
+    node.ledger.silent = {"c"}
+    await node.turn()
+    assert node.role() is Role.ACTIVE
+
+
+async def test_a_stop_during_a_takeover_tells_how_long_to_wait() -> None:
+    """R10: what the dead holder may have under way is in the drain time."""
+    rig = await after_a_holder()
+    rig.asked.answer = wanting(buy("b1"))
+    rig.on_call = lambda name: Fault.LATE if name == "place" else Fault.NONE
+    await rig.turn(MINUTE_S)
+    node = await new_shift_rig(rig)
+    rig.on_call = lambda name: Fault.UNAVAILABLE if name == "open_orders" else Fault.NONE
+    node.grant(2)
+    await node.turn(after_s=0.5)
+    await node.turn(after_s=0.5, stop="SIGTERM was received")
+    [(drain_ms, _, _)] = node.lease.released
+    assert 0 < drain_ms <= 5000
+
+
+async def test_a_wrong_account_gives_the_grant_up_before_anything_is_sent() -> None:
+    """R7: the account that the holder published may become known late."""
+    node = await new_shift_rig(await after_a_holder("90"))
+    node.rig.health.account = "another"
+    node.rig.calls.clear()
+    node.grant(2)
+    await node.turn()
+    assert node.role() is Role.STANDBY
+    assert "wrong account" in node.lease.released[0][2]
+    assert node.rig.calls == []
+
+
+@pytest.mark.parametrize(("other", "floor"), [(7, 7), (2, 3)])
+async def test_a_later_or_equal_epoch_at_the_venue_ends_the_grant(other: int, floor: int) -> None:
+    """Deposed whatever the stores say, also by a stranger under this very epoch."""
+    rig = await after_a_holder()
+    rig.asked.answer = wanting(buy("b1"))
+    stranger = Rig(exchange=rig.exchange)
+    stranger.asked.answer = wanting(buy("b9", "70"))
+    await stranger.start(epoch=other, node_id="raspberrypi")
+    await stranger.turn(MINUTE_S)
+    node = await new_shift_rig(rig)
+    node.grant(2)
+    await node.turn()
+    assert node.role() is Role.TAKEOVER
+    assert node.lease.floors == [floor]
+    await node.shift.lose(2, "the floor was raised")
+    assert node.role() is Role.STANDBY
+
+
+async def test_a_journal_of_a_later_epoch_ends_the_grant() -> None:
+    """Epochs grow: a grant below one that wrote is none."""
+    rig = await after_a_holder("90")
+    await rig.start(epoch=5)
+    await rig.trader.save_state(rig.seat)
+    node = await new_shift_rig(rig)
+    node.grant(3)
+    await node.turn()
+    assert node.lease.floors == [5]
+    assert node.role() is Role.TAKEOVER
+
+
+async def test_a_lost_lease_is_fenced_until_nothing_is_in_flight() -> None:
+    """An unfinished write keeps the fence; a grant that comes then is taken when it is over."""
+    node = await taken_over(await new_shift_rig())
+    node.lease.is_settled = False
+    await node.shift.lose(2, "no majority")
+    assert node.role() is Role.FENCED
+    node.grant(3)
+    assert node.role() is Role.FENCED
+    assert [reason for _, _, reason in node.lease.released] == ["not standing by"]
+    node.lease.is_settled = True
+    node.grant(4)
+    assert node.role() is Role.TAKEOVER
+    assert node.people.told[-1] == "gave up 2: no majority"
+
+
+async def test_the_end_of_an_older_grant_does_not_end_this_one() -> None:
+    """Events are late, epochs are not."""
+    node = await taken_over(await new_shift_rig(), epoch=6)
+    await node.shift.lose(5, "late news")
+    assert node.role() is Role.ACTIVE
+
+
+async def test_a_switchover_reserves_the_lease_and_hangs_up() -> None:
+    """R10: gate closed, nothing in flight, journalled, released for the successor."""
+    node = await taken_over(await new_shift_rig())
+    node.people.successor_id = "raspberrypi"
+    await node.turn()
+    assert node.role() is Role.STANDBY
+    assert node.lease.released == [(0, "raspberrypi", "switchover was asked for")]
+    assert node.lease.closed[0] == "switchover was asked for"
+    assert node.hung_up == 1
+    assert node.shift.trader is None
+
+
+async def test_a_grant_while_stopping_is_given_back() -> None:
+    """Granted too late: nobody waits for a node that ends."""
+    node = await new_shift_rig()
+    node.grant(2, is_stopping=True)
+    assert node.role() is Role.STANDBY
+    assert len(node.lease.released) == 1
+
+
+async def test_a_broken_invariant_halts_and_lets_the_other_node_try() -> None:
+    """Our own bug: nothing more is sent from here until a person looked."""
+    node = await taken_over(await new_shift_rig())
+
+    def break_it(name: str) -> Fault:
+        assert name != "open_orders", "an invariant"
+        return Fault.NONE
+
+    node.rig.on_call = break_it
+    await node.turn(after_s=MINUTE_S)
+    assert node.role() is Role.HALTED
+    assert node.rig.health.fatal
+    assert [reason for _, _, reason in node.lease.released] == ["halted"]
+    assert Kind.ERROR in node.rig.ear.kinds()
+    node.grant(3)
+    assert len(node.lease.released) == 2
+
+
+async def test_a_dead_disk_of_an_active_node_is_known() -> None:
+    """It is a reason to hand over, and is told: nothing is silent (S5)."""
+    node = await taken_over(await new_shift_rig())
+    node.rig.asked.answer = wanting(buy("b1"))
+    node.rig.disk.before_append = full_disk
+    await node.turn(after_s=MINUTE_S)
+    assert "full" in node.rig.health.journal_error
+    node.rig.disk.before_append = lambda: None
+    await node.turn(after_s=MINUTE_S)
+    assert node.rig.health.journal_error == ""
+
+
+async def test_a_difference_of_strategies_is_told_once() -> None:
+    """R7: taken over, protected, but nothing new until a person accepts."""
+    rig = await after_a_holder("90")
+    rig.seat.fingerprint = "other"
+    node = await taken_over(await new_shift_rig(rig))
+    assert node.people.told[-1] == f"differs 2: {SYMBOL}"
+    assert len(rig.exchange.open_orders(SYMBOL)) == 1
+
+
+async def test_a_store_that_began_again_gets_everything_again() -> None:
+    """R8: journal and latches are pushed after each change of incarnation."""
+    node = await taken_over(await new_shift_rig(await after_a_holder("90")))
+    store = node.rig.ledger.stores[0]
+    store.flush()
+    node.rig.control.stores = {name: {} for name in node.rig.control.stores}
+    await node.shift.push_again()
+    trader = node.shift.trader
+    assert trader is not None
+    assert store.documents == trader.journal.documents()
+    assert all("cluster" in records for records in node.rig.control.stores.values())
