@@ -8,6 +8,7 @@ for a while and only to a fit spare: what both see is no reason to fail over.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from exchange.errors import VenueRateLimited
 from node.logs import log_event
 from node.parts import NodeParts
 from node.role import has_lease
@@ -81,7 +82,10 @@ class Successor:
             problems["box"] = health.resource_reasons[0]
         if health.journal_error:
             problems["journal"] = f"journal: {health.journal_error}"
-        if health.venue_error and health.is_ready:
+        # A rate limit counts the address, which both boxes may share: the other would be refused
+        # just the same, and its calls would lengthen a ban.
+        is_rate_limited = health.venue_error.startswith(VenueRateLimited.__name__)
+        if health.venue_error and health.is_ready and not is_rate_limited:
             problems["venue"] = f"venue: {health.venue_error}"
         return problems
 
