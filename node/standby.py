@@ -44,9 +44,9 @@ class Standby:
     raise_floor: Callable[[int], None]
     on_step: Callable[[str], None]
     monotonic_s: Callable[[], float]
+    tail_disk: OneAtATime = field(default_factory=lambda: OneAtATime(DISK_TIMEOUT_S))
     _tail_due_s: float = 0.0
     _venue_due_s: float = 0.0
-    _tail_disk: OneAtATime = field(default_factory=lambda: OneAtATime(DISK_TIMEOUT_S))
     _told: set[Damage] = field(default_factory=set)
 
     async def cycle(self) -> None:
@@ -86,7 +86,7 @@ class Standby:
         merged = await self.gather()
         assert merged is not None, "no number of stores was asked for"
         try:
-            done = await self._tail_disk.run(lambda: self.disk.replace_all(merged.documents))
+            done = await self.tail_disk.run(lambda: self.disk.replace_all(merged.documents))
         except JournalError as error:
             self._note_disk(str(error))
             return
