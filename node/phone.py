@@ -107,6 +107,8 @@ class Phone:
 
     async def _status(self) -> str:
         parts = self.parts
+        # Right after a takeover the board still shows this node as it was a second ago.
+        await parts.watch.refresh()
         seen = await asyncio.to_thread(
             peek, parts.addresses, cluster_id=parts.config.cluster_id, timeout_s=PEEK_S
         )
