@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from node.config_model import LeaseConfig
 from node.demo.checker import Verdict, check_run, load_run, render
 from node.demo.stage import NODES, Stage, StagePlan, StageTimeout, StrategyPart, remove_stage
 from node.demo.stores import ServerMissing, ServerUnusable
@@ -81,7 +82,8 @@ def _play(options: argparse.Namespace, plan: StagePlan, directory: Path) -> int:
         print()
         print(render(verdict))
         print()
-        print("\n".join(ten_lines(report, options.topology)))
+        lines = ten_lines(report, options.topology, ttl_ms=plan.lease["ttl_ms"])
+        print("\n".join(lines))
         print()
         print("\n".join(TRY_NEXT))
     return 0 if verdict.holds else 1
@@ -192,11 +194,14 @@ def takeover_message(console: str) -> str:
     return "\n".join(["The message that a phone would have got:", *lines[start:end]])
 
 
-def ten_lines(report: dict[str, Any], topology: str) -> list[str]:
+def ten_lines(report: dict[str, Any], topology: str, *, ttl_ms: int) -> list[str]:
     """Return the ten plain lines at the end."""
     where = "one store, on the Pi" if topology == "two-boxes" else "three stores, any two decide"
     return [
-        f" 1. Topology: {where}.",
+        (
+            f" 1. Topology: {where}; lease ttl {ttl_ms / 1000:g} s here, "
+            f"{LeaseConfig().ttl_ms / 1000:g} s by default."
+        ),
         (
             f" 2. The holder was killed with an order in flight; the spare was active "
             f"{report['takeover_s']} s later."
