@@ -25,12 +25,11 @@ demo: $(STAMP) ## run the pair on this machine: a real failover in one command
 	@$(BIN)/nodectl demo $(DEMO)
 
 .PHONY: test
-test: $(STAMP) ## run all tests
-	@$(BIN)/python -m pytest $(PYTEST)
+test: unit e2e ## run all tests
 
 .PHONY: unit
 unit: $(STAMP) ## run the tests without real node processes
-	@$(BIN)/python -m pytest -m "not e2e" $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not e2e" $(PYTEST)
 
 .PHONY: e2e
 e2e: $(STAMP) ## run the tests with real node processes

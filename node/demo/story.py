@@ -152,8 +152,9 @@ class Story:
     def _hold_an_answer(self) -> dict[str, Any]:
         """Wait until the answer to an order of the holder is held back; return the request."""
         stage = self.stage
-        stage.paper.arm("delay_after", method="POST", path="order", key=JETSON, seconds=HELD_BACK_S)
+        # Counted first: an order may be hit the moment the fault is armed.
         before = len(stage.requests())
+        stage.paper.arm("delay_after", method="POST", path="order", key=JETSON, seconds=HELD_BACK_S)
         nudge = self._nudge(in_s=PATIENCE_S)
 
         def was_hit() -> dict[str, Any] | None:
