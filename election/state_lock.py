@@ -28,7 +28,7 @@ class StateClaim:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise IdentityRefused(f"{path}: {error.strerror or error}") from error
+            raise IdentityRefused(_unusable(path, error)) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -38,8 +38,12 @@ class StateClaim:
                 f"the state directory {state_dir} is in use by process {owner or 'unknown'}; "
                 "stop it first"
             ) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:  # a full disk takes an empty file, but nothing in it
+            os.close(self._descriptor)
+            raise IdentityRefused(_unusable(path, error)) from error
 
     def close(self) -> None:
         """Give the claim back."""
@@ -59,3 +63,11 @@ class StateClaim:
     ) -> None:
         """Give the claim back."""
         self.close()
+
+
+def _unusable(path: Path, error: OSError) -> str:
+    return (
+        f"{path}: the state directory cannot be written: {error.strerror or error}\n"
+        "    → see that its disk has free space, is not read-only (dmesg), and that the user who "
+        "runs the node owns the directory"
+    )

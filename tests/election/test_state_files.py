@@ -98,6 +98,18 @@ def test_second_claim_is_refused_and_names_the_owner(tmp_path: Path) -> None:
         StateClaim(tmp_path)
 
 
+def test_a_directory_that_cannot_be_written_is_refused_with_what_mends_it(tmp_path: Path) -> None:
+    """Also when the disk takes an empty file, but nothing in it."""
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "claim").symlink_to("/dev/full")
+    for state_dir in (tmp_path / "missing", full):
+        with pytest.raises(IdentityRefused, match="cannot be written") as refused:
+            StateClaim(state_dir)
+        assert str(state_dir) in str(refused.value)
+        assert "free space" in str(refused.value)
+
+
 def test_claim_is_free_after_its_owner_is_killed(tmp_path: Path) -> None:
     """The kernel drops the claim however the process ends."""
     code = (
