@@ -91,6 +91,11 @@ class ClusterWatch:
         self.stores_answered = 0
         self.has_looked = False
 
+    @property
+    def disk_warnings(self) -> tuple[str, ...]:
+        """What was wrong with this disk's copy when it was opened."""
+        return self._disk.warnings
+
     def first_start_allowed(self) -> bool:
         """True when `init` marked a new cluster and this node never saw a control record."""
         return self._was_empty and self._marker.exists()

@@ -102,6 +102,7 @@ class Runtime:
                 return 1
             await parts.watch.refresh()
             self._spawn(self._watch_cluster(), "cluster watch")
+            await self._tell_damage()
             await self._start_workers()
             parts.heartbeat.start()
             await self._work()
@@ -186,6 +187,20 @@ class Runtime:
                 )
                 return True
         return False
+
+    async def _tell_damage(self) -> None:
+        """Tell what of this disk's files had to be set aside; the log has it already."""
+        for warning in (*self.parts.disk.warnings, *self.parts.watch.disk_warnings):
+            await self.parts.teller.tell(
+                Kind.DEGRADED,
+                f"damaged:{self.parts.identity.nonce}:{warning}",
+                {
+                    "what": "a file in the state directory was damaged",
+                    "reason": warning,
+                    "meaning": "what it lost is taken from the stores, the other node, the venue",
+                    "fix": "check the disk (dmesg), replace the SD card if it happens again",
+                },
+            )
 
     async def _start_workers(self) -> None:
         workers = {id(seat.worker): seat.worker for seat in self.parts.seats}
