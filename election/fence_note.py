@@ -5,6 +5,7 @@ SIGKILL (not a power cut, and need not). It exists while a grant's fence may be 
 removed on a clean stop.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -68,7 +69,9 @@ class FenceNote:
             if self._map is not None:
                 self._map.close()
                 self._map = None
-            self._path.unlink(missing_ok=True)
+            # A disk that became read-only keeps the note; it must not end the work loop.
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         if self._is_broken:
