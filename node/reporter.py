@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from alerts.model import Kind, Verdict
 from exchange.findings import Findings, Resolution
-from exchange.model import OrderIntent, Position, VenueOrderId
+from exchange.model import ClientOrderId, OrderIntent, Position, VenueOrderId
 from exchange.orders import OrderEvent, OrderEventKind
 from exchange.positions import CountedFill
 from node.bench import money
@@ -20,6 +20,8 @@ from node.teller import Teller
 
 # More than the outbox itself keeps; beyond it the oldest order notes go first.
 QUEUE_MAX = 500
+# An unknown outcome usually resolves itself within seconds after its deadline.
+OLD_MS = 60_000
 
 _LOG_NAMES: Mapping[OrderEventKind, str] = {
     OrderEventKind.REFUSED: "order.limited",
@@ -56,6 +58,7 @@ class Reporter:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _foreign: frozenset[VenueOrderId] = frozenset()
     _notes: frozenset[str] = frozenset()
+    _old: frozenset[ClientOrderId] = frozenset()
 
     async def run(self) -> None:
         """Hand queued alerts to the outbox until cancelled."""
@@ -154,6 +157,22 @@ class Reporter:
             if note not in self._notes:
                 log_event("reconcile.corrected", reason=note)
         self._notes = frozenset(findings.balance_notes)
+        self._tell_old(findings, epoch)
+
+    def _tell_old(self, findings: Findings, epoch: int) -> None:
+        """Tell once of each order that stays unclear: its symbol takes no new risk meanwhile."""
+        old = {u.client_order_id: u for u in findings.unclear if u.past_deadline_ms >= OLD_MS}
+        for cid in old.keys() - self._old:
+            record = findings.journal.intents.get(cid)
+            if record is None:
+                continue
+            facts = {
+                **order_facts(record.intent),
+                "reason": old[cid].why,
+                "age": f"{old[cid].past_deadline_ms // 1000} s",
+            }
+            self.later(Kind.ORDER_UNKNOWN, f"{cid}:old", facts, epoch=epoch, verdict=Verdict.LOOK)
+        self._old = frozenset(old)
 
     def _fill(self, counted: CountedFill, position: Position, epoch: int) -> None:
         fill = counted.fill

@@ -240,3 +240,15 @@ async def test_the_strategy_is_shown_what_works_at_the_venue() -> None:
     _, portfolio, _ = rig.asked.shown[-1]
     assert [order.tag for order in portfolio.orders] == ["b1"]
     assert portfolio.quote_free > 0
+
+
+async def test_an_order_that_stays_unclear_is_told_once() -> None:
+    """It blocks its symbol: a person must hear of it, also when it was never lost (S5)."""
+    rig = await started()
+    rig.asked.answer = wanting(buy("b1"))
+    await rig.turn()
+    rig.exchange.move_price(SYMBOL, Decimal(80))
+    rig.on_call = lambda name: Fault.STALE if name == "fills" else Fault.NONE
+    for _ in range(60):
+        await rig.turn()
+    assert rig.ear.kinds().count(Kind.ORDER_UNKNOWN) == 1
