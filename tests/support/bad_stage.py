@@ -55,11 +55,11 @@ WAIT_S = 45.0
 
 
 def mover_plan(**changes: Any) -> StagePlan:
-    """Return a plan with one strategy that moves one order each second."""
+    """Return a plan with one strategy that moves one order every 1.5 seconds."""
     part = StrategyPart(
         use=MOVER_FILE,
         symbol="BTC/USDT",
-        paper={"seed": "bad", "speed": 60.0, "warmup": 60, "start_price": "40000", "volume": "20"},
+        paper={"seed": "bad", "speed": 40.0, "warmup": 60, "start_price": "40000", "volume": "20"},
     )
     fields: dict[str, Any] = {
         "parts": (part,),
