@@ -21,7 +21,7 @@ from election.control_record import ControlRecord, merge_controls, parse_control
 from election.errors import StoreUnreachable
 from election.member_record import MemberReading, merge_members, parse_members
 from election.model import Incarnation, LeaseRecord, LeaseState, NodeId, StoreName
-from election.redis_errors import unreachable
+from election.redis_errors import explain, unreachable
 from election.redis_info import facts_of, parse_info, refuse_server
 from election.redis_reply import documents_of, fields_of, keys_of, parse_record, time_us_of
 from election.resp import Argument, Decoder, Reply, ServerSaid, encode_command
@@ -193,7 +193,7 @@ def _picture(address: StoreAddress, cluster_id: str, replies: Sequence[Reply]) -
 
 def _fields(part: str, reply: Reply, problems: list[str]) -> Mapping[str, str]:
     if isinstance(reply, ServerSaid):
-        problems.append(f"{part}: {reply}")
+        problems.append(f"{part}: {explain(reply)}")
         return {}
     return fields_of(reply)
 
