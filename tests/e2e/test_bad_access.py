@@ -56,27 +56,38 @@ BAD_KEYS = {
 
 
 @pytest.mark.parametrize("code", BAD_KEYS)
-def test_refused_key_keeps_a_node_out_until_it_is_mended(trial: Trial, code: str) -> None:
-    """S5: the venue's code in words, on the board, in the status and in one message."""
-    pattern, wrong, words = BAD_KEYS[code]
+def test_refused_key_keeps_a_node_out(trial: Trial, code: str) -> None:
+    """S5: the venue's code in words: on the board, in the status, in the log."""
     with trial.holder_unharmed():
-        node = trial.variant(f"key{code}", secrets=lambda t: re.sub(pattern, wrong, t))
-        trial.start(node)
-        trial.wait_reason(PI, "venue", code, *words, node=node)
+        node = with_bad_key(trial, code)
         status = trial.nodectl("status")
         status.names(PI, code)
         assert status.code == TRADING_ALONE
-        trial.wait_event(node, "venue.refused")
-        trial.wait_event(node, "alert.delivered", kind="degraded")
-        assert code in node.console.read_text()
+        assert code in trial.wait_event(node, "venue.refused")["reason"]
         assert node.stop() == 0
         assert not node.events("lease.granted")
 
+
+def test_refused_key_is_told_and_mended(trial: Trial) -> None:
+    """One message says why the node cannot take over; with the right key it is fit."""
+    with trial.holder_unharmed():
+        node = with_bad_key(trial, "-1022", folder="told")
+        trial.wait_event(node, "alert.delivered", kind="degraded")
+        assert "cannot take over" in node.console.read_text()
+        node.stop()
         right = trial.stage.directory / "secrets" / f"{PI}.toml"
         write_private(node.console.parent / "secrets" / f"{PI}.toml", right.read_text())
         trial.start(node)
         trial.wait_spare(PI)
-        assert node.stop() == 0
+
+
+def with_bad_key(trial: Trial, code: str, *, folder: str = "key") -> NodeProcess:
+    """Start a node whose key the venue refuses, and wait until it says so."""
+    pattern, wrong, words = BAD_KEYS[code]
+    node = trial.variant(f"{folder}{code}", secrets=lambda t: re.sub(pattern, wrong, t))
+    trial.start(node)
+    trial.wait_reason(PI, "venue", code, *words, node=node)
+    return node
 
 
 # --- stores --------------------------------------------------------------------------------------
