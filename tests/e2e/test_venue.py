@@ -20,12 +20,12 @@ def test_garbage_during_a_takeover(make_pair: PairMaker) -> None:
     armed = _arm(pair, *GARBAGE[0])
     pair.kill(JETSON)
     pair.wait_event(PI, "takeover.started")
-    for path, kind in GARBAGE[1:]:
-        _wait_retried(pair, armed)
+    for number, (path, kind) in enumerate(GARBAGE[1:]):
+        _wait_retried(pair, armed, since=number)
         following = _arm(pair, path, kind)
         paper.clear_faults(armed)
         armed = following
-    _wait_retried(pair, armed)
+    _wait_retried(pair, armed, since=len(GARBAGE) - 1)
     assert pair.requests(PI) == []
     assert not pair.is_active(PI)
 
@@ -54,12 +54,11 @@ def _arm(pair: Pair, path: str, kind: str) -> int:
     return pair.stage.paper.arm(kind, method="GET", path=path, key=PI, count=None)
 
 
-def _wait_retried(pair: Pair, armed: int) -> None:
-    """Wait until the fault was met and a takeover step was repeated after that."""
+def _wait_retried(pair: Pair, armed: int, *, since: int) -> None:
+    """Wait until the fault was met, and one more trouble than before was told in the log."""
 
     def hits() -> int:
         return int(next(f["hits"] for f in pair.stage.paper.faults() if f["id"] == armed))
 
     pair.wait(hits, "the garbage to be read")
-    seen = len(pair.events(PI, "takeover.retried"))
-    pair.wait_event(PI, "takeover.retried", since=seen)
+    pair.wait_event(PI, "takeover.retried", since=since)

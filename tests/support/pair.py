@@ -6,6 +6,7 @@ ends with `judge`, which reads the documented logs alone (node/demo/checker.py).
 
 import asyncio
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -145,12 +146,17 @@ class Pair:
         )
         return str(line["client_order_id"])
 
-    def fill_some(self, price: str = "1985") -> None:
-        """Let the price of ETH fall into the grid and wait until the venue filled something."""
+    def fill_some(self, *prices: str) -> None:
+        """Move the price of ETH, down into the grid and up, until the venue filled something."""
         before = len(self.venue_fills())
-        self.stage.paper.jump(ETH, price)
-        self.stage.paper.advance(ETH, points=4)
-        self.wait(lambda: len(self.venue_fills()) > before, "fills at the venue")
+        turns = itertools.cycle(prices or ("1985", "2080"))
+
+        def is_filled() -> bool:
+            self.stage.paper.jump(ETH, next(turns))
+            self.stage.paper.advance(ETH, points=4)
+            return len(self.venue_fills()) > before
+
+        self.wait(is_filled, "fills at the venue")
 
     def judge(self) -> None:
         """Stand the market still, let the holder count every fill, end the nodes, read the logs."""
