@@ -137,7 +137,12 @@ class Active:
         return has_decided
 
     async def _decide(self, seat: Seat, candles: tuple[Candle, ...]) -> bool:
-        trader = self.trader
+        """Ask about a candle; tell whether something else is wanted than before.
+
+        A wish that stays needs no look of its own: looks cost request weight, and the regular
+        ones see what happened to the orders.
+        """
+        trader, before = self.trader, seat.wanted
         snapshot = trader.snapshot
         rules = await trader.rules_of(seat.symbol)
         portfolio = seat.portfolio(
@@ -152,7 +157,7 @@ class Active:
             return False
         self._log_decision(seat, answer, candles[-1])
         await trader.save_state(seat)
-        return True
+        return seat.wanted != before
 
     def _log_decision(self, seat: Seat, decision: Decision, candle: Candle) -> None:
         log_event(
