@@ -1,4 +1,7 @@
-"""What `nodectl init` must know: about ten answers, with harmless defaults. Values only."""
+"""What `nodectl init` must know, with harmless defaults; it asks for about ten of them.
+
+Values only. `--set` and `--answers` can give every one of them.
+"""
 
 from decimal import Decimal
 
@@ -18,6 +21,8 @@ from node.config_model import (
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 6379
 _RISK = RiskConfig()
+_ORDERS_IN_POSITION = _RISK.max_position_value / _RISK.max_order_value
+_LOSS_OF_POSITION = _RISK.daily_loss_limit / _RISK.max_position_value
 
 
 class Answers(Section):
@@ -68,8 +73,9 @@ class Answers(Section):
     max_order_value: Money = _RISK.max_order_value
     """Largest value of one order, quote currency."""
 
-    max_position_value: Money = _RISK.max_position_value
-    """Largest value held in one symbol, quote currency."""
+    max_position_value: Money | None = None
+    """Largest value held in one symbol, quote currency. Default: four orders of the largest size,
+    the proportion of the shipped limits."""
 
     max_open_orders: int = _RISK.max_open_orders
     """Most resting orders."""
@@ -80,8 +86,9 @@ class Answers(Section):
     price_band_percent: Decimal = _RISK.price_band_percent
     """Farthest limit price from the last price, percent."""
 
-    daily_loss_limit: Money = _RISK.daily_loss_limit
-    """Loss of a day that stops new risk, quote currency."""
+    daily_loss_limit: Money | None = None
+    """Loss of a day that stops new risk, quote currency. Default: a tenth of the largest position,
+    the proportion of the shipped limits."""
 
     chat_id: int | None = None
     """Telegram chat."""
@@ -96,6 +103,18 @@ class Answers(Section):
     def node_ids(self) -> tuple[str, str]:
         """The two nodes, the preferred one first."""
         return (self.preferred_node, self.standby_node)
+
+    def position_value(self) -> Decimal:
+        """Return the largest value held in one symbol: as answered, or worked out."""
+        if self.max_position_value is not None:
+            return self.max_position_value
+        return (self.max_order_value * _ORDERS_IN_POSITION).normalize()
+
+    def loss_limit(self) -> Decimal:
+        """Return the loss of a day that stops new risk: as answered, or worked out."""
+        if self.daily_loss_limit is not None:
+            return self.daily_loss_limit
+        return (self.position_value() * _LOSS_OF_POSITION).normalize()
 
     def stores(self) -> tuple[tuple[str, str, int], ...]:
         """Return name, host and port of each lease store that the topology has."""

@@ -140,11 +140,11 @@ def _risk(answers: Answers) -> str:
 # Limits that no strategy can pass, in the quote currency. prod wants every one of them set.
 [risk]
 max_order_value = {_number(answers.max_order_value)}
-max_position_value = {_number(answers.max_position_value)}
+max_position_value = {_number(answers.position_value())}
 max_open_orders = {answers.max_open_orders}
 max_orders_per_minute = {answers.max_orders_per_minute}
 price_band_percent = {_number(answers.price_band_percent)}
-daily_loss_limit = {_number(answers.daily_loss_limit)}  # no new risk after it until you resume
+daily_loss_limit = {_number(answers.loss_limit())}  # no new risk after it until you resume
 """
 
 

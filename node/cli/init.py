@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from exchange.venues import ROWS
 from node.cli.common import say
 from node.config import Profile, Topology, topology_sentence, topology_warnings
 from node.errors import InitRefused
@@ -20,7 +21,8 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take 
 AnswersOption = Annotated[Path | None, typer.Option("--answers", help="TOML file of answers.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="An answer, name=value; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", help="An answer, name=value; repeatable, not asked then."),
 ]
 
 
@@ -56,7 +58,7 @@ def _with(answers: Answers, changes: dict[str, Any]) -> Answers:
         known = ", ".join(Answers.model_fields)
         raise InitRefused(f"no such answer: {', '.join(unknown)}\n    → answers are: {known}")
     try:
-        return Answers.model_validate({**answers.model_dump(), **changes})
+        return Answers.model_validate({**answers.model_dump(exclude_unset=True), **changes})
     except ValueError as error:
         names = ", ".join(changes)
         raise InitRefused(f"{names}: {_reason(error)}") from None
@@ -74,52 +76,72 @@ def _pair(text: str) -> tuple[str, Any]:
         raise InitRefused(f"--set was {text!r}\n    → say name=value")
     listed = {"symbols", "allowed_user_ids", "store_ports"}
     is_list = name.strip() in listed
-    return name.strip(), [v.strip() for v in value.split(",")] if is_list else value.strip()
+    return name.strip(), _split(value) if is_list else value.strip()
 
 
 # --- asking ------------------------------------------------------------------------------------
 
 
 def _ask(answers: Answers) -> Answers:
-    """Ask one thing after the other; each answer is checked at once."""
+    """Ask one thing after the other; each answer is checked at once.
+
+    What `--set` said already is not asked. What can be worked out from another answer, or has a
+    default that suits nearly everybody, is left to `--set` (and to cluster.toml afterwards).
+    """
     say("About ten questions; Enter takes what stands in [brackets].\n")
-    answers = _ask_one(answers, "name", "Name of this pair")
     answers = _ask_one(
         answers, "profile", "dev (try here), test (paper money) or prod (real money)"
     )
     answers = _ask_one(
         answers, "topology", "two-boxes, three-stores (with a witness) or single-host"
     )
-    answers = _ask_one(answers, "preferred_node", "Node id of the box that should trade")
-    answers = _ask_one(answers, "standby_node", "Node id of the other box")
-    for name in answers.missing_hosts():
-        whose = name.removesuffix("_host")
-        answers = _ask_one(answers, name, f"Fixed LAN address of the {whose} box")
-    answers = _ask_one(answers, "exchange", "Exchange")
+    answers = _ask_several(
+        answers,
+        ("preferred_node", "standby_node"),
+        "Names of the two boxes, the one that should trade first",
+    )
+    missing = answers.missing_hosts()
+    if missing:
+        names = {
+            "preferred_host": answers.preferred_node,
+            "standby_host": answers.standby_node,
+            "witness_host": "the witness",
+        }
+        whose = ", ".join(names[name] for name in missing)
+        answers = _ask_several(answers, missing, f"Fixed LAN address of {whose}")
+    if len(ROWS) > 1:
+        answers = _ask_one(answers, "exchange", f"Exchange: {', '.join(ROWS)}")
     if answers.profile is not Profile.PROD:
         answers = _ask_one(
             answers, "base_url", "Address of the paper exchange (empty: the exchange's sandbox)"
         )
     answers = _ask_one(answers, "symbols", "Markets, with commas")
     answers = _ask_one(answers, "strategy", "Strategy: hold, trend, grid or your .py file")
-    for name in ("max_order_value", "max_position_value", "daily_loss_limit"):
-        words = (Answers.model_fields[name].description or name).rstrip(".")
-        answers = _ask_one(answers, name, words)
-    answers = _ask_one(answers, "chat_id", "Telegram chat id (empty: find it later)")
-    if answers.profile is Profile.PROD and answers.chat_id is None:
-        nobody = typer.confirm("prod without alerts: is that what you want?", default=False)
-        answers = _with(answers, {"accept_no_alerts": nobody})
+    answers = _ask_one(answers, "max_order_value", "Largest value of one order, quote currency")
+    say(
+        f"  so at most {answers.position_value():f} in one market, and no new risk after losing "
+        f"{answers.loss_limit():f} in a day (both can be changed in cluster.toml)"
+    )
+    if answers.profile is Profile.PROD:
+        answers = _ask_one(
+            answers, "chat_id", "Telegram chat id (`nodectl telegram test` finds it)"
+        )
+        if answers.chat_id is None and not answers.accept_no_alerts:
+            nobody = typer.confirm("prod without alerts: is that what you want?", default=False)
+            answers = _with(answers, {"accept_no_alerts": nobody})
     return answers
 
 
 def _ask_one(answers: Answers, name: str, question: str) -> Answers:
+    if name in answers.model_fields_set:
+        return answers
     for _ in range(TRIES):
         current = getattr(answers, name)
         shown = ",".join(str(v) for v in current) if isinstance(current, tuple) else current
         text = typer.prompt(question, default="" if shown is None else str(shown))
         value: Any = text.strip()
         if isinstance(current, tuple):
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = _split(value)
         elif value == "" and current is None:
             value = None
         try:
@@ -127,6 +149,30 @@ def _ask_one(answers: Answers, name: str, question: str) -> Answers:
         except InitRefused as refused:
             say(str(refused))
     raise InitRefused(f"{name}: no usable answer in {TRIES} tries")
+
+
+def _ask_several(answers: Answers, names: tuple[str, ...], question: str) -> Answers:
+    """Ask for what belongs together in one line, with commas."""
+    names = tuple(name for name in names if name not in answers.model_fields_set)
+    if not names:
+        return answers
+    if len(names) > 1:
+        question += ", with a comma between"
+    for _ in range(TRIES):
+        shown = ",".join(str(getattr(answers, name)) for name in names).strip(",")
+        parts = _split(typer.prompt(question, default=shown or None))
+        if len(parts) != len(names):
+            say(f"{len(names)} wanted, {len(parts)} given")
+            continue
+        try:
+            return _with(answers, dict(zip(names, parts, strict=True)))
+        except InitRefused as refused:
+            say(str(refused))
+    raise InitRefused(f"{', '.join(names)}: no usable answer in {TRIES} tries")
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _ask_secrets(answers: Answers) -> GivenSecrets:

@@ -208,35 +208,89 @@ def test_init_by_flags_prints_the_topology_sentence_and_the_remedy(tmp_path: Pat
 def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None:
     """A wrong answer is asked again; keys are not echoed and land in the right file."""
     answers = [
-        "Attic!",  # refused, asked again
-        "attic",
+        "tset",  # refused, asked again
         "test",
         "two-boxes",
-        "",  # jetson
-        "",  # raspberrypi
+        "jetson",  # one name for two boxes: refused, asked again
+        "jetson, pi",
         "192.168.1.12",
-        "",  # binance
         "http://192.168.1.12:8800",
         "BTC/USDT, ETH/USDT",
         "grid",
         "25",
-        "",
-        "",
-        "",
         "key-of-jetson-1",
         "secret-of-jetson-1",
+        "",  # no key of the other box yet
+        "",  # no Telegram token yet
+    ]
+    wrong = 2
+    assert len(answers) - wrong == 12
+    code, text = run("init", "-d", tmp_path, input="\n".join(answers) + "\n")
+    assert code == 0, text
+    assert "key-of-jetson-1" not in text
+    assert "secret-of-jetson-1" not in text
+    assert "at most 100 in one market, and no new risk after losing 10 in a day" in text
+    secrets = (tmp_path / "secrets" / "jetson.toml").read_text(encoding="utf-8")
+    assert 'api_key = "key-of-jetson-1"' in secrets
+    shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])
+    assert set(shown["nodes"]) == {"jetson", "pi"}
+    assert shown["strategies"][0]["symbols"] == ["BTC/USDT", "ETH/USDT"]
+    limits = {name: shown["risk"][name] for name in ("max_order_value", "max_position_value")}
+    assert limits == {"max_order_value": "25", "max_position_value": "100"}
+    assert shown["risk"]["daily_loss_limit"] == "10"
+
+
+def test_init_of_prod_with_a_witness_asks_for_addresses_and_chat(tmp_path: Path) -> None:
+    """The addresses come in one line; real money wants to know whom to tell."""
+    answers = [
+        "prod",
+        "three-stores",
+        "",  # jetson,raspberrypi
+        "192.168.1.11,192.168.1.12",  # one is missing: refused, asked again
+        "192.168.1.11,192.168.1.12,192.168.1.13",
+        "",  # BTC/USDT
+        "",  # hold
+        "",  # 50
+        "-100123",
+        "",
         "",
         "",
     ]
     code, text = run("init", "-d", tmp_path, input="\n".join(answers) + "\n")
     assert code == 0, text
-    assert "key-of-jetson-1" not in text
-    assert "secret-of-jetson-1" not in text
-    secrets = (tmp_path / "secrets" / "jetson.toml").read_text(encoding="utf-8")
-    assert 'api_key = "key-of-jetson-1"' in secrets
+    assert "3 wanted, 2 given" in text
     shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])
-    assert shown["strategies"][0]["symbols"] == ["BTC/USDT", "ETH/USDT"]
-    assert shown["risk"]["max_order_value"] == "25"
+    assert [store["host"] for store in shown["stores"]] == [f"192.168.1.{n}" for n in (11, 12, 13)]
+    assert shown["telegram"]["chat_id"] == -100123
+
+
+def test_init_does_not_ask_what_was_set(tmp_path: Path) -> None:
+    """Every answer can be given with --set, also those that no question asks for."""
+    given = {
+        "profile": "test",
+        "topology": "two-boxes",
+        "standby_node": "attic",
+        "standby_host": "192.168.1.12",
+        "base_url": "http://192.168.1.12:8800",
+        "symbols": "ETH/USDT",
+        "name": "spare",
+        "exchange": "binance",
+        "strategy": "trend",
+        "max_order_value": "10",
+        "max_position_value": "30",
+        "daily_loss_limit": "7.5",
+        "chat_id": "5",
+    }
+    flags = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
+    answers = ["garage", "", "", ""]  # the other box's name, its key, the other key, the token
+    code, text = run("init", "-d", tmp_path, *flags, input="\n".join(answers) + "\n")
+    assert code == 0, text
+    shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])
+    assert set(shown["nodes"]) == {"garage", "attic"}
+    assert shown["cluster"]["name"] == "spare"
+    assert shown["risk"]["max_position_value"] == "30"
+    assert shown["risk"]["daily_loss_limit"] == "7.5"
+    assert shown["telegram"]["chat_id"] == 5
 
 
 def test_strategy_new_then_check_runs(tmp_path: Path) -> None:
