@@ -8,6 +8,9 @@ import os
 import subprocess
 import sys
 
+# by lock file: the oldest glibc that its wheels run on, and the make target that installs it
+NEEDS = {"requirements-dev.lock": ("2.28", "setup"), "requirements.lock": ("2.27", "setup-node")}
+
 
 def say(line):  # noqa: ANN001, ANN201, D103  (must parse on any Python 3)
     sys.stderr.write(line + "\n")
@@ -46,10 +49,12 @@ def main():  # noqa: ANN201, D103
     say("hotspare: installing the locked requirements into %s (about a minute)" % venv)  # noqa: UP031
     run([sys.executable, "-m", "venv", venv], "could not create " + venv)
     pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    # the store server of demo and tests is built for a newer glibc than all that a box needs
+    glibc, target = NEEDS.get(os.path.basename(lock), ("2.28", "setup"))  # noqa: PTH119
     run(
         [*pip, "--require-hashes", "--only-binary=:all:", "-r", lock],
-        "installing failed (see above): is the network there, and is this glibc 2.28 or newer "
-        "on x86-64 or arm64? run `make setup` again afterwards",
+        "installing failed (see above): is the network there, and is this glibc %s or newer "  # noqa: UP031
+        "on x86-64 or arm64? run `make %s` again afterwards" % (glibc, target),
     )
     # compiled at install, so that no start on a slow board pays for it (pip did so for the rest)
     run([*pip, "--no-deps", "--no-build-isolation", "-e", "."], "installing hotspare failed")

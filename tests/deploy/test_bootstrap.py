@@ -15,14 +15,16 @@ REFUSED = 2
 PRETEND = """\
 import runpy, sys
 {change}
-sys.argv = ["bootstrap.py", {venv!r}, "requirements-dev.lock"]
+sys.argv = ["bootstrap.py", {venv!r}, {lock!r}]
 runpy.run_path({file!r}, run_name="__main__")
 """
 
 
-def bootstrap(venv: Path, change: str) -> subprocess.CompletedProcess[str]:
+def bootstrap(
+    venv: Path, change: str, lock: str = "requirements-dev.lock"
+) -> subprocess.CompletedProcess[str]:
     """Run deploy/bootstrap.py after a change of what the interpreter says about itself."""
-    code = PRETEND.format(change=change, venv=str(venv), file=str(BOOTSTRAP))
+    code = PRETEND.format(change=change, venv=str(venv), lock=lock, file=str(BOOTSTRAP))
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
@@ -47,6 +49,25 @@ def test_bootstrap_on_an_unfit_machine_says_one_line_that_helps(
     assert help_in_it in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("lock", "glibc", "command"),
+    [
+        ("requirements-dev.lock", "glibc 2.28", "`make setup`"),
+        ("requirements.lock", "glibc 2.27", "`make setup-node`"),
+    ],
+)
+def test_bootstrap_whose_installing_fails_names_glibc_and_command_of_its_lock(
+    lock: str, glibc: str, command: str, tmp_path: Path
+) -> None:
+    """A box needs less than demo and tests do: the Nano's system image has glibc 2.27."""
+    change = "import subprocess; subprocess.call = lambda command: int('pip' in command)"
+    done = bootstrap(tmp_path / "venv", change, lock)
+    assert done.returncode == REFUSED
+    assert glibc in done.stderr
+    assert command in done.stderr
+    assert (ROOT / lock).exists()
 
 
 def test_bootstrap_parses_on_the_oldest_python_it_must_speak_to() -> None:
