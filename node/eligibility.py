@@ -3,6 +3,7 @@
 A fact that nobody knows yet counts against the node: eligibility is proven, not assumed.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,3 +82,8 @@ def _judge_venue(facts: EligibilityFacts) -> list[str]:
             f"allowed are {facts.clock_error_ms_max:.0f} ms"
         )
     return reasons
+
+
+def without_figures(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the reasons without their numbers: a countdown in a reason is no change of it."""
+    return tuple(re.sub(r"\d+(\.\d+)?", "#", reason) for reason in reasons)

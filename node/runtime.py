@@ -29,7 +29,7 @@ from election.model import (
 from exchange.errors import VenueError
 from node.anomalies import FIXES
 from node.cluster_watch import is_node_id_taken
-from node.eligibility import judge_eligibility
+from node.eligibility import judge_eligibility, without_figures
 from node.logs import log_event
 from node.overseer import Overseer
 from node.parts import NodeParts
@@ -70,6 +70,7 @@ class Runtime:
             raise_floor=parts.heartbeat.raise_floor,
             on_step=parts.heartbeat.progress,
             monotonic_s=parts.monotonic_s,
+            reporter=parts.reporter,
         )
         self.overseer = Overseer(parts)
         self.phone = Phone(parts)
@@ -319,7 +320,7 @@ class Runtime:
             if self._stop_reason:
                 facts = replace(facts, fatal=f"stopping: {self._stop_reason}")
             reasons = judge_eligibility(facts)
-        if reasons != self.health.reasons:
+        if without_figures(reasons) != without_figures(self.health.reasons):
             log_event("eligibility.changed", reasons=list(reasons))
         self.health.reasons = reasons
         parts.heartbeat.set_eligibility(reasons)

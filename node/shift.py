@@ -23,7 +23,7 @@ from node.reconciling import Reconciling, Settled
 from node.role import Role, Trigger
 from node.role_desk import RoleDesk
 from node.standby import Standby
-from node.takeover import GrantEnded, TakeoverReport, Unfit, build_report
+from node.takeover import GrantEnded, TakeoverReport, Unfit, build_report, why_granted
 from node.trader import Trader
 
 # Longest wait for the last request of a drain: the total timeout of a write (R9), and some.
@@ -81,7 +81,7 @@ class Shift:
             return
         self.granted, self._granted_at_s = event, self.parts.monotonic_s()
         self.parts.log.set_context(epoch=event.epoch)
-        self._desk.change(Trigger.GRANTED, event.reason)
+        self._desk.change(Trigger.GRANTED, why_granted(event))
 
     def note_over(self, epoch: int) -> None:
         """Remember, from any thread, that a grant ended: a takeover in progress must give up."""

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from node.eligibility import EligibilityFacts, judge_eligibility
+from node.eligibility import EligibilityFacts, judge_eligibility, without_figures
 
 FIT = EligibilityFacts(
     is_ready=True,
@@ -54,3 +54,10 @@ def test_eligibility_each_fact_alone_refuses(change: dict[str, object], word: st
     reasons = judge_eligibility(dataclasses.replace(FIT, **change))  # type: ignore[arg-type]
     assert len(reasons) == 1
     assert word in reasons[0]
+
+
+def test_eligibility_countdown_is_no_change() -> None:
+    """A reason that counts down would be logged several times a second."""
+    before, after = ("venue: no weight free for 15.8 s",), ("venue: no weight free for 9 s",)
+    assert without_figures(before) == without_figures(after)
+    assert without_figures(before) != without_figures(("venue: timed out",))
