@@ -255,7 +255,9 @@ def test_a_replica_takes_no_decision(board: ControlBoard, three: list[StoreServe
 
 
 @pytest.mark.parametrize(
-    "value", [{"x": float("nan")}, {"x": object()}, {"x": "y" * 20_000}], ids=str
+    "value",
+    [{"x": float("nan")}, {"x": object()}, {"x": "y" * 20_000}],
+    ids=["not a number", "no JSON", "too long"],
 )
 def test_a_value_that_cannot_be_stored_is_our_own_error(
     board: ControlBoard, value: dict[str, object]
