@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from alerts.kinds import KIND_RULES
 from alerts.model import AlertEvent, Kind, Verdict
+from alerts.words import FIRST_START, VARIANT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class TakeoverFacts:
 
     `gap_s` is None when nobody knows when the last order could have been sent. Positions are
     words such as `1.20 ETH`. `protection` says what stands at the venue by itself, or "nothing".
+    `is_first_start`: nobody ever traded in this cluster, so there is no gap to speak of.
     """
 
     gap_s: float | None
@@ -40,6 +42,7 @@ class TakeoverFacts:
     protection: str
     spare: str
     has_spare: bool
+    is_first_start: bool = False
 
 
 def build_event(
@@ -81,6 +84,14 @@ def build_took_over(*, teller: Teller, wall_ms: int, facts: TakeoverFacts) -> Al
 
     The verdict is "look" when an order is unclear or no spare is left, else "nothing to do".
     """
+    before = {
+        "gap_s": "" if facts.gap_s is None else f"{facts.gap_s:.1f}",
+        "reason": facts.reason,
+        "previous": facts.previous,
+        "position_before": facts.position_before,
+    }
+    if facts.is_first_start:
+        before = {VARIANT: FIRST_START}
     is_fine = facts.orders_unclear == 0 and facts.has_spare
     return build_event(
         Kind.TOOK_OVER,
@@ -89,10 +100,7 @@ def build_took_over(*, teller: Teller, wall_ms: int, facts: TakeoverFacts) -> Al
         wall_ms=wall_ms,
         verdict=Verdict.NOTHING_TO_DO if is_fine else Verdict.LOOK,
         facts={
-            "gap_s": "" if facts.gap_s is None else f"{facts.gap_s:.1f}",
-            "reason": facts.reason,
-            "previous": facts.previous,
-            "position_before": facts.position_before,
+            **before,
             "position_after": facts.position_after,
             "fills_in_gap": facts.fills_in_gap,
             "orders_kept": str(facts.orders_kept),

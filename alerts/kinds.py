@@ -77,7 +77,7 @@ KIND_RULES: Mapping[Kind, KindRule] = {
     Kind.ORDER_REJECTED: KindRule(
         when="the venue refused an order with a proof, or our own risk limits did",
         verdict=Verdict.LOOK,
-        collapse_by=("order_rejected",),
+        collapse_by=("order_rejected", "symbol"),
     ),
     Kind.ORDER_UNKNOWN: KindRule(
         when="an order was sent and its outcome is unknown; its symbol takes no new risk",

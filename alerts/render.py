@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from alerts.changes import Row
 from alerts.model import AlertEvent, Verdict
 from alerts.outbox import PLAUSIBLE_WALL_MS, age_ms
-from alerts.words import BUILT_IN, WORDINGS, facts_of, fields_of
+from alerts.words import BUILT_IN, VARIANT, facts_of, fields_of, wording_of
 
 TEXT_UNITS_MAX = 4096
 """Telegram's bound for a text message. Source: core.telegram.org/bots/api#sendmessage."""
@@ -78,7 +78,7 @@ def render_row(
     lines += _earlier(row)
     if dropped:
         lines.append(f"Left out before this one: {dropped} older or lesser notes.")
-    hint = WORDINGS[event.kind].hint
+    hint = wording_of(event.kind, event.facts).hint
     if hint:
         lines.append(f"You can type: {hint}")
     return _message(lines, last=_signature(row))
@@ -87,7 +87,7 @@ def render_row(
 def render_headline(event: AlertEvent, *, age: str = "") -> str:
     """Return the first line: verdict, age, what happened."""
     sign = VERDICT_SIGN[event.verdict] + (f" ({age})" if age else "")
-    return f"{sign}: {_filled(WORDINGS[event.kind].headline, event)}"
+    return f"{sign}: {_filled(_headline(event), event)}"
 
 
 def short_id(event_id: str) -> str:
@@ -152,7 +152,7 @@ def _message(lines: Sequence[str], *, last: str) -> Message:
 
 
 def _body(event: AlertEvent) -> list[str]:
-    wording = WORDINGS[event.kind]
+    wording = wording_of(event.kind, event.facts)
     shown_lines = [
         line for line in wording.lines if line.must or all(_has(event, n) for n in line.facts)
     ]
@@ -161,7 +161,10 @@ def _body(event: AlertEvent) -> list[str]:
     others = [
         f"{clean(name).replace('_', ' ').capitalize()}: {clean(value)}"
         for name, value in event.facts.items()
-        if name not in shown and value and value not in said  # not the same words twice
+        if name not in shown
+        and name != VARIANT
+        and value
+        and value not in said  # not the same words twice
     ]
     return [_filled(line.text, event) for line in shown_lines] + others
 
@@ -179,7 +182,7 @@ def _earlier(row: Row) -> list[str]:
 
 
 def _headline(event: AlertEvent) -> str:
-    return WORDINGS[event.kind].headline
+    return wording_of(event.kind, event.facts).headline
 
 
 def _clock(event: AlertEvent) -> str:

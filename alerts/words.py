@@ -66,8 +66,11 @@ _REASON = _may("Why: {reason}.")
 _SPARE = _must("Spare: {spare}.")
 _ORDER = _must("{side} {amount} {symbol} at {price} ({type}).")
 _ORDER_IF_KNOWN = _may(_ORDER.text)
+_OF_STRATEGY = _may("Strategy {strategy}, order {tag}.")
 _ORDER_ID = _may("Order {client_order_id}.")
 _STATUS_HINT = "/status, or on a box: nodectl status"
+
+FIRST_START = "first_start"
 
 WORDINGS: Mapping[Kind, Wording] = {
     Kind.STARTUP: Wording(
@@ -151,7 +154,7 @@ WORDINGS: Mapping[Kind, Wording] = {
     ),
     Kind.ORDER_PLACED: Wording(
         headline="{side} order for {symbol} placed",
-        lines=(_ORDER, _may("Reason: {reason}."), _may("Strategy {strategy}."), _ORDER_ID),
+        lines=(_ORDER, _may("Reason: {reason}."), _OF_STRATEGY, _ORDER_ID),
     ),
     Kind.ORDER_FILLED: Wording(
         headline="filled: {side} {amount} {symbol} at {price}",
@@ -160,13 +163,13 @@ WORDINGS: Mapping[Kind, Wording] = {
             _may("Fee {fee}."),
             _may("Position now: {position}."),
             _may("Result today: {result_today}."),
-            _may("Strategy {strategy}."),
+            _OF_STRATEGY,
             _ORDER_ID,
         ),
     ),
     Kind.ORDER_REJECTED: Wording(
         headline="{symbol} order refused by {refused_by}",
-        lines=(_must("Why: {reason}."), _ORDER, _may("Strategy {strategy}."), _ORDER_ID),
+        lines=(_must("Why: {reason}."), _ORDER_IF_KNOWN, _OF_STRATEGY, _ORDER_ID),
         hint="nodectl explain",
     ),
     Kind.ORDER_UNKNOWN: Wording(
@@ -176,6 +179,8 @@ WORDINGS: Mapping[Kind, Wording] = {
             _must("What happened: {reason}."),
             _must("It is not sent again. {symbol} takes no new risk until it is found out."),
             _may("Unknown for {age}."),
+            _may("What mends it: {fix}."),
+            _OF_STRATEGY,
             _ORDER_ID,
         ),
         hint="nodectl status; it usually resolves itself within a minute",
@@ -186,8 +191,8 @@ WORDINGS: Mapping[Kind, Wording] = {
             _ORDER_IF_KNOWN,
             _may("Filled {filled}."),
             _may("Found in: {found_in}."),
-            _may("Unknown for {age}."),
             _may("{symbol} takes new risk again."),
+            _OF_STRATEGY,
             _ORDER_ID,
         ),
     ),
@@ -242,7 +247,6 @@ WORDINGS: Mapping[Kind, Wording] = {
         headline="{node}: {what}",
         lines=(
             _REASON,
-            _may("Measured {value}, limit {limit}."),
             _may("What it means: {meaning}."),
             _may("What mends it: {fix}."),
         ),
@@ -265,3 +269,29 @@ WORDINGS: Mapping[Kind, Wording] = {
         ),
     ),
 }
+
+VARIANT = "variant"
+"""Fact that chooses other words for an event of the same kind; it is never shown."""
+
+VARIANTS: Mapping[tuple[Kind, str], Wording] = {
+    (Kind.TOOK_OVER, FIRST_START): Wording(
+        headline="{node} trades now, first start",
+        lines=(
+            _must("{node} trades since {at}. No node of this cluster has traded before."),
+            _must("Position: {position_after}."),
+            _may("Fills found: {fills_in_gap}."),
+            _must(
+                "Orders: kept {orders_kept}; cancelled {orders_cancelled}; "
+                "unclear {orders_unclear}."
+            ),
+            _must("At the venue, protected by: {protection}."),
+            _SPARE,
+        ),
+        hint=_STATUS_HINT,
+    ),
+}
+
+
+def wording_of(kind: Kind, facts: Mapping[str, str]) -> Wording:
+    """Return the words for an event of this kind with these facts."""
+    return VARIANTS.get((kind, facts.get(VARIANT, "")), WORDINGS[kind])

@@ -8,7 +8,7 @@ from enum import StrEnum
 from exchange.identity import Owner
 from exchange.intents import IntentRecord
 from exchange.journal import Change, Journal
-from exchange.model import ZERO, ClientOrderId, Side, VenueOrder, VenueOrderId
+from exchange.model import ZERO, ClientOrderId, OrderIntent, Side, VenueOrder, VenueOrderId
 from exchange.positions import CountedFill
 
 
@@ -27,7 +27,8 @@ class Resolved(StrEnum):
 class Resolution:
     """An intent whose state became known in this pass; `evidence` says from what.
 
-    `was_unknown` is True when its outcome had been unknown before (worth an alert).
+    `was_unknown` is True when its outcome had been unknown before (worth an alert). `intent` is
+    the order itself, for reports.
     """
 
     client_order_id: ClientOrderId
@@ -37,6 +38,7 @@ class Resolution:
     was_unknown: bool
     filled: Decimal
     evidence: str
+    intent: OrderIntent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -311,6 +311,7 @@ def _resolve_absent(notes: _Pass, record: IntentRecord, first_ms: int) -> None:
             filled=ZERO,
             evidence=f"not shown by two reads {taken_ms - first_ms} ms apart, "
             "both after its deadline and effect tail",
+            intent=record.intent,
         )
     )
 
@@ -333,6 +334,7 @@ def _resolve(
             was_unknown=was is not IntentState.OPEN,
             filled=order.filled,
             evidence=evidence,
+            intent=record.intent,
         )
     )
 

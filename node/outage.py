@@ -19,6 +19,7 @@ class Outage:
 
     gap_s: float | None  # None: this cluster never traded before
     was_whole_cluster_off: bool
+    off_since_ms: int | None = None  # wall time, when the whole cluster was off
 
 
 def judge_outage(
@@ -44,7 +45,11 @@ def judge_outage(
         then is the gap a difference of wall times.
     """
     if last_trading_ms is not None and last_trading_ms < started_ms:
-        return Outage(gap_s=max(0.0, (now_ms - last_trading_ms) / 1000), was_whole_cluster_off=True)
+        return Outage(
+            gap_s=max(0.0, (now_ms - last_trading_ms) / 1000),
+            was_whole_cluster_off=True,
+            off_since_ms=last_trading_ms,
+        )
     if last_trading_ms is None and silent_s is None:
         return Outage(gap_s=None, was_whole_cluster_off=False)
     return Outage(gap_s=(silent_s or 0.0) + since_grant_s, was_whole_cluster_off=False)

@@ -117,7 +117,7 @@ class Reconciling:
         await trader.flush()
         await parts.watch.push()
         for problem in seat_all(parts.seats, trader):
-            log_event("journal.corrupt", reason=problem)
+            parts.reporter.damaged("state", where="merged journal", why=problem)
         return trader
 
     async def _look(self, trader: Trader) -> Findings:

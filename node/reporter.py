@@ -10,18 +10,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alerts.model import Kind, Verdict
-from exchange.findings import Findings, Resolution
-from exchange.model import ClientOrderId, OrderIntent, Position, VenueOrderId
+from exchange.findings import Findings, Resolution, Unclear
+from exchange.model import ClientOrderId, OrderIntent, VenueOrderId
 from exchange.orders import OrderEvent, OrderEventKind
-from exchange.positions import CountedFill
+from exchange.positions import CountedFill, assets_of, realised_on, utc_day
+from exchange.steps import Skip
 from node.bench import money
 from node.logs import log_event
 from node.teller import Teller
 
 # More than the outbox itself keeps; beyond it the oldest order notes go first.
 QUEUE_MAX = 500
-# An unknown outcome usually resolves itself within seconds after its deadline.
+# An unknown outcome usually resolves itself within seconds after its deadline: the first age is
+# worth a look; at the second one nothing will resolve by itself any more.
 OLD_MS = 60_000
+STUCK_MS = 300_000
+# Bound of the memory of what was told; clearing it only repeats a message.
+TOLD_MAX = 1000
 
 _LOG_NAMES: Mapping[OrderEventKind, str] = {
     OrderEventKind.REFUSED: "order.limited",
@@ -45,20 +50,27 @@ class _Note:
     kind: Kind
     unique: str
     facts: Mapping[str, str]
-    epoch: int
+    epoch: int | None  # None: the one that is granted when it is handed on
     verdict: Verdict | None = None
 
 
 @dataclass(slots=True)
 class Reporter:
-    """Writes order events to the log and queues their alerts."""
+    """Writes order events to the log and queues their alerts.
+
+    `strategies`: symbol -> name of the strategy that owns it.
+    """
 
     teller: Teller
+    strategies: Mapping[str, str] = field(default_factory=dict)
     _queue: deque[_Note] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _foreign: frozenset[VenueOrderId] = frozenset()
     _notes: frozenset[str] = frozenset()
-    _old: frozenset[ClientOrderId] = frozenset()
+    _old: frozenset[str] = frozenset()
+    _refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    _refusals: int = 0
+    _damages: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         """Hand queued alerts to the outbox until cancelled."""
@@ -85,7 +97,7 @@ class Reporter:
         unique: str,
         facts: Mapping[str, str],
         *,
-        epoch: int,
+        epoch: int | None,
         verdict: Verdict | None = None,
     ) -> None:
         """Queue one alert; returns at once."""
@@ -119,11 +131,62 @@ class Reporter:
                 "latency_ms": event.result.latency_ms,
             }
         log_event(_LOG_NAMES[event.kind], **fields)
+        if event.kind is OrderEventKind.SENDING and intent is not None:
+            self._refused.pop((intent.symbol, intent.tag), None)
         if intent is not None:
             self._tell_order(event, intent)
 
+    def refused(self, skip: Skip, *, limit: str, why: str, epoch: int) -> None:
+        """Tell that the limits keep a wanted order back; again only after it was sent once.
+
+        Figures move with every price, so the limit's name decides what is news.
+        """
+        key = (skip.symbol, skip.tag)
+        if self._refused.get(key) == limit:
+            return
+        if len(self._refused) >= TOLD_MAX:
+            self._refused.clear()
+        self._refused[key] = limit
+        facts = {
+            "symbol": skip.symbol,
+            "refused_by": "the risk limits",
+            "reason": why,
+            "strategy": self.strategies.get(skip.symbol, ""),
+            "tag": skip.tag,
+        }
+        self._refusals += 1  # an epoch belongs to one process
+        unique = f"{skip.symbol}:{skip.tag}:{limit}:{epoch}:{self._refusals}"
+        self.later(Kind.ORDER_REJECTED, unique, facts, epoch=epoch)
+
+    def damaged(self, key: str, *, where: str, why: str) -> None:
+        """Tell of a journal document that cannot be read; each damage once a process."""
+        mark = f"{where}:{key}:{why}"
+        if mark in self._damages:
+            return
+        if len(self._damages) >= TOLD_MAX:
+            self._damages.clear()
+        self._damages.add(mark)
+        log_event("journal.corrupt", key=key, where=where, reason=why)
+        self.later(
+            Kind.DEGRADED,
+            f"damage:{mark}",
+            {
+                "what": "a journal document cannot be read",
+                "reason": f"{key}, {where}: {why}",
+                "meaning": "it is left out; the stores, the other node and the venue fill the gap, "
+                "and the next holder writes it anew",
+                "fix": "if it is this disk: check it (dmesg), replace the SD card; if it is a "
+                "store: see that nothing but hotspare writes there",
+            },
+            epoch=None,
+        )
+
+    def _facts_of(self, intent: OrderIntent) -> dict[str, str]:
+        strategy = self.strategies.get(intent.symbol, "")
+        return {**order_facts(intent), "strategy": strategy, "tag": intent.tag}
+
     def _tell_order(self, event: OrderEvent, intent: OrderIntent) -> None:
-        facts = {**order_facts(intent), "reason": event.reason}
+        facts = {**self._facts_of(intent), "reason": event.reason}
         cid = intent.client_order_id
         match event.kind:
             case OrderEventKind.CONFIRMED:
@@ -142,8 +205,7 @@ class Reporter:
     def findings(self, findings: Findings, *, epoch: int) -> None:
         """Report what a reconcile pass found."""
         for counted in findings.fills:
-            position = findings.journal.position(counted.fill.symbol).position
-            self._fill(counted, position, epoch)
+            self._fill(counted, findings, epoch)
         for resolution in findings.resolved:
             self._resolution(resolution, epoch)
         foreign = {order.venue_order_id: order for order in findings.foreign}
@@ -160,23 +222,28 @@ class Reporter:
         self._tell_old(findings, epoch)
 
     def _tell_old(self, findings: Findings, epoch: int) -> None:
-        """Tell once of each order that stays unclear: its symbol takes no new risk meanwhile."""
-        old = {u.client_order_id: u for u in findings.unclear if u.past_deadline_ms >= OLD_MS}
-        for cid in old.keys() - self._old:
-            record = findings.journal.intents.get(cid)
-            if record is None:
-                continue
-            facts = {
-                **order_facts(record.intent),
-                "reason": old[cid].why,
-                "age": f"{old[cid].past_deadline_ms // 1000} s",
-            }
-            self.later(Kind.ORDER_UNKNOWN, f"{cid}:old", facts, epoch=epoch, verdict=Verdict.LOOK)
-        self._old = frozenset(old)
+        """Tell of each order that stays unclear: its symbol takes no new risk meanwhile."""
+        told: set[str] = set()
+        for unclear in findings.unclear:
+            record = findings.journal.intents.get(unclear.client_order_id)
+            for age_ms, mark, verdict in (
+                (OLD_MS, "old", Verdict.LOOK),
+                (STUCK_MS, "stuck", Verdict.ACT),
+            ):
+                unique = f"{unclear.client_order_id}:{mark}"
+                if record is None or unclear.past_deadline_ms < age_ms:
+                    continue
+                told.add(unique)
+                if unique not in self._old:
+                    facts = self._facts_of(record.intent) | _age_facts(unclear, verdict)
+                    self.later(Kind.ORDER_UNKNOWN, unique, facts, epoch=epoch, verdict=verdict)
+        self._old = frozenset(told)
 
-    def _fill(self, counted: CountedFill, position: Position, epoch: int) -> None:
+    def _fill(self, counted: CountedFill, findings: Findings, epoch: int) -> None:
+        position = findings.journal.position(counted.fill.symbol).position
         fill = counted.fill
         fee = f"{money(fill.fee)} {fill.fee_asset}"
+        result = realised_on(position, utc_day(fill.venue_ms))
         log_event(
             "order.filled",
             symbol=fill.symbol,
@@ -195,8 +262,10 @@ class Reporter:
             "price": money(fill.price),
             "fee": fee,
             "position": money(position.amount),
-            "result_today": money(round(position.realised_quote, 8)),
+            "result_today": f"{money(round(result, 8))} {assets_of(fill.symbol)[1]}",
+            "strategy": self.strategies.get(fill.symbol, ""),
             "client_order_id": counted.client_order_id,
+            **_progress_facts(counted.client_order_id, findings),
         }
         self.later(Kind.ORDER_FILLED, f"{fill.symbol}:{fill.fill_id}", facts, epoch=epoch)
 
@@ -211,10 +280,12 @@ class Reporter:
             evidence=found.evidence,
         )
         if found.was_unknown:
+            known = {} if found.intent is None else self._facts_of(found.intent)
             facts = {
+                **known,
                 "symbol": found.symbol,
                 "outcome": found.outcome.value,
-                "filled": money(found.filled),
+                "filled": f"{money(found.filled)} {assets_of(found.symbol)[0]}",
                 "found_in": found.evidence,
                 "client_order_id": found.client_order_id,
             }
@@ -234,9 +305,31 @@ def order_facts(intent: OrderIntent) -> dict[str, str]:
         "amount": money(intent.amount),
         "price": "market" if intent.price is None else money(intent.price),
         "type": f"{intent.type.value} {intent.time_in_force.value}",
-        "strategy": intent.tag,
         "client_order_id": intent.client_order_id,
     }
+
+
+def _progress_facts(cid: ClientOrderId, findings: Findings) -> dict[str, str]:
+    """Say how much of the order was filled; nothing when nobody knows the order any more."""
+    record = findings.journal.intents.get(cid)
+    if record is not None:
+        intent, filled = record.intent, record.filled
+    else:
+        done = [r for r in findings.resolved if r.client_order_id == cid]
+        if not done or done[0].intent is None:
+            return {}
+        intent, filled = done[0].intent, done[0].filled
+    return {"filled": money(filled), "ordered": money(intent.amount), "tag": intent.tag}
+
+
+def _age_facts(unclear: Unclear, verdict: Verdict) -> dict[str, str]:
+    facts = {"reason": unclear.why, "age": f"{unclear.past_deadline_ms // 1000} s"}
+    if verdict is Verdict.ACT:
+        facts["fix"] = (
+            "look for the order at the venue, under its id; check what the log says about it "
+            "(nodectl explain), then cancel it at the venue if it rests there unwanted"
+        )
+    return facts
 
 
 def _intent_fields(intent: OrderIntent) -> dict[str, object]:

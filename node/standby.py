@@ -13,21 +13,19 @@ from election.redis_ledger import RedisLedger
 from exchange.errors import JournalError, VenueError, VenueRefused
 from exchange.identity import cluster_tag, highest_epoch
 from exchange.journal import Merged, merge
-from exchange.journal_codec import Damage
 from exchange.journal_file import JournalFile
 from exchange.journal_writer import DISK_TIMEOUT_S
 from exchange.ports import Venue
 from node.bounded import OneAtATime
 from node.health import Health
 from node.logs import log_event
+from node.reporter import Reporter
 
 TAIL_INTERVAL_S = 1.0
 # A signed call, a clock measurement and the open orders: about 40 units of request weight.
 VENUE_CHECK_S = 20.0
 # After a failure the venue is asked sooner; each attempt has backed off by itself already.
 VENUE_RETRY_S = 3.0
-# Bound of the memory of damages that were logged; clearing it only repeats some lines.
-TOLD_MAX = 1000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,10 +42,10 @@ class Standby:
     raise_floor: Callable[[int], None]
     on_step: Callable[[str], None]
     monotonic_s: Callable[[], float]
+    reporter: Reporter
     tail_disk: OneAtATime = field(default_factory=lambda: OneAtATime(DISK_TIMEOUT_S))
     _tail_due_s: float = 0.0
     _venue_due_s: float = 0.0
-    _told: set[Damage] = field(default_factory=set)
 
     async def cycle(self) -> None:
         """Do one turn: tail, and check the venue when that is due."""
@@ -78,7 +76,8 @@ class Standby:
         sources.append(("own disk", self.disk.documents))
         merged = merge(sources)
         for damage in merged.damages:
-            self._tell_damage(damage)
+            # The same in every tail until somebody writes the document anew: said once.
+            self.reporter.damaged(damage.key, where=damage.source, why=damage.why)
         return merged
 
     async def tail(self) -> None:
@@ -92,15 +91,6 @@ class Standby:
             return
         self._note_disk("" if done else "the disk does not answer in time")
         self.on_step("journal tail")
-
-    def _tell_damage(self, damage: Damage) -> None:
-        # The same in every tail until somebody writes the document anew: said once.
-        if damage in self._told:
-            return
-        if len(self._told) >= TOLD_MAX:
-            self._told.clear()
-        self._told.add(damage)
-        log_event("journal.corrupt", key=damage.key, where=damage.source, reason=damage.why)
 
     def _note_disk(self, error: str) -> None:
         if error and not self.health.journal_error:

@@ -36,6 +36,8 @@ class TakeoverReport:
     gap_s: float | None
     was_whole_cluster_off: bool
     was_handed_over: bool
+    is_first_start: bool
+    off_since_ms: int | None
     reason: str
     previous: str
     position_before: str
@@ -100,6 +102,8 @@ def build_report(
         was_handed_over=granted.was_released
         and granted.previous is not None
         and not outage.was_whole_cluster_off,
+        is_first_start=granted.previous is None and outage.gap_s is None,
+        off_since_ms=outage.off_since_ms,
         reason=why_granted(granted),
         previous=granted.previous or "nobody",
         position_before=_positions(

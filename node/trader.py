@@ -13,14 +13,21 @@ from exchange.identity import cluster_tag, node_tag
 from exchange.intents import TARGET_TAG
 from exchange.journal import Journal
 from exchange.journal_writer import JournalWriter
-from exchange.model import ClientOrderId, MarketRules, Snapshot, Ticker, WriteResult
+from exchange.model import (
+    ClientOrderId,
+    MarketRules,
+    Snapshot,
+    Ticker,
+    WriteOutcome,
+    WriteResult,
+)
 from exchange.orders import OrderPath, PathTiming
 from exchange.plan import make_plan
 from exchange.ports import Gateway, Permit, Venue
 from exchange.reconcile import ReconcileInput, reconcile
 from exchange.risk import RiskLimits
 from exchange.snapshot import take_snapshot
-from exchange.steps import Plan, Step
+from exchange.steps import Place, Plan, Skip, Step
 from exchange.wanted import PlanInput, TradingMode
 from node.bench import Seat
 from node.logs import log_event
@@ -32,6 +39,10 @@ BIRTH_SLACK_MS = 86_400_000
 TOLD_STEPS_MAX = 1000
 # aiohttp closes connections that were idle for 15 s; home routers forget them later.
 IDLE_S = 15.0
+# How plan steps begin the reason when a risk limit keeps an order back.
+RISK = "risk: "
+# The latch itself was told, with what lifts it.
+TOLD_ELSEWHERE = frozenset({"daily_loss_limit"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +79,7 @@ class Trader:
         self._absences: Mapping[ClientOrderId, int] = {}
         self._told_steps: set[str] = set()
         self._wrote_at_s = float("-inf")
+        self.last_order_ms = 0  # wall time of the last placement that was sent, for people
         self._cluster_tag = cluster_tag(parts.cluster_id)
         self._node_tag = node_tag(parts.node_id)
         self.path = OrderPath(
@@ -217,7 +229,11 @@ class Trader:
         self.parts.on_step(f"plan step {type(step).__name__.lower()}")
         if result is not None:
             self._wrote_at_s = self.parts.monotonic_s()
+            if isinstance(step, Place) and result.outcome is not WriteOutcome.NOT_SENT:
+                self.last_order_ms = self.parts.wall_ms()
         text = step.render()
+        if isinstance(step, Skip):
+            self._tell_refused(step)
         # What is only noted (keep, skip, block, resolve) says the same in every pass: once.
         if result is None and text in self._told_steps:
             return
@@ -227,3 +243,11 @@ class Trader:
             self._told_steps.add(text)
             if len(self._told_steps) > TOLD_STEPS_MAX:
                 self._told_steps.clear()
+
+    def _tell_refused(self, step: Skip) -> None:
+        if not step.reason.startswith(RISK):
+            return
+        why = step.reason.removeprefix(RISK)
+        limit = why.partition(" ")[0]
+        if limit not in TOLD_ELSEWHERE:
+            self.parts.reporter.refused(step, limit=limit, why=why, epoch=self.epoch)

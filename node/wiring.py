@@ -230,7 +230,9 @@ def build_runtime(
         epoch=lambda: heartbeat.permit.epoch,
         wall_ms=wall_ms,
     )
-    reporter = Reporter(teller)
+    reporter = Reporter(
+        teller, strategies={seat.symbol: seat.strategy.declaration.name for seat in seats}
+    )
     parts = NodeParts(
         config=config,
         node_id=node_id,

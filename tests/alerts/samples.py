@@ -17,6 +17,8 @@ ORDER = {
     "client_order_id": "h7k2m9x0q4w1b8z3vd",
 }
 
+OWNER = {"strategy": "grid", "tag": "buy-3"}
+
 TAKEOVER = {
     "gap_s": "6.4",
     "reason": "jetson stopped renewing its lease",
@@ -30,6 +32,8 @@ TAKEOVER = {
     "protection": "stop-loss for 1.20 ETH at 0.03100 BTC",
     "spare": "none, jetson has not been seen since 07:59:53 UTC",
 }
+
+BEFORE = frozenset({"gap_s", "reason", "previous", "position_before"})
 
 FACTS: Mapping[Kind, Mapping[str, str]] = {
     Kind.STARTUP: {
@@ -74,7 +78,7 @@ FACTS: Mapping[Kind, Mapping[str, str]] = {
     },
     Kind.SPARE_BACK: {"peer": "jetson", "away": "12 min"},
     Kind.PREFERRED_FIT: {"peer": "jetson", "fit_for": "10 min"},
-    Kind.ORDER_PLACED: {**ORDER, "reason": "grid level 3", "strategy": "grid"},
+    Kind.ORDER_PLACED: {**ORDER, "reason": "grid level 3", **OWNER},
     Kind.ORDER_FILLED: {
         **ORDER,
         "filled": "0.25",
@@ -82,21 +86,27 @@ FACTS: Mapping[Kind, Mapping[str, str]] = {
         "fee": "0.0000085 BTC",
         "position": "1.45 ETH",
         "result_today": "+0.0021 BTC",
-        "strategy": "grid",
+        **OWNER,
     },
     Kind.ORDER_REJECTED: {
         **ORDER,
         "refused_by": "the venue",
         "reason": "Filter failure: NOTIONAL (-1013)",
-        "strategy": "grid",
+        **OWNER,
     },
-    Kind.ORDER_UNKNOWN: {**ORDER, "reason": "no answer within 4 s", "age": "20 s"},
+    Kind.ORDER_UNKNOWN: {
+        **ORDER,
+        "reason": "no answer within 4 s",
+        "age": "20 s",
+        **OWNER,
+        "fix": "look for the order at the venue",
+    },
     Kind.ORDER_RESOLVED: {
         **ORDER,
         "outcome": "filled",
         "filled": "0.25 ETH",
         "found_in": "trades",
-        "age": "34 s",
+        **OWNER,
     },
     Kind.STRATEGY_SKIPPED: {
         "strategy": "grid",
@@ -124,8 +134,6 @@ FACTS: Mapping[Kind, Mapping[str, str]] = {
     Kind.STORE_BACK: {"store": "witness", "away": "3 min", "stores_ok": "3", "stores_all": "3"},
     Kind.DEGRADED: {
         "what": "clock off by 1.4 s",
-        "value": "1.4 s",
-        "limit": "0.5 s",
         "meaning": "this node does not take over until it is mended",
         "fix": "timedatectl status",
     },
@@ -164,6 +172,22 @@ def special_rows() -> Mapping[str, tuple[Row, int, int]]:
             "spare": "yes, jetson",
         },
     )
+    first = build_event(
+        "took_over:1",
+        Kind.TOOK_OVER,
+        verdict=Verdict.NOTHING_TO_DO,
+        epoch=1,
+        facts={
+            "variant": "first_start",
+            **{k: v for k, v in TAKEOVER.items() if k not in BEFORE},
+            "position_after": "0 ETH",
+            "fills_in_gap": "none",
+            "orders_kept": "0",
+            "orders_cancelled": "0",
+            "protection": "nothing, no orders rest there",
+            "spare": "jetson is ready",
+        },
+    )
     lost = tuple(
         build_event(
             f"store_lost:{second}",
@@ -191,6 +215,7 @@ def special_rows() -> Mapping[str, tuple[Row, int, int]]:
             0,
         ),
         "took_over_facts_missing": (bare, 0, 0),
+        "took_over_first_start": (Row(number=1, events=(first,)), 0, 0),
         "took_over_planned": (Row(number=1, events=(planned,)), 0, 0),
         "store_lost_12_times": (Row(number=1, events=lost, count=12), 0, 3),
         "error_hostile_values": (Row(number=1, events=(hostile,)), 0, 0),

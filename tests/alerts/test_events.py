@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from alerts.changes import Row
 from alerts.events import TakeoverFacts, Teller, build_event, build_took_over
 from alerts.kinds import KIND_RULES, is_collapsing
 from alerts.model import Kind, Verdict
+from alerts.render import NOT_KNOWN, render_row
 from alerts.words import WORDINGS, facts_of
 from tests.alerts.builders import WALL_MS
 
@@ -37,6 +39,19 @@ def test_takeover_of_an_epoch_has_one_id_whoever_tells_it() -> None:
     assert first.event_id == other.event_id != later.event_id
     assert set(first.facts) == set(facts_of(WORDINGS[Kind.TOOK_OVER]))
     assert first.facts["gap_s"] == "6.4"
+
+
+def test_first_takeover_of_a_cluster_speaks_of_no_gap() -> None:
+    """The owner's first message must not begin with something nobody knows."""
+    event = build_took_over(
+        teller=TELLER,
+        wall_ms=WALL_MS,
+        facts=replace(FACTS, gap_s=None, previous="nobody", is_first_start=True),
+    )
+    text = render_row(Row(number=1, events=(event,)), wall_ms=WALL_MS).plain
+    assert "pi trades now, first start" in text.splitlines()[0]
+    for word in (NOT_KNOWN, "gap", "variant", "nobody held", "Before:"):
+        assert word.lower() not in text.lower()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from exchange.model import Side
 from exchange.wanted import TradingMode
 from node.latches import ACCEPT, LOSS_LIMIT, PAUSE
 from strategy.model import SkipKind, Skipped
+from tests.support.desk import WIDE_LIMITS
 from tests.support.trading_rig import SYMBOL, Rig, buy, wanting
 
 MINUTE_S = 60.0
@@ -252,3 +253,17 @@ async def test_an_order_that_stays_unclear_is_told_once() -> None:
     for _ in range(60):
         await rig.turn()
     assert rig.ear.kinds().count(Kind.ORDER_UNKNOWN) == 1
+
+
+async def test_an_order_that_a_risk_limit_keeps_back_is_told_once() -> None:
+    """Not in the log alone: the strategy wants it, nothing is sent, and a person hears why."""
+    rig = Rig(limits=replace(WIDE_LIMITS, max_order_value=Decimal(50)))
+    rig.asked.answer = wanting(buy("b1"))
+    await rig.start()
+    for _ in range(3):
+        await rig.turn(after_s=20)
+    assert rig.open_tags() == []
+    (event,) = [e for e in rig.ear.events if e.kind is Kind.ORDER_REJECTED]
+    assert event.facts["refused_by"] == "the risk limits"
+    assert "max_order_value was 90" in event.facts["reason"]
+    assert (event.facts["strategy"], event.facts["tag"]) == ("grid", "b1")

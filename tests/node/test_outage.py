@@ -14,8 +14,8 @@ from node.outage import LastTrading, Outage, judge_outage
         (None, 3.0, Outage(gap_s=3.5, was_whole_cluster_off=False)),
         (9_000, 3.0, Outage(gap_s=3.5, was_whole_cluster_off=False)),
         (9_000, None, Outage(gap_s=0.5, was_whole_cluster_off=False)),
-        (1_000, 3.0, Outage(gap_s=19.0, was_whole_cluster_off=True)),
-        (1_000, None, Outage(gap_s=19.0, was_whole_cluster_off=True)),
+        (1_000, 3.0, Outage(gap_s=19.0, was_whole_cluster_off=True, off_since_ms=1_000)),
+        (1_000, None, Outage(gap_s=19.0, was_whole_cluster_off=True, off_since_ms=1_000)),
         (30_000, None, Outage(gap_s=0.5, was_whole_cluster_off=False)),
     ],
     ids=[

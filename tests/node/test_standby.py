@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import cast
 
+from alerts.model import Kind
 from election.redis_ledger import RedisLedger
 from exchange.errors import JournalError
 from exchange.journal_file import JournalFile
@@ -50,6 +51,7 @@ class Bench:
             raise_floor=self.floors.append,
             on_step=self.steps.append,
             monotonic_s=rig.now_s,
+            reporter=rig.reporter,
         )
 
 
@@ -96,6 +98,21 @@ async def test_a_disk_that_stalls_makes_unfit_and_holds_nothing_up() -> None:
     node.standby.tail_disk = OneAtATime(60)
     await node.standby.tail()
     assert node.health.journal_error == ""
+
+
+async def test_a_document_nobody_can_read_is_told_once_however_often_it_is_tailed() -> None:
+    """The others survive, and a person hears what lies there."""
+    node = await bench()
+    key, text = next(iter(node.rig.trader.journal.documents().items()))
+    node.rig.ledger.stores[0].documents[key] = text[:-2]
+    node.rig.ear.events.clear()
+    for _ in range(3):
+        await node.standby.tail()
+    await node.rig.reporter.flush()
+    (event,) = node.rig.ear.events
+    assert event.kind is Kind.DEGRADED
+    assert key in event.facts["reason"]
+    assert node.card.documents[key] == text
 
 
 async def test_too_few_stores_give_no_journal_to_take_over_with() -> None:

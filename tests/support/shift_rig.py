@@ -159,6 +159,7 @@ class ShiftRig:
             raise_floor=self.lease.raise_floor,
             on_step=self.lease.progress,
             monotonic_s=rig.now_s,
+            reporter=rig.reporter,
         )
         self.shift = Shift(
             self.parts,

@@ -143,7 +143,7 @@ class Rig:
             epoch=lambda: 1,
             wall_ms=lambda: self.exchange.now_ms,
         )
-        self.reporter = Reporter(teller)
+        self.reporter = Reporter(teller, strategies={SYMBOL: "grid"})
         self.venue = HandyVenue(self.exchange, on_call=self._on_call)
         declaration = SimpleNamespace(name="grid", wants_fills=False, history=3)
         strategy = SimpleNamespace(declaration=declaration, parameters={})
