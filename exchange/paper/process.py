@@ -113,6 +113,7 @@ class PaperProcess:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=Path(__file__).parents[2],
+                start_new_session=True,  # Ctrl-C is for its parent, who ends it in order
             )
         ready = self._read_ready(self._process)
         self.port = int(ready["port"])

@@ -242,11 +242,12 @@ def _walk(seed: str, salt: str, start_price: str, volume: str) -> dict[str, Any]
 
 
 def _keep(stage: Stage, write: Any) -> None:
-    write("")
-    write(f"It goes on until Ctrl-C. Look at it from another terminal, in {stage.directory}:")
-    write(f"  nodectl status --watch --config {stage.config_path}")
-    write(f"  nodectl history --config {stage.config_path}")
+    """Go on until Ctrl-C, which ends the story as if it had been played out: it is judged."""
     with contextlib.suppress(KeyboardInterrupt):
+        write("")
+        write(f"It goes on until Ctrl-C. Look at it from another terminal, in {stage.directory}:")
+        write(f"  nodectl status --watch --config {stage.config_path}")
+        write(f"  nodectl history --config {stage.config_path}")
         while True:
             time.sleep(3600)
 
@@ -273,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--symbol", help="market of the candle file, such as ETH/BTC")
     parser.add_argument("--timeframe", help="timeframe of the candle file, such as 5m")
     parser.add_argument("--seed", default=DEFAULT_SEED, help="of the random walks")
-    parser.add_argument("--keep", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument("--keep", action="store_true", help="go on until Ctrl-C, then judge")
     parser.add_argument("--json", action="store_true", help="print only the report, as JSON")
     parser.add_argument("--directory", type=Path, help="keep all files there (must be empty)")
     return parser

@@ -55,6 +55,7 @@ def test_demo_holds_and_reports(topology: str) -> None:
     assert report["orders"] > 0
     assert report["unknown_resolved"] >= 1  # the one whose answer was held back
     assert report["takeover_s"] > 0
+    assert report["adopted"] > 0  # the grid's resting orders are kept, not cancelled and sent anew
 
 
 def test_demo_plays_on_recorded_candles() -> None:
@@ -79,6 +80,40 @@ def test_demo_wrong_options_are_refused(arguments: tuple[str, ...]) -> None:
     assert done.returncode == 2
     assert done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_demo_kept_is_judged_after_ctrl_c_and_ends_with_ten_lines(tmp_path: Path) -> None:
+    """--keep goes on until Ctrl-C; the story then closes, the checker judges, the code is 0.
+
+    The signal goes to the whole process group, as a terminal sends it. The walk is another one.
+    """
+    command = [sys.executable, "-u", "-m", "node.cli.main", "demo", "--keep", "--seed", "11"]
+    process = subprocess.Popen(
+        [*command, "--directory", str(tmp_path / "demo")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        told = []
+        for line in process.stdout:
+            told.append(line)
+            if "goes on until Ctrl-C" in line:
+                os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 0, "".join(told)
+    finally:
+        process.kill()
+        process.wait()
+    lines = "".join(told).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(" 1. "))
+    assert [line[:4] for line in lines[start : start + 10]] == [f"{n:2}. " for n in range(1, 11)]
+    assert "All invariants hold: yes" in lines[start + 9]
+    assert lines[start + 10 : start + 12] == ["", "Try next:"]
+    assert lines[start + 12 :]
+    assert all(line.startswith("  ") for line in lines[start + 12 :])
 
 
 @pytest.fixture
