@@ -117,7 +117,6 @@ WORDINGS: Mapping[Kind, Wording] = {
             _may("Since {since}."),
             _must("Why: {reason}."),
             _may("Position: {position}."),
-            _may("Orders left at the venue: {orders_left}."),
             _may("At the venue, protected by: {protection}."),
             _may("What mends it: {fix}."),
         ),

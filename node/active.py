@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from alerts.model import Kind, Verdict
+from alerts.render import render_instant
 from exchange.errors import VenueError, VenueRefused
 from exchange.findings import Findings
 from exchange.model import ZERO, Candle, Position
@@ -21,6 +22,7 @@ from node.cluster_watch import ClusterWatch
 from node.health import Health
 from node.latches import LOSS_LIMIT
 from node.logs import log_event
+from node.picture import positions_in
 from node.reporter import Reporter
 from node.trader import Trader
 from strategy.model import Decision, Skipped, WorkingOrder
@@ -191,7 +193,13 @@ class Active:
         self.reporter.later(
             Kind.STRATEGY_SKIPPED,
             f"{seat.symbol}:{candle_ms}:{self.trader.epoch}",
-            {"strategy": name, "symbol": seat.symbol, "reason": reason, "where": where},
+            {
+                "strategy": name,
+                "symbol": seat.symbol,
+                "reason": reason,
+                "candle": render_instant(candle_ms) if candle_ms else "",
+                "where": where,
+            },
             epoch=self.trader.epoch,
         )
 
@@ -246,7 +254,12 @@ class Active:
         self.reporter.later(
             Kind.LOSS_LIMIT,
             f"{latch.day}:{trader.epoch}",
-            {"result_today": result, "limit": limit},
+            {
+                "result_today": result,
+                "limit": limit,
+                "position": positions_in(findings.journal),
+                "orders_left": str(len(findings.working)),
+            },
             epoch=trader.epoch,
         )
 

@@ -17,3 +17,10 @@ FIXES: Mapping[str, str] = MappingProxyType(
         "be written and has room",
     }
 )
+
+MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "epoch_file": "the stores, the other node and the orders at the venue fill the gap: the "
+        "next epoch is above every one that they know",
+    }
+)

@@ -4,7 +4,9 @@ Rules of this file: nothing here may hold up the work loop: a card that stalls i
 second and then counts as one that does not answer (R8). What changes is told once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from alerts.model import Kind
 from node.bounded import OneAtATime
@@ -18,6 +20,14 @@ RESOURCES_S = 10.0
 FSYNC_PROBE_S = 300.0
 # Far below the hang limit of the lease.
 BLOCKING_S = 1.0
+# What mends a shortage, by the word that its reason begins with (resources.py).
+FIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "disk": "free some space (df -h); if it has room, check it (dmesg), replace the SD card",
+        "temperature": "cool the box: fan, air, shade; or raise health.max_temperature_c",
+        "memory": "restart the node; if it grows again, look at the strategy's own lists",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -85,7 +95,12 @@ class BoxWatch:
             await parts.teller.tell(
                 Kind.DEGRADED,
                 f"resources:{parts.wall_ms()}",
-                {"what": reasons[0], "meaning": "this node does not contend for the lease"},
+                {
+                    "what": reasons[0],
+                    "also": "; ".join(reasons[1:]),
+                    "meaning": "this node does not contend for the lease",
+                    "fix": FIXES[_about(reasons[0])],
+                },
             )
 
     async def _watch_journal(self) -> None:

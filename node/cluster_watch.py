@@ -26,6 +26,8 @@ from node.watch import Member
 MARKER = "new-cluster"
 # A latch is written in the work loop: below half of the lease's hang limit, like the journal.
 DISK_TIMEOUT_S = 1.0
+# Bound of the memory of records that cannot be read; there are five kinds and a few stores.
+UNREADABLE_MAX = 100
 
 
 class BodySource(Protocol):
@@ -78,7 +80,9 @@ class ClusterWatch:
         self._monotonic_s = monotonic_s
         self._members_at_s = monotonic_s()
         self._beat = 0
-        self._own = _readable(disk.documents)
+        self._own, unreadable = _readable(disk.documents)
+        # Said by others; here only collected.
+        self.unreadable: tuple[str, ...] = unreadable
         self._was_empty = not self._own
         self._disk_timeout_s = disk_timeout_s
         self._keeping: asyncio.Task[None] | None = None
@@ -114,7 +118,7 @@ class ClusterWatch:
         # A store that does not answer is the lease's to tell; a record that is garbage is not.
         for problem in reading.problems:
             if "control record" in problem:
-                self._tell_once("latch.unreadable", problem)
+                self._note_unreadable(problem)
         has_majority = 2 * len(reading.answered) > reading.total
         self.latches, is_first = merge_latches(
             reading.records,
@@ -220,6 +224,11 @@ class ClusterWatch:
                 return
             self._own, self._disk_trouble = records, ""
 
+    def _note_unreadable(self, problem: str) -> None:
+        if problem not in self.unreadable and len(self.unreadable) < UNREADABLE_MAX:
+            self.unreadable += (problem,)
+        self._tell_once("latch.unreadable", problem)
+
     def _tell_once(self, name: str, problem: str) -> None:
         if problem not in self._told:
             self._told.add(problem)
@@ -240,14 +249,16 @@ def is_node_id_taken(
     return first.nonce == last.nonce and last.beat > first.beat
 
 
-def _readable(texts: Mapping[str, str]) -> dict[str, ControlRecord]:
+def _readable(texts: Mapping[str, str]) -> tuple[dict[str, ControlRecord], tuple[str, ...]]:
     records: dict[str, ControlRecord] = {}
+    problems: list[str] = []
     for kind, text in texts.items():
         try:
             records[kind] = parse_control(kind, text)
         except ValueError as error:
-            log_event("latch.unreadable", reason=f"own disk: {error}")
-    return records
+            problems.append(f"own disk: {error}")
+            log_event("latch.unreadable", reason=problems[-1])
+    return records, tuple(problems)
 
 
 def _texts(value: object) -> tuple[str, ...]:

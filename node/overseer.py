@@ -10,13 +10,17 @@ from dataclasses import dataclass, field, replace
 
 from alerts.events import TakeoverFacts
 from alerts.model import Kind, Verdict
+from alerts.render import render_instant
 from election.model import StoreBack, StoreLost
+from exchange.journal import Journal, merge
 from node.active import Active
 from node.box_watch import BoxWatch
 from node.eligibility import own_reasons
 from node.health import NOT_ASKED
+from node.latch_watch import LatchWatch
 from node.logs import log_event
 from node.parts import NodeParts
+from node.picture import missing_spare, positions_in, resting_in, spare_at_start
 from node.role import Role, has_lease
 from node.successor import Successor
 from node.takeover import TakeoverReport
@@ -50,7 +54,8 @@ class Overseer:
     box: BoxWatch = field(init=False)
     _trading: TradingWatch = field(init=False)
     _preferred: PreferredWatch = field(init=False)
-    _was_paused: bool | None = None
+    _latches: LatchWatch = field(init=False)
+    _spare_lost_s: float | None = None
     _remember_due_s: float = 0.0
     _stores_lost: dict[str, float] = field(default_factory=dict)
     _store_error: str = ""
@@ -60,6 +65,7 @@ class Overseer:
         config = self.parts.config
         self.successor = Successor(self.parts, spares=self.spares)
         self.box = BoxWatch(self.parts)
+        self._latches = LatchWatch(self.parts)
         ttl_s = config.timing().takeable_after_s
         self._trading = TradingWatch(patience_s=2 * ttl_s + 2)
         self._preferred = PreferredWatch(stable_for_s=config.health.stable_for_s)
@@ -76,7 +82,8 @@ class Overseer:
         await self._watch_spare(now_s)
         await self._watch_trading(now_s, trader)
         await self._watch_preferred(now_s)
-        await self._watch_pause(active)
+        is_mine_to_say = has_lease(self.parts.health.role) or self._is_speaker()
+        await self._latches.step(active, is_mine_to_say=is_mine_to_say)
         await self._watch_fitness(now_s)
 
     def peer_configs(self) -> dict[str, str]:
@@ -111,6 +118,9 @@ class Overseer:
                 ),
                 "stores": ", ".join(s.name for s in config.stores),
                 "topology": topology_sentence(config).rstrip("."),
+                "spare": spare_at_start(
+                    list(parts.watch.peers().values()), me=parts.node_id, fresh_s=parts.fresh_s
+                ),
             },
         )
 
@@ -135,14 +145,17 @@ class Overseer:
             protection=report.resting,
             spare=f"{', '.join(spares)} is ready" if spares else NO_SPARE,
             has_spare=bool(spares),
+            is_first_start=report.is_first_start,
         )
         if report.was_whole_cluster_off:
-            await self._tell_both_were_off(epoch, facts)
+            await self._tell_both_were_off(epoch, facts, off_since_ms=report.off_since_ms)
         else:
             await parts.teller.tell_took_over(facts, epoch=epoch)
         await self.box.remember_trading()
 
-    async def _tell_both_were_off(self, epoch: int, facts: TakeoverFacts) -> None:
+    async def _tell_both_were_off(
+        self, epoch: int, facts: TakeoverFacts, *, off_since_ms: int | None
+    ) -> None:
         """The one message on return: a takeover from nobody."""
         gap_s = facts.gap_s or 0.0
         await self.parts.teller.tell(
@@ -150,6 +163,7 @@ class Overseer:
             str(epoch),
             {
                 "gap": f"{gap_s:.0f} s",
+                "off_since": "" if off_since_ms is None else render_instant(off_since_ms),
                 "position_before": facts.position_before,
                 "position_after": facts.position_after,
                 "fills_in_gap": facts.fills_in_gap,
@@ -190,6 +204,7 @@ class Overseer:
             f"{epoch}:{self.parts.node_id}",
             {
                 "reason": reason,
+                "last_order": _last_order(trader),
                 "orders_left": f"{left}" if trader is not None else "",
                 "next": successor or ", ".join(self.spares()) or "nobody that this node can see",
             },
@@ -213,7 +228,12 @@ class Overseer:
             await self._tell_store(
                 Kind.STORE_LOST,
                 event.name,
-                {"reason": event.error, "meaning": meaning},
+                {
+                    "reason": event.error,
+                    "meaning": meaning,
+                    "fix": f"look at power and network of {event.name}'s box, and at the store's "
+                    "own log",
+                },
                 verdict=None if has_majority else Verdict.ACT,
             )
             return
@@ -251,29 +271,20 @@ class Overseer:
         spares = find_spares(peers, me=self.parts.node_id, fresh_s=self.parts.fresh_s)
         notice = self.spare.step(has_spare=bool(spares), now_s=now_s)
         if notice is Notice.SPARE_LOST:
-            gone = self._describe_missing()
-            log_event("spare.lost", peer=gone[0], reason=gone[1])
-            await self.parts.teller.tell(
-                Kind.SPARE_LOST,
-                str(self.parts.wall_ms()),
-                {"peer": gone[0], "state": gone[1], "reason": gone[2]},
-            )
+            self._spare_lost_s = now_s
+            others = [n for n in self.parts.config.nodes if n != self.parts.node_id]
+            facts = missing_spare(peers, others, fresh_s=self.parts.fresh_s)
+            log_event("spare.lost", peer=facts["peer"], reason=facts["state"])
+            await self.parts.teller.tell(Kind.SPARE_LOST, str(self.parts.wall_ms()), facts)
         elif notice is Notice.SPARE_BACK:
             log_event("spare.back", peer=", ".join(spares))
+            since_s, self._spare_lost_s = self._spare_lost_s, None
+            away = "" if since_s is None else f"{now_s - since_s:.0f} s"
             await self.parts.teller.tell(
-                Kind.SPARE_BACK, str(self.parts.wall_ms()), {"peer": ", ".join(spares)}
+                Kind.SPARE_BACK,
+                str(self.parts.wall_ms()),
+                {"peer": ", ".join(spares), "away": away},
             )
-
-    def _describe_missing(self) -> tuple[str, str, str]:
-        """Return who is no spare, in which state, and why."""
-        peers = self.parts.watch.peers()
-        others = [n for n in self.parts.config.nodes if n != self.parts.node_id]
-        if not others:
-            return "no other node", "not configured", ""
-        peer = peers.get(others[0])
-        if peer is None or peer.age_s > self.parts.fresh_s:
-            return others[0], "gone", ""
-        return others[0], "not fit", "; ".join(peer.reasons)
 
     async def _watch_fitness(self, now_s: float) -> None:
         """Say why this node, which has just started, is no spare."""
@@ -302,6 +313,7 @@ class Overseer:
         if is_trading and now_s >= self._remember_due_s:
             self._remember_due_s = now_s + REMEMBER_S
             await self.box.remember_trading()
+        since_s = self._trading.silent_since_s
         notice = self._trading.step(is_somebody_trading=is_trading, now_s=now_s)
         is_other_at_it = any(m.role == Role.TAKEOVER.value for m in fresh)
         is_mine_to_say = not is_other_at_it and self._is_speaker()
@@ -314,15 +326,25 @@ class Overseer:
         elif 2 * len(self._stores_lost) >= total:
             reason = f"too few lease stores are usable here; {self._store_error}"
         log_event("trading.nobody", reason=reason)
+        silent_ms = 0 if since_s is None else int((now_s - since_s) * 1000)
+        journal = self._journal(trader)
         await parts.teller.tell(
             Kind.NOBODY_TRADES,
             str(parts.wall_ms()),
             {
+                "since": render_instant(parts.wall_ms() - silent_ms),
                 "reason": reason,
-                "protection": "" if trader is None else _resting(trader),
+                "position": positions_in(journal),
+                "protection": resting_in(journal),
                 "fix": "bring the missing box or store back, or see nodectl status",
             },
         )
+
+    def _journal(self, trader: Trader | None) -> Journal:
+        """Return what this node knows: the holder's journal, or the copy on its disk."""
+        if trader is not None:
+            return trader.journal
+        return merge([("own disk", self.parts.disk.documents)]).journal
 
     def _is_speaker(self) -> bool:
         """Tell whether this node speaks for the cluster when nobody trades."""
@@ -347,27 +369,8 @@ class Overseer:
             {"peer": preferred, "fit_for": f"{parts.config.health.stable_for_s} s"},
         )
 
-    async def _watch_pause(self, active: Active | None) -> None:
-        latches = self.parts.watch.latches
-        before, self._was_paused = self._was_paused, latches.is_paused
-        if before is None or before == latches.is_paused:
-            return
-        record = latches.records.get("pause")
-        name = "latch.paused" if latches.is_paused else "latch.resumed"
-        log_event(name, reason=latches.pause_reason, by="" if record is None else record.by)
-        if not (has_lease(self.parts.health.role) or self._is_speaker()):
-            return
-        version = 0 if record is None else record.version
-        facts = {
-            "by": "hotspare" if record is None else record.by,
-            "reason": latches.pause_reason if record is None else record.reason,
-        }
-        if active is not None and active.findings is not None:
-            facts["orders_left"] = str(len(active.findings.working))
-        kind = Kind.PAUSED if latches.is_paused else Kind.RESUMED
-        await self.parts.teller.tell(kind, f"{version}:{latches.is_paused}", facts)
 
-
-def _resting(trader: Trader) -> str:
-    count = len(trader.journal.open_intents())
-    return f"{count} orders rest there" if count else "nothing, no orders rest there"
+def _last_order(trader: Trader | None) -> str:
+    if trader is None:
+        return ""
+    return render_instant(trader.last_order_ms) if trader.last_order_ms else "none in this epoch"

@@ -27,7 +27,7 @@ from election.model import (
     StoreLost,
 )
 from exchange.errors import VenueError
-from node.anomalies import FIXES
+from node.anomalies import FIXES, MEANINGS
 from node.cluster_watch import is_node_id_taken
 from node.eligibility import judge_eligibility, without_figures
 from node.logs import log_event
@@ -290,6 +290,7 @@ class Runtime:
                 "what": event.code.replace("_", " "),
                 "error": event.detail,
                 "reason": event.detail,
+                "meaning": MEANINGS.get(event.code, ""),
                 "fix": FIXES.get(event.code, ""),
             },
             verdict=Verdict.ACT if event.is_fatal else None,

@@ -13,6 +13,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ ACCOUNTED = frozenset(
 
 # A takeover is told as one of these, by its epoch.
 TAKEOVER_KINDS = ("took_over", "both_were_off")
+# A process that goes on logging this long after it lost the lease was not killed by the same blow;
+# a message takes about a second.
+LIVED_ON_S = 10.0
 
 Line = Mapping[str, Any]
 
@@ -263,8 +267,25 @@ def find_alert_errors(run: Run) -> tuple[str, ...]:
         for e in events
         if e.get("event") == "role.changed" and e.get("to") == "draining"
     )
-    problems += [f"{each} was not told" for each in handed_over if not told[each]]
+    ended = (*handed_over, *(each for node in run.nodes for each in _fenced_alive(run, node)))
+    problems += [f"{each} was not told" for each in dict.fromkeys(ended) if not told[each]]
     return tuple(problems)
+
+
+def _fenced_alive(run: Run, node: str) -> Iterator[str]:
+    """Yield what must be told of each lease that was lost by a process that lived on.
+
+    A process that was killed meanwhile had no time to say it; the takeover tells of it.
+    """
+    fenced: list[Line] = []
+    for event in run.nodes[node]:
+        if event.get("event") == "node.starting":
+            fenced = []
+        while fenced and _wall_s(event) - _wall_s(fenced[0]) >= LIVED_ON_S:
+            yield f"gave_up:{fenced.pop(0)['epoch']}:{node}"
+        is_end = event.get("event") == "role.changed" and event.get("to") == "fenced"
+        if is_end and event.get("from") == "active":
+            fenced.append(event)
 
 
 # --- leaves -----------------------------------------------------------------------------------
@@ -307,6 +328,10 @@ def _lines(path: Path) -> list[Line]:
     if not lines:
         raise ValueError(f"{path}: no lines")
     return lines
+
+
+def _wall_s(line: Line) -> float:
+    return datetime.fromisoformat(str(line["ts"])).timestamp()
 
 
 def _arrival(line: Line) -> int:

@@ -57,7 +57,6 @@ FACTS: Mapping[Kind, Mapping[str, str]] = {
         "since": "08:00:12 UTC",
         "reason": "2 of 3 lease stores do not answer",
         "position": "1.45 ETH",
-        "orders_left": "3",
         "protection": "stop-loss for 1.20 ETH at 0.03100 BTC",
         "fix": "bring one of the stores pi, witness back",
     },

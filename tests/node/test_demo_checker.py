@@ -180,6 +180,47 @@ def hand_over_that_was_not_told(logs: Logs) -> None:
     del logs["raspberrypi"][-1]
 
 
+def fenced(node: str, *later: tuple[int, str]) -> list[dict[str, Any]]:
+    """The end of a log: epoch 1 is lost at second 0, then events at these seconds."""
+    lost = event(node, "role.changed", **{"from": "active", "to": "fenced", "epoch": 1})
+    lines = [lost, *(event(node, name) | {"second": second} for second, name in later)]
+    return [line | {"ts": f"2026-01-01T00:01:{line.pop('second', 0):02d}.000Z"} for line in lines]
+
+
+def lapse_of_a_living_process_that_was_not_told(logs: Logs) -> None:
+    logs["jetson"] += fenced("jetson", (1, "role.changed"), (30, "eligibility.changed"))
+
+
+@pytest.mark.parametrize(
+    ("later", "is_told", "holds"),
+    [
+        ([], False, True),
+        ([(2, "role.changed")], False, True),
+        ([(2, "node.starting"), (30, "node.ready")], False, True),
+        ([(2, "role.changed"), (30, "node.ready")], True, True),
+        ([(2, "role.changed"), (30, "node.ready")], False, False),
+        ([(30, "node.ready"), (31, "node.starting")], False, False),
+    ],
+    ids=[
+        "killed at once",
+        "killed soon after",
+        "killed and started again",
+        "lived on and told",
+        "lived on in silence",
+        "lived on in silence, started again later",
+    ],
+)
+def test_checker_lease_lost_alive_must_be_told(
+    *, later: list[tuple[int, str]], is_told: bool, holds: bool
+) -> None:
+    """A lapse or a deposition is told by whoever survived it; the dead need not tell."""
+    logs = copy.deepcopy(sound())
+    logs["jetson"] += fenced("jetson", *later)
+    if is_told:
+        logs["jetson"].append(event("jetson", "alert.delivered", event_id="gave_up:1:jetson"))
+    assert judged(logs)["each role change alerted once"] is holds
+
+
 def test_checker_sound_run_holds() -> None:
     assert judged(sound()) == dict.fromkeys(judged(sound()), True)
 
@@ -201,6 +242,7 @@ def test_checker_sound_run_holds() -> None:
         (takeover_that_was_not_told, "each role change alerted once"),
         (takeover_told_twice, "each role change alerted once"),
         (hand_over_that_was_not_told, "each role change alerted once"),
+        (lapse_of_a_living_process_that_was_not_told, "each role change alerted once"),
     ],
 )
 def test_checker_doctored_log_breaks_its_invariant(
