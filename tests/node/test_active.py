@@ -5,10 +5,12 @@ from dataclasses import replace
 from decimal import Decimal
 
 from alerts.model import Kind, Verdict
+from alerts.render import render_instant
 from exchange.errors import VenueRefused
 from exchange.memory_venue import Fault
 from exchange.model import Side
 from exchange.wanted import TradingMode
+from node.bench import money
 from node.latches import ACCEPT, LOSS_LIMIT, PAUSE
 from strategy.model import SkipKind, Skipped
 from tests.support.desk import WIDE_LIMITS
@@ -68,6 +70,8 @@ async def test_a_skipped_candle_is_told_and_leaves_orders_alone() -> None:
     await rig.turn(MINUTE_S)
     assert rig.open_tags() == ["b1"]
     assert rig.ear.kinds().count(Kind.STRATEGY_SKIPPED) == 1
+    (event,) = [e for e in rig.ear.events if e.kind is Kind.STRATEGY_SKIPPED]
+    assert event.facts["candle"] == render_instant(rig.seat.candle_open_ms)
 
 
 async def test_a_paused_holder_reconciles_and_sends_nothing() -> None:
@@ -193,6 +197,10 @@ async def test_the_loss_limit_latches_and_a_person_lifts_it_for_one_more_limit()
     assert rig.watch.latches.is_loss_latched
     assert rig.exchange.accepted == []
     assert rig.ear.kinds().count(Kind.LOSS_LIMIT) == 1
+    (event,) = [e for e in rig.ear.events if e.kind is Kind.LOSS_LIMIT]
+    position = rig.trader.journal.position(SYMBOL).position
+    assert event.facts["position"] == f"{money(position.amount)} {SYMBOL}"
+    assert event.facts["orders_left"] == "0"
     value: Mapping[str, object] = rig.watch.latches.records[LOSS_LIMIT].value
     await rig.watch.put(LOSS_LIMIT, {**value, "is_latched": False}, reason="a person")
     await rig.turn(20)

@@ -1,18 +1,19 @@
 """The box beside the trading: told once, and a card that stalls is one that does not answer."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 from alerts.model import Kind
 from node.bounded import OneAtATime
-from node.box_watch import BoxWatch
+from node.box_watch import FIXES, BoxWatch
 from node.config_model import HealthConfig
 from node.health import Health
 from node.outage import LastTrading
 from node.parts import NodeParts
-from node.resources import FsyncProbe, Resources
+from node.resources import FsyncProbe, Resources, check_resources
 from node.role import Role
 from node.teller import Teller
 from tests.support.trading_rig import Ear
@@ -64,6 +65,7 @@ async def test_heat_is_told_once_while_its_figure_moves(tmp_path: Path) -> None:
         await box.step(100.0 * turn)
         assert health.resource_reasons
     assert ear.kinds() == [Kind.DEGRADED]
+    assert "cool the box" in ear.events[0].facts["fix"]
     probe.celsius = 50.0
     await box.step(400.0)
     assert health.resource_reasons == ()
@@ -109,3 +111,21 @@ async def test_the_last_trading_time_is_remembered(tmp_path: Path) -> None:
     assert await box.last_trading_ms() is None
     await box.remember_trading()
     assert await box.last_trading_ms() == 1_700_000_000_000
+
+
+def test_every_shortage_has_a_remedy() -> None:
+    """A reason whose first word has none would end the watch."""
+    short = Resources(
+        cpu_percent=1.0,
+        memory_mb=1e6,
+        disk_free_mb=0.0,
+        temperature_c=140.0,
+        temperature_zone="cpu",
+        uptime_s=1.0,
+    )
+    lost = replace(short, disk_free_mb=None)
+    for resources in (short, lost):
+        broken = FsyncProbe(took_ms=None, error="read-only")
+        reasons = check_resources(resources, HealthConfig(), fsync=broken)
+        assert len(reasons) == 4
+        assert {reason.partition(":")[0] for reason in reasons} == set(FIXES)

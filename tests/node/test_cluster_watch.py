@@ -96,6 +96,21 @@ async def test_marker_means_nothing_while_too_few_stores_answer(tmp_path: Path) 
     assert watch.latches.is_paused
 
 
+async def test_records_that_cannot_be_read_are_named_and_the_others_count() -> None:
+    """On this disk or in a store; each once, however often it is looked at."""
+    control, disk = MemoryControl(), Cards()
+    await make_watch(control).put(PAUSE, {"is_paused": True}, reason="test")
+    control.problems = ("store a: control record loss_limit: not JSON", "store b: no answer")
+    disk.texts = {PAUSE: "{garbage"}
+    watch = make_watch(control, disk=disk)
+    for _ in range(3):
+        await watch.refresh()
+    assert watch.latches.is_paused
+    own, stored = watch.unreadable
+    assert own.startswith("own disk: ")
+    assert stored == "store a: control record loss_limit: not JSON"
+
+
 async def test_a_pause_survives_the_loss_of_every_store() -> None:
     """The own disk remembers, and gives it back to stores that forgot it."""
     control, disk = MemoryControl(), Cards()

@@ -16,7 +16,8 @@ NAMES = tuple(StoreName(name) for name in "abc")
 class MemoryControl:
     """Control records of three stores; `election.redis_control.ControlBoard` by shape.
 
-    `down` names stores that do not answer; `on_read` runs after a reading was taken and before
+    `down` names stores that do not answer; `problems` is what a reading finds wrong;
+    `on_read` runs after a reading was taken and before
     it is handed over, in the caller's thread.
     """
 
@@ -24,6 +25,7 @@ class MemoryControl:
         default_factory=lambda: {name: {} for name in NAMES}
     )
     down: set[StoreName] = field(default_factory=set)
+    problems: tuple[str, ...] = ()
     on_read: Callable[[], None] = lambda: None
     pushes: int = 0
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -39,7 +41,7 @@ class MemoryControl:
                 records=records,
                 answered=self.up,
                 total=len(NAMES),
-                problems=(),
+                problems=self.problems,
                 silent=dict.fromkeys(self.down, "no answer"),
             )
         self.on_read()
