@@ -266,7 +266,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Two nodes, three lease stores and a local exchange on this machine: the "
         "holder is killed, the other takes over, and a checker reads the logs.",
         epilog="Exit codes: 0 the checker holds, 1 it does not or the demo could not be played, "
-        "2 wrong options, 130 after Ctrl-C before --keep began. Lease servers: $HOTSPARE_STORE_SERVER, else valkey-server or "
+        "2 wrong options, 130 after Ctrl-C before --keep began. Lease servers: "
+        "$HOTSPARE_STORE_SERVER, else valkey-server or "
         "redis-server on PATH, else the one that comes with the requirements.",
     )
     parser.add_argument("--topology", choices=("three-stores", "two-boxes"), default="three-stores")
