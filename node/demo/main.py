@@ -12,10 +12,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from node.config_model import LeaseConfig
 from node.demo.checker import Verdict, check_run, load_run, render
@@ -25,6 +25,8 @@ from node.demo.story import Story, play_three_stores, play_two_boxes
 
 # One candle a second: a story of a minute sees as many decisions as an hour of a market.
 CANDLE_S = 1.0
+# Four price points are a candle: seconds between two of them in a demo that is kept.
+KEPT_POINT_S = 1.0
 TIMEFRAME_S = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14400}
 # history of `trend` (240 candles) and some
 WARMUP = 260
@@ -243,13 +245,39 @@ def _walk(seed: str, salt: str, start_price: str, volume: str) -> dict[str, Any]
 
 def _keep(stage: Stage, write: Any) -> None:
     """Go on until Ctrl-C, which ends the story as if it had been played out: it is judged."""
+    nodectl = Path(sys.executable).with_name("nodectl")
     with contextlib.suppress(KeyboardInterrupt):
         write("")
         write(f"It goes on until Ctrl-C. Look at it from another terminal, in {stage.directory}:")
-        write(f"  nodectl status --watch --config {stage.config_path}")
-        write(f"  nodectl history --config {stage.config_path}")
-        while True:
-            time.sleep(3600)
+        for verb in ("status --watch", "history", "run --node jetson    (after you killed it)"):
+            write(f"  HOTSPARE_CONFIG={stage.config_path} {nodectl} {verb}")
+        walk_slowly(stage.paper)
+
+
+class Market(Protocol):
+    """What moves the prices of the paper exchange."""
+
+    def pause(self) -> None:
+        """Stop walking by itself."""
+
+    def advance(self, *, points: int) -> None:
+        """Walk some price points now."""
+
+
+def walk_slowly(market: Market, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Walk the market by hand, a price point a second, until somebody interrupts it.
+
+    The story's pace of a candle a second uses up a minute's request weight in half of it: the
+    holder would then count as cut off from the venue until the minute is over.
+    """
+    is_paused = False
+    while True:
+        with contextlib.suppress(OSError):  # the one who looks around may have killed the exchange
+            if not is_paused:
+                market.pause()
+                is_paused = True
+            market.advance(points=1)
+        sleep(KEPT_POINT_S)
 
 
 def _loud(text: str) -> None:
