@@ -223,7 +223,9 @@ class Active:
         )
         if execution.stopped_at is not None:
             log_event("reconcile.finished", reason=execution.reason, steps=execution.steps_done)
-        if execution.needs_new_pass or not findings.is_clear:
+        # A cancel makes room for a replacement; confirmed placements can wait for the regular look.
+        is_open = execution.stopped_at is not None or execution.cancelled > 0
+        if is_open or not findings.is_clear:
             wait_s = min(UNCLEAR_PASS_S, self.pass_interval_s)
             self._pass_due_s = self.monotonic_s() + wait_s
 

@@ -23,8 +23,9 @@ from node.demo.stage import NODES, Stage, StagePlan, StageTimeout, StrategyPart,
 from node.demo.stores import ServerMissing, ServerUnusable
 from node.demo.story import Story, play_three_stores, play_two_boxes
 
-# One candle a second: a story of a minute sees as many decisions as an hour of a market.
-CANDLE_S = 1.0
+# A candle in 2.5 s: a story of a minute sees many decisions, and a pair that is kept for hours
+# stays within the request weight that one node may use.
+CANDLE_S = 2.5
 # Four price points are a candle: seconds between two of them in a demo that is kept.
 KEPT_POINT_S = 1.0
 TIMEFRAME_S = {"1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14400}

@@ -65,7 +65,7 @@ class StagePlan:
     )
     risk: Mapping[str, str | int] = field(default_factory=dict)
     venue: Mapping[str, Any] = field(
-        default_factory=lambda: {"cycle_ms": 250, "reconcile_interval_ms": 2500}
+        default_factory=lambda: {"cycle_ms": 250, "reconcile_interval_ms": 5000}
     )
     profile: str = "dev"
     extra_toml: str = ""
