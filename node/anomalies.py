@@ -20,7 +20,7 @@ FIXES: Mapping[str, str] = MappingProxyType(
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
-        "epoch_file": "the stores, the other node and the orders at the venue fill the gap: the "
-        "next epoch is above every one that they know",
+        "epoch_file": "a damaged one counts as absent: the stores, the other node and the orders "
+        "at the venue fill the gap; while it cannot be written, this node takes no lease",
     }
 )
