@@ -6,6 +6,7 @@
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -50,6 +51,13 @@ class LazyGroup(TyperGroup):
         command = typer.main.get_command(import_module(VERBS[cmd_name]).app)
         command.name = cmd_name
         return command
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Read the command line and run it; a character the terminal lacks becomes a `?`."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().main(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; our own errors are printed and become exit codes."""

@@ -23,7 +23,9 @@ from node.cli.common import (
     to_plain,
     wall_ms,
 )
+from node.cli.lazy import USAGE
 from node.config import Config
+from node.errors import CommandRefused
 from node.secrets import Secrets
 from node.status import build_status
 from node.status_model import StatusView
@@ -50,7 +52,11 @@ def status(
     with 0.
     """
     settings = open_config(config, profile)
-    secrets = open_secrets(settings, node)
+    try:
+        secrets = open_secrets(settings, node)
+    except CommandRefused as refused:
+        refused.exit_code = USAGE  # its own 1 would read as "trading without a spare"
+        raise
     if watch:
         _watch(settings, secrets, as_json=as_json)
         return

@@ -7,6 +7,7 @@ it ends (also by a signal), no process stays behind.
 import argparse
 import contextlib
 import json
+import os
 import re
 import signal
 import sys
@@ -52,11 +53,23 @@ def main(arguments: Sequence[str]) -> int:
             stack.callback(remove_stage, directory)
         else:
             directory = options.directory.resolve()
-            directory.mkdir(parents=True, exist_ok=True)
-            if any(directory.iterdir()):
-                sys.stderr.write(f"nodectl demo: {directory} is not empty; name another one\n")
+            refusal = _make_empty(directory)
+            if refusal is not None:
+                sys.stderr.write(f"nodectl demo: {refusal}; name another one\n")
                 return 2
         return _play(options, plan, directory)
+
+
+def _make_empty(directory: Path) -> str | None:
+    """Make the directory; return why it cannot be used, None when it can."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        is_empty = not any(directory.iterdir())
+    except OSError as error:
+        return f"{directory} cannot be used: {error.strerror}"
+    if not is_empty:
+        return f"{directory} is not empty"
+    return None if os.access(directory, os.W_OK | os.X_OK) else f"{directory} is not writable"
 
 
 def _play(options: argparse.Namespace, plan: StagePlan, directory: Path) -> int:

@@ -72,8 +72,18 @@ def test_demo_plays_on_recorded_candles() -> None:
         ("--candles", "nowhere.csv"),
         ("--topology", "four-stores"),
         ("--candles", __file__),
+        ("--directory", __file__),
+        ("--directory", f"{__file__}/inside"),
+        ("--directory", str(Path(__file__).parent)),
     ],
-    ids=["a file that is not there", "a topology that is not there", "a name without a market"],
+    ids=[
+        "a file that is not there",
+        "a topology that is not there",
+        "a name without a market",
+        "a file for a directory",
+        "a directory in a file",
+        "a directory that is not empty",
+    ],
 )
 def test_demo_wrong_options_are_refused(arguments: tuple[str, ...]) -> None:
     done = demo(*arguments)

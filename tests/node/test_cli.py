@@ -1,6 +1,7 @@
 """nodectl without a cluster: help, errors, exit codes, and what it must not import."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -343,3 +344,34 @@ def test_the_program_itself_starts_and_ends_with_the_right_code(closed: Path) ->
     )
     assert done.returncode == 3
     assert done.stderr == ""
+
+
+def test_status_of_a_node_that_does_not_exist_is_wrong_usage(closed: Path) -> None:
+    """Its exit codes 0 to 3 say who trades; a wrong name must not read as one of them."""
+    code, output = run("status", "--config", closed, "--node", "nobody")
+    assert code == USAGE
+    assert "there is no node 'nobody'" in output
+
+
+@pytest.mark.parametrize("arguments", [("config", "show"), ("status", "--help")])
+def test_a_terminal_without_utf_8_gets_question_marks(
+    arguments: tuple[str, ...], closed: Path
+) -> None:
+    """A character that the terminal does not have is replaced; the verb still does its work."""
+    text = CLOSED.replace("[nodes.jetson]", '[nodes.jetson]\nlabel = "Büro · links"')
+    closed.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "node.cli.main", *arguments],
+        cwd=Path(__file__).parents[2],
+        env={
+            **os.environ,
+            "PYTHONIOENCODING": "ascii:strict",
+            "HOTSPARE_CONFIG": str(closed),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "?" in done.stdout
