@@ -206,6 +206,8 @@ class Story:
     def switch_to(self, node_id: str, *, of: str) -> None:
         """Ask for a planned switchover and measure the time in which nobody could send."""
         stage = self.stage
+        # Something must rest that the other one can adopt.
+        stage.wait_for(lambda: self.resting() >= RESTING_WANTED, "orders to rest")
         seen = stage.role_changes(node_id)
         self.say(f"nodectl switchover --to {node_id}")
         done = stage.nodectl("switchover", "--to", node_id)
