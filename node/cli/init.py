@@ -206,7 +206,9 @@ def _report(written: Written) -> None:
             say(f"! {rest}")
     say(f"\n{KEY_RIGHTS}\n")
     for path in written.to_fill_in:
-        say(f"to do: put that box's API key and the store's password into {path}")
+        say(f"to do: put that box's API key into {path}")
+    if config.cluster.topology is Topology.SINGLE_HOST:
+        say("to do: if the store wants a password, put it there too, under [stores.default]")
     if config.telegram.chat_id is None:
         say("to do: `nodectl telegram test` (alerts go to the console until then)")
     say("next:  nodectl config check, then nodectl run on each box")
