@@ -27,6 +27,7 @@ def judge_outage(
     now_ms: int,
     started_ms: int,
     last_trading_ms: int | None,
+    was_released: bool,
     silent_s: float | None,
     since_grant_s: float,
 ) -> Outage:
@@ -36,13 +37,14 @@ def judge_outage(
         now_ms: wall time now.
         started_ms: wall time at which this process started.
         last_trading_ms: last wall time at which the cluster was known to trade, None if never.
+        was_released: the holder gave the lease up in order, just before the grant.
         silent_s: how long this process saw the previous holder silent before the grant; None
-            when the holder gave the lease up, or when nobody held it.
+            when the holder gave the lease up, or when nobody held it (the stores were empty).
         since_grant_s: how long the takeover took.
 
     Returns:
-        Both boxes were off when the cluster traded last before this process even started; only
-        then is the gap a difference of wall times.
+        Both boxes were off when the cluster traded last before this process even started. Then,
+        and when nobody held the lease, the gap is a difference of wall times.
     """
     if last_trading_ms is not None and last_trading_ms < started_ms:
         return Outage(
@@ -50,9 +52,14 @@ def judge_outage(
             was_whole_cluster_off=True,
             off_since_ms=last_trading_ms,
         )
-    if last_trading_ms is None and silent_s is None:
+    if silent_s is not None:
+        return Outage(gap_s=silent_s + since_grant_s, was_whole_cluster_off=False)
+    if was_released:
+        return Outage(gap_s=since_grant_s, was_whole_cluster_off=False)
+    if last_trading_ms is None:
         return Outage(gap_s=None, was_whole_cluster_off=False)
-    return Outage(gap_s=(silent_s or 0.0) + since_grant_s, was_whole_cluster_off=False)
+    gap_s = max(since_grant_s, (now_ms - last_trading_ms) / 1000)
+    return Outage(gap_s=gap_s, was_whole_cluster_off=False)
 
 
 class LastTrading:

@@ -186,9 +186,9 @@ class Overseer:
                 "what": f"strategy or limits for {listed} differ from the last leader's",
                 "meaning": f"orders that rest in {listed} are kept or cancelled, nothing new is "
                 "placed",
-                "fix": f"if fingerprint {mark} of this node is the one you want: nodectl resume "
-                "--accept-strategy; if not, make strategies and limits of both nodes equal and "
-                "restart this node",
+                "fix": f"make strategies and limits of both nodes equal and restart the one that "
+                f"changed; if fingerprint {mark} of this node is the one you want: nodectl resume "
+                "--accept-strategy (it lifts a pause and the loss limit too)",
             },
             epoch=epoch,
             verdict=Verdict.ACT,

@@ -198,6 +198,7 @@ class Shift:
             now_ms=parts.wall_ms(),
             started_ms=parts.started_wall_ms,
             last_trading_ms=await self._overseer.box.last_trading_ms(),
+            was_released=granted.was_released,
             silent_s=granted.silent_s,
             since_grant_s=parts.monotonic_s() - self._granted_at_s,
         )

@@ -8,31 +8,36 @@ from node.outage import LastTrading, Outage, judge_outage
 
 
 @pytest.mark.parametrize(
-    ("last_ms", "silent_s", "expected"),
+    ("last_ms", "was_released", "silent_s", "expected"),
     [
-        (None, None, Outage(gap_s=None, was_whole_cluster_off=False)),
-        (None, 3.0, Outage(gap_s=3.5, was_whole_cluster_off=False)),
-        (9_000, 3.0, Outage(gap_s=3.5, was_whole_cluster_off=False)),
-        (9_000, None, Outage(gap_s=0.5, was_whole_cluster_off=False)),
-        (1_000, 3.0, Outage(gap_s=19.0, was_whole_cluster_off=True, off_since_ms=1_000)),
-        (1_000, None, Outage(gap_s=19.0, was_whole_cluster_off=True, off_since_ms=1_000)),
-        (30_000, None, Outage(gap_s=0.5, was_whole_cluster_off=False)),
+        (None, False, None, Outage(gap_s=None, was_whole_cluster_off=False)),
+        (None, False, 3.0, Outage(gap_s=3.5, was_whole_cluster_off=False)),
+        (9_000, False, 3.0, Outage(gap_s=3.5, was_whole_cluster_off=False)),
+        (9_000, True, None, Outage(gap_s=0.5, was_whole_cluster_off=False)),
+        (9_000, False, None, Outage(gap_s=11.0, was_whole_cluster_off=False)),
+        (1_000, False, 3.0, Outage(gap_s=19.0, was_whole_cluster_off=True, off_since_ms=1_000)),
+        (1_000, False, None, Outage(gap_s=19.0, was_whole_cluster_off=True, off_since_ms=1_000)),
+        (30_000, False, None, Outage(gap_s=0.5, was_whole_cluster_off=False)),
     ],
     ids=[
         "a cluster that never traded has no gap",
         "a holder was seen dying before anybody was seen trading",
         "a failover: silence and takeover add up",
         "a switchover: only the takeover counts",
+        "the stores came back empty: nobody held the lease, wall time counts",
         "traded last before this process started: both were off, wall time counts",
         "the same with an empty store",
         "a wall clock that went back gives no wrong gap",
     ],
 )
-def test_outage_judgement(last_ms: int | None, silent_s: float | None, expected: Outage) -> None:
+def test_outage_judgement(
+    last_ms: int | None, was_released: bool, silent_s: float | None, expected: Outage
+) -> None:
     judged = judge_outage(
         now_ms=20_000,
         started_ms=5_000,
         last_trading_ms=last_ms,
+        was_released=was_released,
         silent_s=silent_s,
         since_grant_s=0.5,
     )
