@@ -14,7 +14,7 @@ from pathlib import Path
 from alerts.changes import Change, DropsTold, Rerouted, Row, RowInput, Stepped
 from alerts.model import AlertEvent
 from alerts.outbox import Outbox
-from alerts.outbox_file import OutboxFile
+from alerts.outbox_file import OutboxFile, OutboxStorage
 from alerts.pace import Due
 
 COMPACT_SLACK_LINES = 1000
@@ -34,14 +34,13 @@ class DurableOutbox:
     """What is to be told, kept over any end of the process.
 
     Args:
-        path: file of this node; its directory is created when missing.
+        place: file of this node (its directory is created when missing), or another storage.
         outbox: an empty one, or one with other bounds.
     """
 
-    def __init__(self, path: Path, outbox: Outbox | None = None) -> None:
-        self._path = path
+    def __init__(self, place: Path | OutboxStorage, outbox: Outbox | None = None) -> None:
         self._outbox = Outbox() if outbox is None else outbox
-        self._file = OutboxFile(path)
+        self._file: OutboxStorage = OutboxFile(place) if isinstance(place, Path) else place
         self._lock = threading.Lock()
         self._is_behind = False
         self._is_unread = False
@@ -128,7 +127,7 @@ class DurableOutbox:
 
     def _load(self) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file.prepare()
             loaded = self._file.load()
         except OSError as error:
             self._is_unread = True
@@ -179,8 +178,8 @@ class DurableOutbox:
 
     def _rewrite(self) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._is_unread and self._path.exists():
+            self._file.prepare()
+            if self._is_unread and self._file.exists():
                 aside = self._file.set_aside()
                 self._warning = f"the outbox could not be read; it was set aside as {aside.name}"
                 self._is_unread = False

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from alerts.changes import Change
 from alerts.codec import HEADER, parse_change, render_change
@@ -37,8 +38,45 @@ class Loaded:
     problem: OSError | None = None
 
 
+class OutboxStorage(Protocol):
+    """Where the outbox is kept; one writer. See `OutboxFile` for what each call promises."""
+
+    @property
+    def lines(self) -> int:
+        """Lines that are kept, the header included."""
+        ...
+
+    def prepare(self) -> None:
+        """Make the place where it is kept. Raises OSError."""
+        ...
+
+    def exists(self) -> bool:
+        """Tell whether something is kept already."""
+        ...
+
+    def load(self) -> Loaded:
+        """Read all of it. Raises OSError: it is there and cannot be read."""
+        ...
+
+    def set_aside(self) -> Path:
+        """Keep what is there under another name. Raises OSError."""
+        ...
+
+    def append(self, changes: Iterable[Change]) -> None:
+        """Make the changes durable. Raises OSError."""
+        ...
+
+    def rewrite(self, changes: Sequence[Change]) -> None:
+        """Replace everything by these changes. Raises OSError: the old is still there."""
+        ...
+
+    def close(self) -> None:
+        """Close it; safe to call twice."""
+        ...
+
+
 class OutboxFile:
-    """One file with one writer. The directory must exist."""
+    """One file with one writer."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -50,6 +88,14 @@ class OutboxFile:
     def lines(self) -> int:
         """Lines in the file, the header included."""
         return self._lines
+
+    def prepare(self) -> None:
+        """Make the directory. Raises OSError."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+
+    def exists(self) -> bool:
+        """Tell whether the file is there."""
+        return self._path.exists()
 
     def load(self) -> Loaded:
         """Read the file and open it for appending; creates it when missing.

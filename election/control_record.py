@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from election.model import StoreName
+
 _FORMAT: Final = 1
 VERSION_MAX: Final = 2**53 - 1  # what a Lua number holds exactly
 
@@ -24,6 +26,31 @@ class ControlRecord:
     by: str
     at_ms: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlReading:
+    """The records of highest version among the stores that answered.
+
+    `problems` are records that could not be read; `silent` says why each other store did not
+    answer.
+    """
+
+    records: Mapping[str, ControlRecord]
+    answered: tuple[StoreName, ...]
+    total: int
+    problems: tuple[str, ...]
+    silent: Mapping[StoreName, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPut:
+    """How a put ended: `version` is the one that was written, by `accepted_by`."""
+
+    accepted_by: tuple[StoreName, ...]
+    is_majority: bool
+    version: int
+    problems: Mapping[StoreName, str]
 
 
 def render_control(record: ControlRecord) -> str:

@@ -1,28 +1,27 @@
-"""The heartbeat: threads that drive the lease machine through its ports (shell).
+"""The heartbeat: drives the lease machine through its ports (shell).
 
-One coordinator thread runs the machine and executes its commands; one thread a store makes the
-blocking calls; one thread writes the epoch to disk. None of them belongs to the work loop: a
-renewal never waits for a venue.
+The coordinator runs the machine and executes its commands, turn by turn. On what it runs, who
+makes the blocking calls to the stores and who writes the epoch to disk is the crew's business
+(crew.py): threads that do not belong to the work loop, so that a renewal never waits for a venue.
 
 Rules of this file:
 
-- The coordinator never blocks: calls go to workers, events to `on_event`, which must only publish.
+- A turn never blocks: calls go to the crew, events to `on_event`, which must only publish.
 - The work loop drives `progress`, `settle`, `close_gate`, `release`, `set_eligibility`,
   `raise_floor`; each returns at once.
 - If the coordinator crashes, the gate closes for good, the fence stays armed, and an `Anomaly`
   that is fatal is published: this process must end.
 """
 
-import queue
 import random
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from election.crew import BuildCrew, CrewOrders
 from election.errors import EpochFileUnusable, FenceUnavailable
 from election.fence_note import FenceNote
 from election.instants import Instant, holder_elapsed_s, instant_of
@@ -55,7 +54,7 @@ from election.signals import (
     SuspendGate,
     Tick,
 )
-from election.store_worker import DiskWorker, StoreWorker
+from election.thread_crew import ThreadCrew
 
 _REASON_MAX = 200  # goes into the record, which counts against the store's memory
 
@@ -76,22 +75,23 @@ class Heartbeat:
         random_source: Callable[[], float] | None = None,
         min_floor: int = 0,
         note: FenceNote | None = None,
+        build_crew: BuildCrew = ThreadCrew,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
         Args:
             identity: who contends.
             timing: validated timing.
-            stores: one or three, in configured order; each gets its own thread and is closed by
-                it at `stop`.
+            stores: one or three, in configured order; closed at `stop`.
             epoch_file: read here, once.
             fence: the kernel fence, or `NoFence` in `dev`.
             clock: the lease clock.
-            on_event: called from the coordinator thread; must only publish (for example
+            on_event: called from the coordinator's turns; must only publish (for example
                 `loop.call_soon_threadsafe`) and must not raise.
             random_source: numbers in [0, 1) for back-off.
             min_floor: highest epoch known from client order ids at the venue.
             note: tells the next start what froze; None writes none.
+            build_crew: on what turns and calls run; threads unless a simulation has its own.
         """
         self._identity = identity
         self._timing = timing
@@ -123,15 +123,16 @@ class Heartbeat:
             on_armed=None if note is None else note.armed,
             on_disarmed=None if note is None else note.remove,
         )
-        self._inbox: queue.SimpleQueue[Stimulus | None] = queue.SimpleQueue()
-        self._workers = {
-            store.name: StoreWorker(
-                store=store, identity=identity, timing=timing, clock=clock, post=self._inbox.put
+        self._crew = build_crew(
+            CrewOrders(
+                coordinator=self,
+                stores=stores,
+                epoch_file=epoch_file,
+                identity=identity,
+                timing=timing,
+                clock=clock,
             )
-            for store in stores
-        }
-        self._disk = DiskWorker(epoch_file=epoch_file, post=self._inbox.put)
-        self._thread = threading.Thread(target=self._run, name="lease-heartbeat", daemon=True)
+        )
         self._progress: tuple[Instant, str] | None = None
         self._noted_at: Instant | None = None
         self._incarnations: Mapping[StoreName, Incarnation] = {}
@@ -152,32 +153,21 @@ class Heartbeat:
     @property
     def is_alive(self) -> bool:
         """True while the coordinator runs."""
-        return self._thread.is_alive() and not self._crash
+        return self._crew.is_alive and not self._crash
 
     def start(self) -> None:
-        """Start the threads. The node contends once `set_eligibility(())` and progress came."""
-        for worker in self._workers.values():
-            worker.thread.start()
-        self._disk.thread.start()
-        self._thread.start()
+        """Start the crew. The node contends once `set_eligibility(())` and progress came."""
+        self._crew.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Close the gate, end the threads, take the fence away if nothing is in flight.
+        """Close the gate, end the crew, take the fence away if nothing is in flight.
 
         Call it from the work loop's thread, after `release` and its `Released` event if this node
         held the lease; otherwise the lease runs out by itself.
         """
         self._permit.end_grant(reason="the process is stopping")
         self._permit.settle()
-        self._inbox.put(None)
-        for worker in self._workers.values():
-            worker.stop()
-        self._disk.stop()
-        until_s = time.monotonic() + timeout_s
-        threads = [self._thread, self._disk.thread, *(w.thread for w in self._workers.values())]
-        for thread in threads:
-            if thread.is_alive():
-                thread.join(max(0.0, until_s - time.monotonic()))
+        self._crew.stop(timeout_s)
         if self._note is not None and self._permit.is_settled:
             self._note.remove()
 
@@ -209,7 +199,7 @@ class Heartbeat:
     def set_eligibility(self, reasons: tuple[str, ...]) -> None:
         """Set the node's reasons not to contend; empty means that it may. A holder keeps it."""
         trouble = (self._disk_trouble,) if self._disk_trouble else ()
-        self._inbox.put(EligibilitySet(reasons=(*reasons, *trouble)))
+        self._crew.post(EligibilitySet(reasons=(*reasons, *trouble)))
 
     def raise_floor(self, epoch: int) -> None:
         """Tell the highest epoch seen in client order ids at the venue (R7).
@@ -217,7 +207,7 @@ class Heartbeat:
         A floor above the own epoch ends the grant. If the other node's orders carry the *same*
         epoch (possible only after lost data), pass that epoch + 1.
         """
-        self._inbox.put(FloorRaised(epoch=epoch))
+        self._crew.post(FloorRaised(epoch=epoch))
 
     def close_gate(self, reason: str) -> None:
         """Close the gate for good, before draining; the lease is kept until `release`.
@@ -239,7 +229,7 @@ class Heartbeat:
             reason: for people and the next holder's alert.
         """
         self._permit.close(reason=reason)
-        self._inbox.put(
+        self._crew.post(
             ReleaseAsked(drain_ms=drain_ms, reserved_for=reserved_for, reason=reason[:_REASON_MAX])
         )
 
@@ -257,36 +247,29 @@ class Heartbeat:
 
     # --- the coordinator -----------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def begin(self) -> None:
+        """Say what was wrong at the start; the crew calls it before the first turn."""
+        if self._start_trouble:
+            self._on_event(Anomaly(code="epoch_file", detail=self._start_trouble))
+
+    def turn(self, stimulus: Stimulus | None, *, is_due: bool) -> float | None:
+        """Take one turn; returns seconds until the next tick, None after a crash (`Coordinator`).
+
+        The tick comes first: after a pause the gate is suspended before an old acknowledgement is
+        taken in (R0).
+        """
         try:
-            if self._start_trouble:
-                self._on_event(Anomaly(code="epoch_file", detail=self._start_trouble))
-            self._coordinate()
+            wake_in_s = self._drive(self._tick()) if is_due else None
+            if stimulus is not None:
+                stimulus_s = self._drive(stimulus)
+                wake_in_s = stimulus_s if wake_in_s is None else min(wake_in_s, stimulus_s)
+            return self._wake_in_s() if wake_in_s is None else wake_in_s
         except BaseException as error:  # noqa: BLE001  (whatever it was: close, tell, never silent)
             self._crash = f"the heartbeat crashed: {type(error).__name__}: {error}"
             self._permit.condemn(reason=self._crash)
             detail = "".join(traceback.format_exception(error))[-2000:]
             self._on_event(Anomaly(code="heartbeat_crashed", detail=detail, is_fatal=True))
-
-    def _coordinate(self) -> None:
-        due_s = time.monotonic()
-        while True:
-            stimulus: Stimulus | None = None
-            has_stimulus = True
-            try:
-                stimulus = self._inbox.get(timeout=max(0.0, due_s - time.monotonic()))
-            except queue.Empty:
-                has_stimulus = False
-            if has_stimulus and stimulus is None:
-                return
-            # The tick comes first: after a pause the gate is suspended before an old
-            # acknowledgement is taken in (R0).
-            if not has_stimulus or time.monotonic() >= due_s:
-                self._drive(self._tick())
-                due_s = time.monotonic() + self._wake_in_s()
-            if stimulus is not None:
-                self._drive(stimulus)
-                due_s = min(due_s, time.monotonic() + self._wake_in_s())
+            return None
 
     def _tick(self) -> Tick:
         progress = self._progress
@@ -299,8 +282,12 @@ class Heartbeat:
     def _wake_in_s(self) -> float:
         return self._machine.wake_in_s(instant_of(self._clock.read()))
 
-    def _drive(self, first: Stimulus) -> None:
-        """Step the machine and execute its commands until nothing new comes of them."""
+    def _drive(self, first: Stimulus) -> float:
+        """Step the machine and execute its commands until nothing new comes of them.
+
+        Returns:
+            Seconds until the next tick.
+        """
         stimuli = deque([first])
         while stimuli:
             with self._machine_guard:
@@ -315,13 +302,14 @@ class Heartbeat:
                 outcome = self._execute(command)
                 if outcome is not None:
                     stimuli.append(outcome)
+        return self._wake_in_s()
 
     def _execute(self, command: Command) -> Stimulus | None:
         match command:
             case Call():
-                self._workers[command.store].put(command)
+                self._crew.call(command)
             case StoreEpoch():
-                self._disk.put(command)
+                self._crew.store_epoch(command)
             case OpenGate() | ExtendGate():
                 return move_gate(self._permit, command)
             case SuspendGate():

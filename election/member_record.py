@@ -29,6 +29,14 @@ class MemberReading:
     stores: tuple[StoreName, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberPublish:
+    """Which stores took a beat, and why the others did not."""
+
+    accepted_by: tuple[StoreName, ...]
+    problems: Mapping[StoreName, str]
+
+
 def render_body(body: Mapping[str, object]) -> str:
     """Render a body as JSON.
 

@@ -3,9 +3,12 @@
 All calls block. Nobody retries inside them: the heartbeat decides when to ask again (R8).
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from election.model import Identity, Incarnation, StoreName, StoreReply, WriteId
+from election.control_record import ControlPut, ControlReading, ControlRecord
+from election.member_record import MemberPublish, MemberReading
+from election.model import Identity, Incarnation, NodeId, StoreName, StoreReply, WriteId
 
 
 class LeaseStore(Protocol):
@@ -117,4 +120,51 @@ class EpochFile(Protocol):
 
     def store(self, epoch: int) -> None:
         """Write, fsync, rename, fsync the directory. Raises EpochFileUnusable."""
+        ...
+
+
+class ControlRecords(Protocol):
+    """Control records in all stores (redis_control.ControlBoard); no call raises for a store."""
+
+    def read(self) -> ControlReading:
+        """Read the stores; of each kind the highest version wins."""
+        ...
+
+    def put(
+        self,
+        kind: str,
+        value: Mapping[str, object],
+        by: str,
+        at_ms: int,
+        reason: str,
+        *,
+        above: int = 0,
+    ) -> ControlPut:
+        """Write a decision under a version above all that the stores (and `above`) know."""
+        ...
+
+    def push(self, records: Iterable[ControlRecord]) -> ControlPut:
+        """Put known records back; doing it twice is harmless."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class MemberRecords(Protocol):
+    """The member board in all stores (redis_members.MemberBoard); no call raises for a store."""
+
+    def publish(
+        self, node_id: NodeId, nonce: str, beat: int, body: Mapping[str, object]
+    ) -> MemberPublish:
+        """Publish this node's beat. Raises ValueError: the body cannot be JSON."""
+        ...
+
+    def read(self) -> Mapping[NodeId, MemberReading]:
+        """Return the freshest reading of each node."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
         ...

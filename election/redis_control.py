@@ -7,20 +7,20 @@ order the records (lua/control_put.lua); a majority decides whether a decision w
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from election.address import StoreAddress
 from election.connections import StoreConnection
 from election.control_record import (
     VERSION_MAX,
+    ControlPut,
+    ControlReading,
     ControlRecord,
     merge_controls,
     parse_controls,
     render_control,
 )
 from election.errors import StoreUnreachable
-from election.model import StoreName
 from election.redis_fleet import LATE_STORE_GRACE_S, StoreFleet
 from election.redis_reply import fields_of, keys_of, list_of, text_of
 from election.redis_scripts import ScriptName, load_script, run_script
@@ -35,31 +35,6 @@ PUT_TRIES: Final = 5
 _PAUSE_S_MAX: Final = 0.05
 
 _STORED, _OLDER = "none", "older"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlReading:
-    """The records of highest version among the stores that answered.
-
-    `problems` are records that could not be read; `silent` says why each other store did not
-    answer.
-    """
-
-    records: Mapping[str, ControlRecord]
-    answered: tuple[StoreName, ...]
-    total: int
-    problems: tuple[str, ...]
-    silent: Mapping[StoreName, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlPut:
-    """How a put ended: `version` is the one that was written, by `accepted_by`."""
-
-    accepted_by: tuple[StoreName, ...]
-    is_majority: bool
-    version: int
-    problems: Mapping[StoreName, str]
 
 
 class ControlBoard:

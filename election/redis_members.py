@@ -5,14 +5,19 @@ Not fenced: a standby must be seen too. A store that is down is skipped; the nex
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from election.address import StoreAddress
 from election.connections import StoreConnection
 from election.errors import StoreUnreachable
-from election.member_record import MemberReading, merge_members, parse_members, render_body
-from election.model import NodeId, StoreName
+from election.member_record import (
+    MemberPublish,
+    MemberReading,
+    merge_members,
+    parse_members,
+    render_body,
+)
+from election.model import NodeId
 from election.redis_fleet import LATE_STORE_GRACE_S, StoreFleet
 from election.redis_reply import fields_of, keys_of, list_of, text_of, time_us_of
 from election.redis_scripts import ScriptName, load_script, run_script
@@ -24,14 +29,6 @@ MEMBERS_MAX: Final = 16
 BODY_MAX: Final = 16_384
 
 _STORED = "none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberPublish:
-    """Which stores took a beat, and why the others did not."""
-
-    accepted_by: tuple[StoreName, ...]
-    problems: Mapping[StoreName, str]
 
 
 class MemberBoard:

@@ -24,6 +24,11 @@ class VenueLink:
     venue: CcxtVenue
     gateway: CcxtGateway
 
+    @property
+    def effect_tail_ms(self) -> int:
+        """How long after its deadline a request may still take effect (R9)."""
+        return self.row.effect_tail_ms
+
     async def load(self) -> None:
         """Load markets, measure the clock, open the gateway's connection; before READY.
 

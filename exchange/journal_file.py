@@ -103,7 +103,7 @@ class JournalFile:
         self._documents: dict[str, str] = {}
         self._fd = -1
         self._good_bytes = 0
-        self.warnings: tuple[str, ...] = ()
+        self._warnings: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path, *, bytes_max: int = BYTES_MAX) -> Self:
@@ -123,7 +123,7 @@ class JournalFile:
                     f"{path} had {found.damaged_lines} damaged line(s); it was set aside as "
                     f"{aside.name}, and its {len(found.documents)} readable document(s) were kept"
                 )
-                journal.warnings = (warning,)
+                journal._warnings = (warning,)
             if found.damaged_lines or found.good_bytes == 0:
                 journal._rewrite()
             else:
@@ -136,6 +136,11 @@ class JournalFile:
             journal.close()
             raise _explained(error, path, "write") from error
         return journal
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was found when it was opened, in words; empty when all was well."""
+        return self._warnings
 
     @property
     def documents(self) -> dict[str, str]:

@@ -131,6 +131,32 @@ class Venue(Protocol):
         ...
 
 
+class JournalDisk(Protocol):
+    """This node's durable copy of some documents (journal_file.JournalFile); calls block."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was wrong with it when it was opened, in words."""
+        ...
+
+    @property
+    def documents(self) -> Mapping[str, str]:
+        """A copy of what it holds now; never waits."""
+        ...
+
+    def append(self, *, puts: Mapping[str, str], deletes: Collection[str] = ()) -> None:
+        """Write one change durably. Raises JournalError: nothing was kept."""
+        ...
+
+    def replace_all(self, documents: Mapping[str, str]) -> bool:
+        """Hold exactly these; return whether anything was written. Raises JournalError."""
+        ...
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        ...
+
+
 class Gateway(Protocol):
     """Writes. They never raise for what the venue or the network does: they have an outcome.
 
@@ -148,4 +174,12 @@ class Gateway(Protocol):
         """Cancel one order. CONFIRMED when it is cancelled; REJECTED when the venue knows no
         open order of that id (it may have filled: look).
         """
+        ...
+
+
+class WarmGateway(Gateway, Protocol):
+    """A gateway that can open its connection beforehand."""
+
+    async def warm(self) -> bool:
+        """Open a connection, so that the next write need not; tell whether it stands."""
         ...

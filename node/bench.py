@@ -6,7 +6,7 @@ strategy's state are one document, so that the next holder goes on from the same
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +20,10 @@ from strategy.codec import encode_decision, parse_decision
 from strategy.errors import StrategyError
 from strategy.loading import LoadedStrategy, load_strategy
 from strategy.model import Decision, Market, Portfolio, Skipped, WorkingOrder
-from strategy.worker import StrategyWorker
+from strategy.ports import Worker
+
+# Given a strategy and the longest time of one decision in seconds.
+BuildWorker = Callable[[LoadedStrategy, float], Worker]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Seat:
 
     symbol: str
     strategy: LoadedStrategy
-    worker: StrategyWorker
+    worker: Worker
     fingerprint: str
     timeframe: str
     state: Mapping[str, Any] = field(default_factory=dict)
@@ -164,7 +167,7 @@ def to_wanted(symbol: str, decision: Decision, spent: frozenset[str]) -> Wanted:
     )
 
 
-def build_bench(config: Config) -> tuple[Seat, ...]:
+def build_bench(config: Config, build_worker: BuildWorker) -> tuple[Seat, ...]:
     """Load every strategy of the configuration; nothing is started yet.
 
     Raises:
@@ -174,7 +177,7 @@ def build_bench(config: Config) -> tuple[Seat, ...]:
     base = Path(config.directory)
     for entry in config.strategies:
         loaded = load_strategy(entry.use, entry.parameters, base=base)
-        worker = StrategyWorker(loaded, budget_s=entry.budget_ms / 1000)
+        worker = build_worker(loaded, entry.budget_ms / 1000)
         seats += [_seat(entry, symbol, loaded, worker, config) for symbol in entry.symbols]
     return tuple(seats)
 
@@ -183,7 +186,7 @@ def _seat(
     entry: StrategyConfig,
     symbol: str,
     loaded: LoadedStrategy,
-    worker: StrategyWorker,
+    worker: Worker,
     config: Config,
 ) -> Seat:
     timeframe = entry.timeframe or loaded.declaration.timeframe

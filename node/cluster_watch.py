@@ -9,16 +9,14 @@ A disk that stalls holds up nothing. Nothing here feeds the lease's progress.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from election.control_record import ControlRecord, parse_control, render_control
 from election.member_record import MemberReading
 from election.model import NodeId
-from election.redis_control import ControlBoard
-from election.redis_members import MemberBoard
+from election.ports import ControlRecords, MemberRecords
 from exchange.errors import JournalError
-from exchange.journal_file import JournalFile
+from exchange.ports import JournalDisk
 from node.latches import CLUSTER, merge_latches
 from node.logs import log_event
 from node.watch import Member
@@ -44,10 +42,10 @@ class ClusterWatch:
     def __init__(
         self,
         *,
-        control: ControlBoard,
-        board: MemberBoard,
-        disk: JournalFile,
-        marker: Path,
+        control: ControlRecords,
+        board: MemberRecords,
+        disk: JournalDisk,
+        is_marked_new: Callable[[], bool],
         node_id: NodeId,
         nonce: str,
         body: BodySource,
@@ -61,7 +59,8 @@ class ClusterWatch:
             control: control records in the stores.
             board: member records in the stores.
             disk: this node's copy of the control records.
-            marker: file that `nodectl init` writes; allows the very first start.
+            is_marked_new: whether `nodectl init` marked a new cluster; allows the very first
+                start.
             node_id: who publishes.
             nonce: of this process.
             body: what to publish.
@@ -72,7 +71,7 @@ class ClusterWatch:
         self._control = control
         self._board = board
         self._disk = disk
-        self._marker = marker
+        self._is_marked_new = is_marked_new
         self._node_id = node_id
         self._nonce = nonce
         self._body = body
@@ -102,7 +101,7 @@ class ClusterWatch:
 
     def first_start_allowed(self) -> bool:
         """True when `init` marked a new cluster and this node never saw a control record."""
-        return self._was_empty and self._marker.exists()
+        return self._was_empty and self._is_marked_new()
 
     async def refresh(self) -> None:
         """Publish this node's beat, read members and latches; never raises for a store."""

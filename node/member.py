@@ -1,7 +1,6 @@
 """What a node says about itself on the member board: facts for status and eligibility."""
 
 import os
-import time
 from collections.abc import Mapping
 
 from node.config_model import Config
@@ -10,13 +9,19 @@ from node.version import program_version
 
 
 def member_body(
-    config: Config, node_id: str, health: Health, fingerprint: str, *, is_paused: bool
+    config: Config,
+    node_id: str,
+    health: Health,
+    fingerprint: str,
+    *,
+    is_paused: bool,
+    now_wall_ms: int,
 ) -> Mapping[str, object]:
     """Return the facts as JSON values; what is unknown is None."""
     resources = health.resources
     return {
         "role": health.role.value,
-        "since_wall_ms": health.role_since_wall_ms or time.time_ns() // 1_000_000,
+        "since_wall_ms": health.role_since_wall_ms or now_wall_ms,
         "reasons": list(health.reasons),
         "is_paused": is_paused,
         "venue_ok": not health.venue_error,

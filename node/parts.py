@@ -2,27 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from alerts.sender import AlertSender
 from alerts.telegram import TelegramApi
 from election.address import StoreAddress
 from election.heartbeat import Heartbeat
 from election.model import Identity
-from election.redis_ledger import RedisLedger
-from election.redis_members import MemberBoard
-from exchange.ccxt_link import VenueLink
-from exchange.journal_file import JournalFile
+from election.ports import MemberRecords
+from exchange.ports import JournalDisk
 from node.bench import Seat
 from node.cluster_watch import ClusterWatch
 from node.config_model import Config
+from node.edges import (
+    BoxProbe,
+    JournalLedger,
+    Link,
+    LogContext,
+    Supervisor,
+    TradingMemory,
+)
 from node.health import Health
-from node.logs import LogHandle
 from node.mailbox import LeaseMailbox
-from node.outage import LastTrading
 from node.reporter import Reporter
-from node.resources import ResourceProbe
-from node.systemd import Notifier
 from node.teller import Teller
 from node.trader import TraderParts
 
@@ -37,11 +38,11 @@ class NodeParts:
     addresses: tuple[StoreAddress, ...]
     heartbeat: Heartbeat
     mailbox: LeaseMailbox
-    link: VenueLink
-    ledger: RedisLedger
-    members: MemberBoard
+    link: Link
+    ledger: JournalLedger
+    members: MemberRecords
     watch: ClusterWatch
-    disk: JournalFile
+    disk: JournalDisk
     seats: tuple[Seat, ...]
     fingerprint: str
     trader_parts: TraderParts
@@ -50,11 +51,10 @@ class NodeParts:
     teller: Teller
     reporter: Reporter
     telegram: TelegramApi | None
-    notifier: Notifier
-    probe: ResourceProbe
-    log: LogHandle
-    last_trading: LastTrading
-    state_dir: Path
+    notifier: Supervisor
+    probe: BoxProbe
+    log: LogContext
+    last_trading: TradingMemory
     started_wall_ms: int
     watch_interval_s: float
     fresh_s: float

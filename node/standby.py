@@ -9,14 +9,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from election.redis_ledger import RedisLedger
 from exchange.errors import JournalError, VenueError, VenueRefused
 from exchange.identity import cluster_tag, highest_epoch
 from exchange.journal import Merged, merge
-from exchange.journal_file import JournalFile
 from exchange.journal_writer import DISK_TIMEOUT_S
-from exchange.ports import Venue
+from exchange.ports import JournalDisk, Venue
 from node.bounded import OneAtATime
+from node.edges import JournalLedger
 from node.health import Health
 from node.logs import log_event
 from node.reporter import Reporter
@@ -32,8 +31,8 @@ VENUE_RETRY_S = 3.0
 class Standby:
     """What a node does while it does not trade."""
 
-    ledger: RedisLedger
-    disk: JournalFile
+    ledger: JournalLedger
+    disk: JournalDisk
     venue: Venue
     clock_error_ms: Callable[[], float | None]
     health: Health

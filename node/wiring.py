@@ -6,55 +6,37 @@ What can be refused before anything runs is refused here, in words.
 
 import asyncio
 import os
-import secrets as random_secrets
 import signal
-import sys
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from alerts.console import ConsoleSender
-from alerts.durable import DurableOutbox
-from alerts.ports import Sender
 from alerts.sender import AlertSender
-from alerts.telegram import TelegramApi, TelegramSender
-from election.address import StoreAddress
-from election.clock import KernelClock
-from election.epoch_file import DiskEpochFile
 from election.errors import FenceUnavailable, IdentityRefused
-from election.fence_note import FenceNote, previous_end
+from election.fence_note import previous_end
 from election.heartbeat import Heartbeat
-from election.kernel_fence import KernelFence, NoFence
-from election.model import Deposed, Identity, Lapsed, LeaseEvent, NodeId, StoreName
+from election.kernel_fence import NoFence
+from election.model import Deposed, Identity, Lapsed, LeaseEvent, NodeId
 from election.ports import Fence
-from election.redis_control import ControlBoard
-from election.redis_ledger import RedisLedger
-from election.redis_members import MemberBoard
-from election.redis_store import RedisStore
 from election.state_lock import StateClaim
-from exchange.ccxt_link import VenueLink, build_link
 from exchange.errors import ConfigurationRefused, JournalError
-from exchange.journal_file import JournalFile
 from exchange.orders import PathTiming
 from exchange.risk import RiskLimits
-from exchange.venues import VenueSettings
 from node.bench import Seat, bench_fingerprint, build_bench
-from node.cluster_watch import MARKER, ClusterWatch
+from node.cluster_watch import ClusterWatch
 from node.config_model import Config
+from node.edges import Edges, Link
 from node.errors import NodeRefused
 from node.health import Health
 from node.logs import LogHandle, log_event, setup_logs
 from node.mailbox import LeaseMailbox
 from node.member import member_body
-from node.outage import LastTrading
 from node.parts import NodeParts
 from node.phone import LogObserver
+from node.real_edges import RealEdges
 from node.reporter import Reporter
-from node.resources import ResourceProbe
 from node.runtime import Runtime
 from node.secrets import Secrets
-from node.systemd import Notifier
 from node.teller import Teller
 from node.topology import topology_warnings
 from node.trader import TraderParts
@@ -66,8 +48,6 @@ WATCH_INTERVAL_S = 1.0
 FRESH_S = 5.0
 JOURNAL_FILE = "journal"
 CONTROL_FILE = "control"
-EPOCH_FILE = "epoch.json"
-OUTBOX_FILE = "outbox.jsonl"
 THREADS = 32
 
 
@@ -123,7 +103,10 @@ async def _run(
     for warning in topology_warnings(config):
         log_event("config.warning", reason=warning)
     try:
-        runtime = build_runtime(config, secrets, node_id, environ, state_dir, log)
+        edges = RealEdges(
+            config, secrets, node_id=node_id, environ=environ, state_dir=state_dir, log=log
+        )
+        runtime = build_runtime(config, node_id, edges)
     except NodeRefused as error:
         log_event("node.refused", reason=str(error))
         raise
@@ -140,15 +123,8 @@ async def _run(
         raise
 
 
-def build_runtime(
-    config: Config,
-    secrets: Secrets,
-    node_id: str,
-    environ: Mapping[str, str],
-    state_dir: Path,
-    log: LogHandle,
-) -> Runtime:
-    """Put the node together; nothing is started yet.
+def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
+    """Put the node together from its edges; nothing is started yet.
 
     Raises:
         NodeRefused: a part cannot be built; the message says what to mend.
@@ -158,12 +134,10 @@ def build_runtime(
         cluster_id=config.cluster_id,
         config_id=config.config_id,
         node_id=NodeId(node_id),
-        nonce=random_secrets.token_hex(16),
+        nonce=edges.new_nonce(),
         label=config.label_of(node_id),
     )
-    addresses = store_addresses(config, secrets)
     mailbox = LeaseMailbox(asyncio.get_running_loop())
-    timeout_ms = config.lease.request_timeout_ms
     runtimes: list[Runtime] = []
 
     def publish(event: LeaseEvent) -> None:
@@ -174,61 +148,57 @@ def build_runtime(
     heartbeat = Heartbeat(
         identity=identity,
         timing=config.timing(),
-        stores=[
-            RedisStore(address, cluster_id=config.cluster_id, request_timeout_ms=timeout_ms)
-            for address in addresses
-        ],
-        epoch_file=DiskEpochFile(state_dir / EPOCH_FILE),
-        fence=_build_fence(config, health),
-        clock=KernelClock(),
+        stores=edges.lease_stores(),
+        epoch_file=edges.epoch_file(),
+        fence=_build_fence(edges, health),
+        clock=edges.clock,
         on_event=publish,
-        note=FenceNote(state_dir),
+        random_source=edges.chance,
+        note=edges.fence_note(),
+        build_crew=edges.build_crew,
     )
-    ledger = RedisLedger(
-        addresses,
-        cluster_id=config.cluster_id,
-        identity=identity,
-        incarnations=heartbeat.grant_incarnations,
-        request_timeout_ms=timeout_ms,
-    )
-    members = MemberBoard(addresses, cluster_id=config.cluster_id, request_timeout_ms=timeout_ms)
+    ledger = edges.ledger(identity, heartbeat.grant_incarnations)
+    members = edges.members()
     try:
-        seats = build_bench(config)
-        link = _build_link(config, secrets, heartbeat)
-        disk = _open_journal(state_dir / JOURNAL_FILE)
-        control_disk = _open_journal(state_dir / CONTROL_FILE)
+        seats = build_bench(config, edges.worker)
+        link = _build_link(edges, heartbeat)
+        disk = edges.journal_disk(JOURNAL_FILE)
+        control_disk = edges.journal_disk(CONTROL_FILE)
     except (StrategyRefused, ConfigurationRefused, JournalError) as error:
         raise NodeRefused(str(error)) from error
     fingerprint = bench_fingerprint(seats)
-
-    def wall_ms() -> int:
-        return time.time_ns() // 1_000_000
-
     watch: ClusterWatch = ClusterWatch(
-        control=ControlBoard(addresses, config.cluster_id, timeout_ms),
+        control=edges.control(),
         board=members,
         disk=control_disk,
-        marker=config.directory / MARKER,
+        is_marked_new=edges.is_marked_new,
         node_id=NodeId(node_id),
         nonce=identity.nonce,
         body=lambda: member_body(
-            config, node_id, health, fingerprint, is_paused=watch.latches.is_paused
+            config,
+            node_id,
+            health,
+            fingerprint,
+            is_paused=watch.latches.is_paused,
+            now_wall_ms=edges.wall_ms(),
         ),
-        wall_ms=wall_ms,
-        monotonic_s=time.monotonic,
+        wall_ms=edges.wall_ms,
+        monotonic_s=edges.monotonic_s,
     )
-    telegram = _build_telegram(config, secrets)
     sender = AlertSender(
-        DurableOutbox(state_dir / OUTBOX_FILE),
-        _build_sender(config, telegram),
+        edges.outbox(),
+        edges.alert_channel(),
         observer=LogObserver(),
+        now_s=edges.monotonic_s,
+        wall_ms=edges.wall_ms,
+        chance=edges.chance,
     )
     teller = Teller(
         sender,
         cluster=config.cluster_id,
         node_id=node_id,
         epoch=lambda: heartbeat.permit.epoch,
-        wall_ms=wall_ms,
+        wall_ms=edges.wall_ms,
     )
     reporter = Reporter(
         teller, strategies={seat.symbol: seat.strategy.declaration.name for seat in seats}
@@ -237,7 +207,7 @@ def build_runtime(
         config=config,
         node_id=node_id,
         identity=identity,
-        addresses=addresses,
+        addresses=edges.addresses,
         heartbeat=heartbeat,
         mailbox=mailbox,
         link=link,
@@ -247,45 +217,31 @@ def build_runtime(
         disk=disk,
         seats=seats,
         fingerprint=fingerprint,
-        trader_parts=_trader_parts(config, node_id, link, seats, heartbeat, reporter),
+        trader_parts=_trader_parts(config, node_id, edges, link, seats, heartbeat, reporter),
         health=health,
         sender=sender,
         teller=teller,
         reporter=reporter,
-        telegram=telegram,
-        notifier=Notifier(environ),
-        probe=ResourceProbe(state_dir),
-        log=log,
-        last_trading=LastTrading(state_dir),
-        state_dir=state_dir,
-        started_wall_ms=wall_ms(),
+        telegram=edges.telegram,
+        notifier=edges.supervisor,
+        probe=edges.probe(),
+        log=edges.log,
+        last_trading=edges.trading_memory(),
+        started_wall_ms=edges.wall_ms(),
         watch_interval_s=WATCH_INTERVAL_S,
         fresh_s=FRESH_S,
-        wall_ms=wall_ms,
-        monotonic_s=time.monotonic,
+        wall_ms=edges.wall_ms,
+        monotonic_s=edges.monotonic_s,
     )
     runtimes.append(Runtime(parts))
     return runtimes[0]
 
 
-def store_addresses(config: Config, secrets: Secrets) -> tuple[StoreAddress, ...]:
-    """Return where the stores are and how to log in."""
-    return tuple(
-        StoreAddress(
-            name=StoreName(store.name),
-            host=store.host,
-            port=store.port,
-            username=store.username,
-            password=secrets.store_password(store.name),
-        )
-        for store in config.stores
-    )
-
-
 def _trader_parts(
     config: Config,
     node_id: str,
-    link: VenueLink,
+    edges: Edges,
+    link: Link,
     seats: tuple[Seat, ...],
     heartbeat: Heartbeat,
     reporter: Reporter,
@@ -300,44 +256,26 @@ def _trader_parts(
         timing=PathTiming(write_ms=config.venue.write_timeout_ms),
         cluster_id=config.cluster_id,
         node_id=node_id,
-        effect_tail_ms=link.row.effect_tail_ms,
+        effect_tail_ms=link.effect_tail_ms,
         is_disk_optional=len(config.stores) > 1,
         reporter=reporter,
         on_step=heartbeat.progress,
-        wall_ms=lambda: time.time_ns() // 1_000_000,
-        monotonic_s=time.monotonic,
+        wall_ms=edges.wall_ms,
+        monotonic_s=edges.monotonic_s,
     )
 
 
-def _build_fence(config: Config, health: Health) -> Fence:
-    if not config.lease.is_fence_enabled:
-        return NoFence()
+def _build_fence(edges: Edges, health: Health) -> Fence:
     try:
-        return KernelFence()
+        return edges.fence()
     except FenceUnavailable as error:
         health.fence_error = str(error)
         return NoFence()
 
 
-def _build_link(config: Config, secrets: Secrets, heartbeat: Heartbeat) -> VenueLink:
-    api_key, api_secret = secrets.venue_key()
-    venue = config.venue
-    settings = VenueSettings(
-        exchange_id=venue.exchange,
-        api_key=api_key,
-        api_secret=api_secret,
-        symbols=tuple(symbol for s in config.strategies for symbol in s.symbols),
-        base_url=venue.base_url,
-        is_sandbox=venue.is_sandbox,
-        recv_window_ms=venue.recv_window_ms,
-        read_budget_s=venue.read_budget_s,
-        write_timeout_s=venue.write_timeout_ms / 1000,
-    )
-    return build_link(
-        settings,
+def _build_link(edges: Edges, heartbeat: Heartbeat) -> Link:
+    return edges.venue_link(
         permit=heartbeat.permit,
-        boot_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
-        monotonic_s=time.monotonic,
         on_step=heartbeat.progress,
         # Nothing to journal: for every reader the intent may have been sent, which is the truth
         # that reconcile starts from; whoever was cancelled does not trade any more.
@@ -348,23 +286,3 @@ def _build_link(config: Config, secrets: Secrets, heartbeat: Heartbeat) -> Venue
             reason=result.reason,
         ),
     )
-
-
-def _open_journal(path: Path) -> JournalFile:
-    journal = JournalFile.open(path)
-    for warning in journal.warnings:
-        log_event("journal.corrupt", reason=warning)
-    return journal
-
-
-def _build_telegram(config: Config, secrets: Secrets) -> TelegramApi | None:
-    token = secrets.telegram_token()
-    if token is None or config.telegram.chat_id is None:
-        return None
-    return TelegramApi(token=token, base_url=f"{config.telegram.api_url.rstrip('/')}/bot")
-
-
-def _build_sender(config: Config, telegram: TelegramApi | None) -> Sender:
-    if telegram is None:
-        return ConsoleSender(sys.stderr)
-    return TelegramSender(telegram, chat_id=str(config.telegram.chat_id))

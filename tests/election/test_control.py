@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from election.control_record import (
+    ControlPut,
+    ControlReading,
     ControlRecord,
     merge_controls,
     parse_control,
     render_control,
 )
-from election.redis_control import KINDS_MAX, PUT_TRIES, ControlBoard, ControlPut, ControlReading
+from election.redis_control import KINDS_MAX, PUT_TRIES, ControlBoard
 from election.redis_reply import keys_of
 from node.demo.stores import StoreServer
 from tests.support.redis_servers import (

@@ -56,7 +56,7 @@ def make_watch(
         control=cast("ControlBoard", control),
         board=cast("MemberBoard", board or MemoryMembers()),
         disk=cast("JournalFile", disk or Cards()),
-        marker=marker,
+        is_marked_new=marker.exists,
         node_id=NodeId("jetson"),
         nonce="n1",
         body=dict,

@@ -4,10 +4,9 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from election.control_record import ControlRecord, merge_controls
+from election.control_record import ControlPut, ControlReading, ControlRecord, merge_controls
 from election.member_record import MemberReading
 from election.model import NodeId, StoreName
-from election.redis_control import ControlPut, ControlReading
 
 NAMES = tuple(StoreName(name) for name in "abc")
 

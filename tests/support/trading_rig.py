@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -129,7 +128,7 @@ class Rig:
             control=cast("ControlBoard", self.control),
             board=cast("MemberBoard", MemoryMembers()),
             disk=cast("JournalFile", Cards()),
-            marker=Path("/nonexistent/new-cluster"),
+            is_marked_new=lambda: False,
             node_id=NodeId("jetson"),
             nonce="n1",
             body=dict,

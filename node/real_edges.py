@@ -1,0 +1,238 @@
+"""The edges of this machine: its clocks and disks, the configured stores, venue and channel.
+
+Rules of this file: it chooses edges and builds them from configuration and secrets; it decides
+nothing else, and starts nothing.
+"""
+
+import random
+import secrets as random_secrets
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from alerts.console import ConsoleSender
+from alerts.durable import DurableOutbox
+from alerts.ports import Sender
+from alerts.telegram import TelegramApi, TelegramSender
+from election.address import StoreAddress
+from election.clock import KernelClock
+from election.crew import BuildCrew
+from election.epoch_file import DiskEpochFile
+from election.fence_note import FenceNote
+from election.kernel_fence import KernelFence, NoFence
+from election.model import Identity, Incarnation, StoreName
+from election.ports import EpochFile, Fence, LeaseStore
+from election.redis_control import ControlBoard
+from election.redis_ledger import RedisLedger
+from election.redis_members import MemberBoard
+from election.redis_store import RedisStore
+from election.thread_crew import ThreadCrew
+from exchange.ccxt_link import VenueLink, build_link
+from exchange.journal_file import JournalFile
+from exchange.model import ClientOrderId, WriteResult
+from exchange.ports import Permit
+from exchange.venues import VenueSettings
+from node.cluster_watch import MARKER
+from node.config_model import Config
+from node.logs import LogHandle, log_event
+from node.outage import LastTrading
+from node.resources import ResourceProbe
+from node.secrets import Secrets
+from node.systemd import Notifier
+from strategy.loading import LoadedStrategy
+from strategy.worker import StrategyWorker
+
+EPOCH_FILE = "epoch.json"
+OUTBOX_FILE = "outbox.jsonl"
+# From the kernel: two boxes that boot alike must not back off in step.
+_CHANCE = random.SystemRandom()
+
+
+def wall_ms() -> int:
+    """Return Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class RealEdges:
+    """Satisfies `node.edges.Edges` on this machine."""
+
+    def __init__(
+        self,
+        config: Config,
+        secrets: Secrets,
+        *,
+        node_id: str,
+        environ: Mapping[str, str],
+        state_dir: Path,
+        log: LogHandle,
+    ) -> None:
+        """Bind what edges are built from; `state_dir` exists and is claimed."""
+        self._config = config
+        self._secrets = secrets
+        self._node_id = node_id
+        self._state_dir = state_dir
+        self._timeout_ms = config.lease.request_timeout_ms
+        self.log = log
+        self.clock = KernelClock()
+        self.supervisor = Notifier(environ)
+        self.addresses = store_addresses(config, secrets)
+        self.build_crew: BuildCrew = ThreadCrew
+        self.telegram = _build_telegram(config, secrets)
+
+    def wall_ms(self) -> int:
+        """Return Unix time."""
+        return wall_ms()
+
+    def monotonic_s(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def chance(self) -> float:
+        """Return a random number in [0, 1)."""
+        return _CHANCE.random()
+
+    def new_nonce(self) -> str:
+        """Return 128 random bits."""
+        return random_secrets.token_hex(16)
+
+    def fence(self) -> Fence:
+        """Return the kernel fence, or none where the configuration switches it off.
+
+        Raises:
+            FenceUnavailable: the kernel does not offer it.
+        """
+        return KernelFence() if self._config.lease.is_fence_enabled else NoFence()
+
+    def fence_note(self) -> FenceNote | None:
+        """Return the note in the state directory."""
+        return FenceNote(self._state_dir)
+
+    def lease_stores(self) -> Sequence[LeaseStore]:
+        """Return a client of each store."""
+        return [
+            RedisStore(
+                address, cluster_id=self._config.cluster_id, request_timeout_ms=self._timeout_ms
+            )
+            for address in self.addresses
+        ]
+
+    def epoch_file(self) -> EpochFile:
+        """Return the epoch in the state directory."""
+        return DiskEpochFile(self._state_dir / EPOCH_FILE)
+
+    def ledger(
+        self, identity: Identity, incarnations: Callable[[], Mapping[StoreName, Incarnation]]
+    ) -> RedisLedger:
+        """Return the fenced journal documents in the stores."""
+        return RedisLedger(
+            self.addresses,
+            cluster_id=self._config.cluster_id,
+            identity=identity,
+            incarnations=incarnations,
+            request_timeout_ms=self._timeout_ms,
+        )
+
+    def control(self) -> ControlBoard:
+        """Return the control records in the stores."""
+        return ControlBoard(self.addresses, self._config.cluster_id, self._timeout_ms)
+
+    def members(self) -> MemberBoard:
+        """Return the member board in the stores."""
+        return MemberBoard(
+            self.addresses,
+            cluster_id=self._config.cluster_id,
+            request_timeout_ms=self._timeout_ms,
+        )
+
+    def journal_disk(self, name: str) -> JournalFile:
+        """Open a journal file in the state directory.
+
+        Raises:
+            JournalError: it cannot be read or written; the message says how to mend it.
+        """
+        journal = JournalFile.open(self._state_dir / name)
+        for warning in journal.warnings:
+            log_event("journal.corrupt", reason=warning)
+        return journal
+
+    def is_marked_new(self) -> bool:
+        """Tell whether the marker of `nodectl init` lies beside cluster.toml."""
+        return (self._config.directory / MARKER).exists()
+
+    def trading_memory(self) -> LastTrading:
+        """Return the memory in the state directory."""
+        return LastTrading(self._state_dir)
+
+    def probe(self) -> ResourceProbe:
+        """Return the probe of this process and the state directory's disk."""
+        return ResourceProbe(self._state_dir)
+
+    def worker(self, loaded: LoadedStrategy, budget_s: float) -> StrategyWorker:
+        """Return a worker process."""
+        return StrategyWorker(loaded, budget_s=budget_s)
+
+    def venue_link(
+        self,
+        *,
+        permit: Permit,
+        on_step: Callable[[str], None],
+        on_late_outcome: Callable[[ClientOrderId, WriteResult], None],
+    ) -> VenueLink:
+        """Return the link through ccxt.
+
+        Raises:
+            ConfigurationRefused: the venue cannot be used in this way.
+        """
+        api_key, api_secret = self._secrets.venue_key()
+        config, venue = self._config, self._config.venue
+        settings = VenueSettings(
+            exchange_id=venue.exchange,
+            api_key=api_key,
+            api_secret=api_secret,
+            symbols=tuple(symbol for s in config.strategies for symbol in s.symbols),
+            base_url=venue.base_url,
+            is_sandbox=venue.is_sandbox,
+            recv_window_ms=venue.recv_window_ms,
+            read_budget_s=venue.read_budget_s,
+            write_timeout_s=venue.write_timeout_ms / 1000,
+        )
+        return build_link(
+            settings,
+            permit=permit,
+            boot_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+            monotonic_s=time.monotonic,
+            on_step=on_step,
+            on_late_outcome=on_late_outcome,
+        )
+
+    def outbox(self) -> DurableOutbox:
+        """Return the outbox in the state directory."""
+        return DurableOutbox(self._state_dir / OUTBOX_FILE)
+
+    def alert_channel(self) -> Sender:
+        """Return the bot's chat, or the console where there is no bot."""
+        if self.telegram is None:
+            return ConsoleSender(sys.stderr)
+        return TelegramSender(self.telegram, chat_id=str(self._config.telegram.chat_id))
+
+
+def store_addresses(config: Config, secrets: Secrets) -> tuple[StoreAddress, ...]:
+    """Return where the stores are and how to log in."""
+    return tuple(
+        StoreAddress(
+            name=StoreName(store.name),
+            host=store.host,
+            port=store.port,
+            username=store.username,
+            password=secrets.store_password(store.name),
+        )
+        for store in config.stores
+    )
+
+
+def _build_telegram(config: Config, secrets: Secrets) -> TelegramApi | None:
+    token = secrets.telegram_token()
+    if token is None or config.telegram.chat_id is None:
+        return None
+    return TelegramApi(token=token, base_url=f"{config.telegram.api_url.rstrip('/')}/bot")
