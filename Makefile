@@ -29,11 +29,15 @@ test: unit e2e ## run all tests
 
 .PHONY: unit
 unit: $(STAMP) ## run the tests without real node processes
-	@$(BIN)/python -m pytest -n 2 -m "not e2e" $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not chaos" $(PYTEST)
 
 .PHONY: e2e
 e2e: $(STAMP) ## run the tests with real node processes
 	@$(BIN)/python -m pytest -n 2 -m e2e $(PYTEST)
+
+.PHONY: chaos
+chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iproute2, nftables)
+	@$(BIN)/python -m pytest -m "chaos and not soak" $(PYTEST)
 
 .PHONY: lint
 lint: $(STAMP) ## check style and formatting

@@ -47,6 +47,7 @@ class PaperProcess:
         accounts: Sequence[PaperAccount],
         symbols: Sequence[Mapping[str, Any]],
         port: int = 0,
+        prefix: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         """Write the configuration; nothing runs yet.
@@ -56,10 +57,13 @@ class PaperProcess:
             accounts: accounts with their keys.
             symbols: one mapping each, fields as in config.SymbolConfig.
             port: 0 lets the system choose at the first start; later starts use the same.
+            prefix: a command that runs the program that follows it, as the same process.
             settings: further fields of config.PaperConfig.
         """
         self.directory = directory
         self.port = port
+        self.prefix = tuple(prefix)
+        self.reached_at = "127.0.0.1"  # where this process reaches it
         self._config = {
             "accounts": "accounts.json",
             "state_dir": "state",
@@ -74,7 +78,7 @@ class PaperProcess:
     @property
     def url(self) -> str:
         """Where it serves, without a path."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.reached_at}:{self.port}"
 
     @property
     def log_path(self) -> Path:
@@ -102,7 +106,8 @@ class PaperProcess:
             return
         config_path = self.directory / "paper.json"
         config_path.write_text(json.dumps(self._config | {"port": self.port}, indent=1))
-        command = [sys.executable, "-m", "exchange.paper", "--config", str(config_path)]
+        command = [*self.prefix, sys.executable, "-m", "exchange.paper"]
+        command += ["--config", str(config_path)]
         command.append("--bound-to-stdin")
         if threading.current_thread() is threading.main_thread():
             command += ["--parent", str(os.getpid())]

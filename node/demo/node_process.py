@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,16 +32,25 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 class NodeProcess:
     """One node as its own process, started as a user would start it."""
 
-    def __init__(self, config: Path, node_id: str, *, state_dir: str = STATE_DIR) -> None:
+    def __init__(
+        self,
+        config: Path,
+        node_id: str,
+        *,
+        state_dir: str = STATE_DIR,
+        prefix: Sequence[str] = (),
+    ) -> None:
         """Know what to start; nothing runs yet.
 
         Args:
             config: the configuration file; its directory is where everything lies.
             node_id: which node it is.
             state_dir: beside the configuration; another than the usual makes a copy of the node.
+            prefix: a command that runs the program that follows it, as the same process.
         """
         self.node_id = node_id
         self.process: subprocess.Popen[bytes] | None = None
+        self.prefix = tuple(prefix)
         self._config = config
         self._state_dir = state_dir
         prefix = "" if state_dir == STATE_DIR else f"{state_dir}."
@@ -66,6 +75,7 @@ class NodeProcess:
         with self.console.open("ab") as console:
             self.process = subprocess.Popen(  # noqa: S603  (our own program)
                 [
+                    *self.prefix,
                     sys.executable,
                     "-c",
                     _BOUND,

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,7 @@ from election.model import StoreName
 from election.peek import ClusterPeek, peek
 from exchange.paper.process import PaperAccount, PaperKey, PaperProcess
 from node.demo.node_process import NodeProcess, read_lines
-from node.demo.stores import StoreServer, find_server
+from node.demo.stores import ServerProgram, StoreServer, find_server
 
 NODES = ("jetson", "raspberrypi")
 CLUSTER = "demo"
@@ -68,6 +68,7 @@ class StagePlan:
         default_factory=lambda: {"cycle_ms": 250, "reconcile_interval_ms": 5000}
     )
     profile: str = "dev"
+    topology: str = "single-host"
     extra_toml: str = ""
     secrets_toml: Mapping[str, str] = field(default_factory=dict)
     keys_of: Mapping[str, str] = field(default_factory=dict)  # node -> account name
@@ -84,15 +85,11 @@ class Stage:
         self.config_path = directory / "cluster.toml"
         directory.mkdir(parents=True, exist_ok=True)
         self.store_password = random_secrets.token_hex(12)
-        names = ("witness",) if plan.stores == 1 else ("jetson", "raspberrypi", "witness")
-        if plan.stores == 1:
-            names = ("raspberrypi",)
+        names = ("raspberrypi",) if plan.stores == 1 else ("jetson", "raspberrypi", "witness")
         program = find_server()
-        self.stores = tuple(
-            StoreServer(name, program=program, password=self.store_password) for name in names
-        )
+        self.stores = tuple(self.build_store(name, program) for name in names)
         self.paper = self._build_paper()
-        self.nodes = {node: NodeProcess(self.config_path, node) for node in NODES}
+        self.nodes = {node: self.build_node(node) for node in NODES}
 
     def __enter__(self) -> Self:
         """Start stores and paper exchange, and write what the nodes need."""
@@ -122,6 +119,32 @@ class Stage:
         for store in self.stores:
             store.close()
 
+    # --- where things run: a stage of several hosts has its own answers -----------------------
+
+    def build_store(self, name: str, program: ServerProgram) -> StoreServer:
+        """Return a store server, not started yet."""
+        return StoreServer(name, program=program, password=self.store_password)
+
+    def build_node(self, node_id: str) -> NodeProcess:
+        """Return a node, not started yet."""
+        return NodeProcess(self.config_path, node_id)
+
+    def paper_options(self) -> dict[str, Any]:
+        """Return further settings of the paper exchange."""
+        return dict(self.plan.paper_options)
+
+    def store_host(self, store: StoreServer) -> str:
+        """Return the address at which nodes reach a store."""
+        return store.host
+
+    def venue_url(self) -> str:
+        """Return the address at which nodes reach the paper exchange."""
+        return self.paper.url
+
+    def shell(self) -> Sequence[str]:
+        """Return what stands before a command that a person types."""
+        return ()
+
     # --- looking ---------------------------------------------------------------------------
 
     def peek(self) -> ClusterPeek:
@@ -139,7 +162,11 @@ class Stage:
     def nodectl(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a `nodectl` verb as a user would; return what it said."""
         return subprocess.run(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "node.cli.main", *arguments, "--config", str(self.config_path)],
+            [
+                *self.shell(),
+                *(sys.executable, "-m", "node.cli.main", *arguments),
+                *("--config", str(self.config_path)),
+            ],
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -214,7 +241,7 @@ class Stage:
             symbols=[
                 {"symbol": p.symbol, "timeframe": p.timeframe, **p.paper} for p in self.plan.parts
             ],
-            **self.plan.paper_options,
+            **self.paper_options(),
         )
 
     def _key(self, node: str, what: str) -> str:
@@ -226,7 +253,7 @@ class Stage:
             "[cluster]",
             f'name = "{CLUSTER}"',
             f'profile = "{self.plan.profile}"',
-            'topology = "single-host"',
+            f'topology = "{self.plan.topology}"',
             'preferred_node = "jetson"',
             "[nodes.jetson]",
             'label = "Jetson Nano"',
@@ -236,10 +263,11 @@ class Stage:
             "index = 1",
         ]
         for store in self.stores:
-            lines += ["[[stores]]", f'name = "{store.name}"', f'host = "{store.host}"']
+            host = self.store_host(store)
+            lines += ["[[stores]]", f'name = "{store.name}"', f'host = "{host}"']
             lines += [f"port = {store.port}"]
         lines += ["[lease]", *_pairs(self.plan.lease)]
-        lines += ["[venue]", f'base_url = "{self.paper.url}"', *_pairs(self.plan.venue)]
+        lines += ["[venue]", f'base_url = "{self.venue_url()}"', *_pairs(self.plan.venue)]
         if self.plan.risk:
             lines += ["[risk]", *_pairs(self.plan.risk)]
         for part in self.plan.parts:

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -36,14 +36,16 @@ _DUMP = "dump.rdb"
 SERVER_VARIABLE = "HOTSPARE_STORE_SERVER"
 
 _WATCHER = """
-"$1" "$2/server.conf" </dev/null >>"$2/server.log" 2>&1 &
+folder=$1
+shift
+"$@" "$folder/server.conf" </dev/null >>"$folder/server.log" 2>&1 &
 child=$!
 echo "$child"
 exec >&-
 read -r word
 kill -KILL "$child" 2>/dev/null
 wait "$child" 2>/dev/null
-[ "$word" = keep ] || rm -rf "$2"
+[ "$word" = keep ] || rm -rf "$folder"
 """
 
 
@@ -119,14 +121,28 @@ class StoreServer:
         program: ServerProgram,
         password: str | None = None,
         options: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
+        """Know what to start; nothing runs yet.
+
+        Args:
+            name: for messages and the directory's name.
+            program: what serves.
+            password: none lets everybody in who reaches loopback.
+            options: further lines of its configuration, or other values of the usual ones.
+            prefix: a command that runs the program that follows it, as the same process.
+            environ: further variables of its environment.
+        """
         self.name = name
-        self.host = "127.0.0.1"
+        self.host = "127.0.0.1"  # where this process reaches it
+        self.prefix = tuple(prefix)
         self.port = 0
         self.pid = 0
         self.password = password
         self._program = program
         self._options = dict(options or {})
+        self._environ = dict(environ or {})
         self._folder: Path | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
 
@@ -215,11 +231,12 @@ class StoreServer:
         """Start the process; False when it ended at once because the port was taken."""
         folder = self._write_configuration()
         watcher = subprocess.Popen(  # noqa: S603  (a program found by us, arguments of ours)
-            ["/bin/sh", "-c", _WATCHER, "store", self._program.path, folder],
+            ["/bin/sh", "-c", _WATCHER, "store", folder, *self.prefix, self._program.path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the one who watches, who ends it in order
+            env={**os.environ, **self._environ},
         )
         assert watcher.stdout is not None, "the watcher is started with a pipe"
         self.pid = int(watcher.stdout.readline() or b"0")
@@ -241,7 +258,7 @@ class StoreServer:
         """Write the configuration file, readable by this user only; return its directory."""
         assert self._folder is not None, "started before"
         settings = {
-            "bind": self.host,
+            "bind": "127.0.0.1",
             "port": str(self.port),
             "save": '""',
             "appendonly": "no",

@@ -123,6 +123,7 @@ class BotApi:
     messages: list[Shown] = field(default_factory=list)
     requests: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     port: int = 0
+    host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         self._script: deque[Script] = deque()
@@ -214,7 +215,7 @@ class BotApi:
             app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        site = web.TCPSite(self._runner, self.host, self.port, reuse_address=True)
         await site.start()
         self.port = self._runner.addresses[0][1]
 

@@ -296,9 +296,9 @@ def running_pair(
 class BotApiThread:
     """The local Bot API server in a thread of its own, for tests that wait without a loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         """Nothing runs yet."""
-        self.api = BotApi()
+        self.api = BotApi(host=host)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
