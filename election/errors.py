@@ -5,7 +5,9 @@ ElectionError
 ├── IdentityRefused    another process uses this node id or state directory; stop it first
 ├── StoreUnreachable   no usable answer from this store; whether it wrote is unknown
 ├── FenceUnavailable   the kernel fence cannot be armed; this node is not eligible
-└── EpochFileUnusable  the epoch could not be made durable; this node is not eligible
+├── EpochFileUnusable  the epoch could not be made durable; this node is not eligible
+├── PromiseFileUnusable  the promise could not be made durable; nobody may rely on it
+└── PeerUnreachable    the other node gave no answer that can be believed; it proves nothing
 """
 
 
@@ -31,3 +33,11 @@ class FenceUnavailable(ElectionError):  # noqa: N818
 
 class EpochFileUnusable(ElectionError):  # noqa: N818
     """The epoch file could not be read or written durably."""
+
+
+class PromiseFileUnusable(ElectionError):  # noqa: N818
+    """The promise could not be written durably: nobody may rely on it."""
+
+
+class PeerUnreachable(ElectionError):  # noqa: N818
+    """The other node gave no answer that can be believed."""

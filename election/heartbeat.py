@@ -37,6 +37,7 @@ from election.model import (
 )
 from election.permit import LeasePermit
 from election.ports import EpochFile, Fence, LeaseClock, LeaseStore
+from election.promises import PeerFacts
 from election.signals import (
     Call,
     CloseGate,
@@ -47,6 +48,7 @@ from election.signals import (
     GateOpened,
     GateRefused,
     OpenGate,
+    PromiseStimulus,
     Publish,
     ReleaseAsked,
     Stimulus,
@@ -76,6 +78,7 @@ class Heartbeat:
         min_floor: int = 0,
         note: FenceNote | None = None,
         build_crew: BuildCrew = ThreadCrew,
+        stood_down: str = "",
     ) -> None:
         """Prepare; nothing runs before `start`.
 
@@ -92,6 +95,7 @@ class Heartbeat:
             min_floor: highest epoch known from client order ids at the venue.
             note: tells the next start what froze; None writes none.
             build_crew: on what turns and calls run; threads unless a simulation has its own.
+            stood_down: why a promise on disk keeps this node from contending, empty for none.
         """
         self._identity = identity
         self._timing = timing
@@ -114,6 +118,7 @@ class Heartbeat:
             stores=[store.name for store in stores],
             disk_epoch=disk_epoch,
             floor=min_floor,
+            stood_down=stood_down,
         )
         self._machine_guard = threading.Lock()  # held for a step or a view, never for I/O
         self._permit = LeasePermit(
@@ -137,6 +142,7 @@ class Heartbeat:
         self._noted_at: Instant | None = None
         self._incarnations: Mapping[StoreName, Incarnation] = {}
         self._crash = ""
+        self._listeners: dict[int, tuple[PromiseStimulus, Callable[[PeerFacts], None]]] = {}
 
     # --- called by the node --------------------------------------------------------------------
 
@@ -233,6 +239,30 @@ class Heartbeat:
             ReleaseAsked(drain_ms=drain_ms, reserved_for=reserved_for, reason=reason[:_REASON_MAX])
         )
 
+    def promise(self, stimulus: PromiseStimulus, then: Callable[[PeerFacts], None]) -> None:
+        """Let the machine take in a promise or its end; callable from any thread.
+
+        Args:
+            stimulus: what was promised or ended.
+            then: called from the coordinator with the facts right after; must return at once. It
+                is not called when the heartbeat has crashed or stopped.
+        """
+        self._listeners[id(stimulus)] = (stimulus, then)
+        self._crew.post(stimulus)
+
+    def peer_facts(self) -> PeerFacts:
+        """Return what the other node may know of this one; from any thread, at once."""
+        with self._machine_guard:
+            now = instant_of(self._clock.read())
+            promises = self._machine.promises
+            return PeerFacts(
+                at=now,
+                lives=promises.lives(now),
+                holder=promises.facts(now),
+                stood_down=promises.reason,
+                max_epoch=self._machine.max_epoch,
+            )
+
     def view(self) -> LeaseView:
         """Return the lease as this node sees it now; begins a new measure of the longest gap."""
         with self._machine_guard:
@@ -262,6 +292,9 @@ class Heartbeat:
             wake_in_s = self._drive(self._tick()) if is_due else None
             if stimulus is not None:
                 stimulus_s = self._drive(stimulus)
+                _, then = self._listeners.pop(id(stimulus), (None, None))
+                if then is not None:
+                    then(self.peer_facts())
                 wake_in_s = stimulus_s if wake_in_s is None else min(wake_in_s, stimulus_s)
             return self._wake_in_s() if wake_in_s is None else wake_in_s
         except BaseException as error:  # noqa: BLE001  (whatever it was: close, tell, never silent)

@@ -40,6 +40,7 @@ from election.model import (
 )
 from election.observation import Change, Observation
 from election.observed import NOBODY, Observed
+from election.promises import Promises
 from election.signals import (
     Answered,
     Command,
@@ -50,8 +51,12 @@ from election.signals import (
     FloorRaised,
     GateOpened,
     GateRefused,
+    PromiseDropped,
+    PromiseTaken,
     Publish,
     ReleaseAsked,
+    StandDown,
+    StandUp,
     Stimulus,
     SuspendGate,
     Tick,
@@ -73,6 +78,7 @@ class LeaseMachine:
         stores: Sequence[StoreName],
         disk_epoch: int,
         floor: int = 0,
+        stood_down: str = "",
     ) -> None:
         """Begin as a contender that has seen nothing and may not contend yet.
 
@@ -82,6 +88,7 @@ class LeaseMachine:
             stores: one or three names, in configured order.
             disk_epoch: highest epoch this node ever asked for.
             floor: highest epoch known from elsewhere (client order ids at the venue).
+            stood_down: why a promise on disk keeps this node from contending, empty for none.
         """
         if len(stores) not in (1, 3) or len(set(stores)) != len(stores):
             raise ValueError(f"the lease needs 1 or 3 distinct stores; they were {list(stores)}")
@@ -89,6 +96,7 @@ class LeaseMachine:
         calls = Calls(majority=observed.majority, ttl_s=timing.ttl_ms / 1000)
         self._world = World(identity=identity, timing=timing, observed=observed, calls=calls)
         self._standing = Standing(self._world)
+        self.promises = Promises(self._world, self._standing, stood_down=stood_down)
         self._highest = max(disk_epoch, floor)
         self._node_reasons: tuple[str, ...] = ("the node has not reported its health yet",)
         self._fence_error = ""  # stands against contending until the process restarts
@@ -102,7 +110,7 @@ class LeaseMachine:
 
     # --- the one entry -------------------------------------------------------------------------
 
-    def step(  # noqa: C901  (one case for each stimulus)
+    def step(  # noqa: C901, PLR0912  (one case for each stimulus)
         self, stimulus: Stimulus, *, now: Instant, chance: float
     ) -> tuple[Command, ...]:
         """Take in what happened; return what to do, in this order.
@@ -136,6 +144,8 @@ class LeaseMachine:
                 self._raise_floor(stimulus.epoch, now, chance)
             case ReleaseAsked():
                 self._standing.release(stimulus, now, chance)
+            case StandDown() | StandUp() | PromiseTaken() | PromiseDropped():
+                self.promises.step(stimulus, now, chance)
             case _:
                 assert_never(stimulus)
         return self._world.calls.take_out()
@@ -166,7 +176,7 @@ class LeaseMachine:
         match self._standing.phase:
             case Phase.HOLDING:
                 hang = self._describe_hang(now)
-                self._standing.hold(now, hang=hang, is_forced=bool(faults))
+                self._standing.hold(now, chance, hang=hang, is_forced=bool(faults))
             case Phase.ACQUIRING:
                 self._standing.press(now, chance)
             case Phase.PERSISTING:
@@ -230,7 +240,8 @@ class LeaseMachine:
 
     def _obstacles(self, now: Instant) -> tuple[str, ...]:
         own = (self._fence_error, self._describe_hang(now))
-        return (*self._node_reasons, *(reason for reason in own if reason))
+        promised = self.promises.obstacles(now)
+        return (*self._node_reasons, *(reason for reason in own if reason), *promised)
 
     def _try_contend(self, now: Instant) -> None:
         if self._standing.is_waiting(now) or self._obstacles(now):
@@ -357,6 +368,11 @@ class LeaseMachine:
     def phase(self) -> Phase:
         """What the machine is doing."""
         return self._standing.phase
+
+    @property
+    def max_epoch(self) -> int:
+        """The highest epoch this node knows of."""
+        return max(self._highest, self._world.observed.max_epoch)
 
     def incarnations(self) -> Mapping[StoreName, Incarnation]:
         """Return the incarnation of each store in which the current grant is held."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from election.instants import Instant
 from election.model import Incarnation, LeaseEvent, StoreName, StoreReply, WriteId
+from election.promise import Promise
 
 
 class Verb(StrEnum):
@@ -184,6 +185,34 @@ class ReleaseAsked:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandDown:
+    """Do not contend any more; a holder does not take it in. `reason` is for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandUp:
+    """The promise is over, on disk too; `ttl_ms` is the longest that its holder may have had."""
+
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseTaken:
+    """The only other node promised not to contend, to this process in this epoch."""
+
+    promise: Promise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseDropped:
+    """Rely on the promise no longer; the promiser hears of it after this was taken in."""
+
+
+PromiseStimulus = StandDown | StandUp | PromiseTaken | PromiseDropped
+
 Stimulus = (
     Tick
     | Answered
@@ -195,4 +224,5 @@ Stimulus = (
     | EligibilitySet
     | FloorRaised
     | ReleaseAsked
+    | PromiseStimulus
 )

@@ -197,13 +197,15 @@ class Standing:
             )
         )
 
-    def hold(self, now: Instant, *, hang: str, is_forced: bool) -> None:
+    def hold(self, now: Instant, chance: float, *, hang: str, is_forced: bool) -> None:
         """Renew when it is time and the work loop makes progress; lapse when the time is over."""
         tenure = self._present()
         if holding.is_expired(self._world, tenure, now):
             self.lapse(holding.describe_lapse(self._world, hang))
         elif not hang and (is_forced or holding.is_renewal_due(self._world, tenure, now)):
             holding.begin_renewal(self._world, tenure, now)
+            if tenure.note_promised():
+                self.count(now, chance)
 
     def check_deposed(self, now: Instant, chance: float) -> None:
         """Stop at once when a majority names a rival (R8)."""

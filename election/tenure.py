@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from election.instants import Instant, is_later
 from election.model import Incarnation, NodeId, StoreName
+from election.promise import Promise
 
 _ROUNDS_MAX = 8  # answers of older rounds prove less than what is already counted
 
@@ -48,6 +49,8 @@ class Tenure:
     refused_by: set[StoreName] = field(default_factory=set)  # of the attempt
     asked: set[StoreName] = field(default_factory=set)  # of the attempt
     is_opening: bool = False  # the permit was asked to open
+    proven: Instant | None = None  # like `counted`, by stores alone
+    promise: Promise | None = None  # the only other node does not contend (R14)
 
     @property
     def newest(self) -> Round:
@@ -69,11 +72,25 @@ class Tenure:
             if round_.round_id != round_id:
                 continue
             round_.acked.add(store)
-            is_newer = self.counted is None or is_later(self.counted, round_.sent)
-            if len(round_.acked) >= majority and is_newer:
-                self.counted = round_.sent
-                return True
+            if len(round_.acked) >= majority:
+                if self.proven is None or is_later(self.proven, round_.sent):
+                    self.proven = round_.sent
+                return self._count(round_)
         return False
+
+    def note_promised(self) -> bool:
+        """Count the newest round by the promise alone; tell whether that proves more than before.
+
+        The round was begun because the work loop makes progress (R8): a promise never renews by
+        itself.
+        """
+        return self.promise is not None and self._count(self.newest)
+
+    def _count(self, round_: Round) -> bool:
+        is_newer = self.counted is None or is_later(self.counted, round_.sent)
+        if is_newer:
+            self.counted = round_.sent
+        return is_newer
 
     def can_succeed(self, majority: int) -> bool:
         """Tell whether the attempt may still reach a majority of the stores it asked."""

@@ -159,11 +159,14 @@ class Box:
         self.disk_epoch = 0
         self.floor = 0
         self.cut: dict[StoreName, float] = {}
-        self.process = Process(self)
+        self.process = self.begin_process()
+
+    def begin_process(self) -> "Process":
+        return Process(self)
 
     def restart(self) -> None:
         if not self.process.is_alive:
-            self.process = Process(self)
+            self.process = self.begin_process()
 
 
 class Process:
@@ -179,7 +182,7 @@ class Process:
             cluster_id="sim", config_id="c", node_id=box.name, nonce=self.nonce
         )
         names = [store.name for store in sim.stores]
-        self.machine = sim.build(self.identity, sim.timing, names, box.disk_epoch, box.floor)
+        self.machine = self.build(names)
         self.fence = SimFence(sim, self)
         fence: Fence = sim.build_fence(self.fence)
         self.permit = LeasePermit(clock=box.clock, fence=fence, timing=sim.timing)
@@ -189,6 +192,10 @@ class Process:
         self.tick_at = 0.0
         self.feed(EligibilitySet(reasons=()))
         self.tick()
+
+    def build(self, stores: Sequence[StoreName]) -> LeaseMachine:
+        box, sim = self.box, self.sim
+        return sim.build(self.identity, sim.timing, stores, box.disk_epoch, box.floor)
 
     # --- time of this process ---
 
@@ -395,7 +402,10 @@ class Simulation:
         ]
         self._snapshots: dict[StoreName, list[Snapshot]] = {s.name: [] for s in self.stores}
         self.links = {(NodeId(n), s.name): Link(self) for n in "AB" for s in self.stores}
-        self.boxes = [Box(self, "A"), Box(self, "B")]
+        self.boxes: Sequence[Box] = [self.build_box("A"), self.build_box("B")]
+
+    def build_box(self, name: str) -> Box:
+        return Box(self, name)
 
     def next_number(self) -> int:
         self._number += 1
@@ -475,29 +485,30 @@ class Simulation:
 
     def _fault(self) -> None:
         rng = self.rng
-        rng.choice(
-            [
-                self._pause,
-                self._kill,
-                self._hang,
-                self._switchover,
-                self._switchover,
-                self._cut,
-                self._cut,
-                self._restart_store,
-                self._restart_store,
-                self._roll_back,
-                self._roll_back,
-                self._flush,
-                self._freeze,
-                self._down,
-                self._slew,
-                self._set_wall,
-                self._cut_box,
-                self._cut_all_but_one,
-            ]
-        )()
+        rng.choice(self.faults())()
         self.at(self.now + rng.expovariate(1 / self.weather.fault_every_s), self._fault)
+
+    def faults(self) -> list[Callable[[], None]]:
+        return [
+            self._pause,
+            self._kill,
+            self._hang,
+            self._switchover,
+            self._switchover,
+            self._cut,
+            self._cut,
+            self._restart_store,
+            self._restart_store,
+            self._roll_back,
+            self._roll_back,
+            self._flush,
+            self._freeze,
+            self._down,
+            self._slew,
+            self._set_wall,
+            self._cut_box,
+            self._cut_all_but_one,
+        ]
 
     def _process(self) -> Process:
         return self.rng.choice(self.boxes).process

@@ -1,0 +1,93 @@
+"""Who may speak at the peer endpoint, proven without a clock: HMAC over a fresh challenge.
+
+Rules of this file: pure (time and randomness are parameters). A request is believed only if it is
+signed over a challenge that this process issued a moment ago and that was not used before; an
+answer only if it is signed over the challenge of its request. Who speaks to whom, and in which
+direction, is part of what is signed: nothing can be sent back to its sender, to another node or
+to another cluster. Challenges cost no memory until a signature was right, so that a stranger who
+asks for many fills nothing.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import Final
+
+# How long a challenge may be answered. One slow round on a home network; halved, a board under
+# load would have to ask twice; doubled, a message that was delayed could arrive that much later.
+CHALLENGE_S: Final = 5.0
+# Requests that were signed rightly within that time; far beyond what a pair sends.
+USED_MAX: Final = 4096
+KEY_MIN: Final = 24  # characters of `peer.key`; what `init` writes has 43
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Who speaks to whom. `cluster_id` keeps two clusters with one key apart."""
+
+    cluster_id: str
+    sender: str
+    receiver: str
+
+
+def sign_request(key: str, route: Route, method: str, path: str, challenge: str, body: str) -> str:
+    """Return the signature of a request, in hexadecimal."""
+    return _mac(key, "request", route, (method, path, challenge), body)
+
+
+def sign_answer(key: str, route: Route, status: int, challenge: str, body: str) -> str:
+    """Return the signature of the answer to a request with this challenge."""
+    return _mac(key, "answer", route, (str(status), challenge), body)
+
+
+def is_signature(given: str, expected: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def _mac(key: str, kind: str, route: Route, words: tuple[str, ...], body: str) -> str:
+    # Each part goes in with its length: no two lists of parts give one text.
+    parts = ("hotspare-peer-1", kind, route.cluster_id, route.sender, route.receiver, *words, body)
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hmac.new(_key(key), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _key(key: str) -> bytes:
+    return hashlib.sha256(b"hotspare peer key\n" + key.encode()).digest()
+
+
+@dataclass(slots=True)
+class ChallengeBook:
+    """Issues challenges and accepts each once. `secret` is random, of this process alone."""
+
+    secret: bytes
+    _used: dict[str, float] = field(default_factory=dict)
+    _floor_s: float = float("-inf")
+
+    def issue(self, *, now_s: float, salt: str) -> str:
+        """Return a fresh challenge; `salt` is random text without a colon."""
+        stem = f"{now_s:.6f}:{salt}"
+        return f"{stem}:{self._tag(stem)}"
+
+    def accept(self, challenge: str, *, now_s: float) -> bool:
+        """Tell whether it was issued here, lately, and never accepted before; it is used then."""
+        stem, _, tag = challenge.rpartition(":")
+        if not is_signature(tag, self._tag(stem)):
+            return False
+        issued_s = float(stem.partition(":")[0])
+        if not 0 <= now_s - issued_s <= CHALLENGE_S or issued_s <= self._floor_s:
+            return False
+        self._used = {c: s for c, s in self._used.items() if now_s - s <= CHALLENGE_S}
+        if challenge in self._used or len(self._used) >= USED_MAX:
+            return False
+        self._used[challenge] = issued_s
+        return True
+
+    def forget_before(self, now_s: float) -> None:
+        """Refuse every challenge issued until now: what was signed over one comes too late."""
+        self._floor_s = now_s
+
+    def _tag(self, stem: str) -> str:
+        return hmac.new(self.secret, stem.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[
+            :32
+        ]
