@@ -75,6 +75,7 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("lease.released", _I, _SYSTEM, "The lease was given up; whether a majority acknowledged."),
     ("lease.holder_changed", _I, _SYSTEM, "A majority names another holder."),
     ("lease.anomaly", _W, _SYSTEM, "Something odd about the lease; a code and details."),
+    ("lease.gap", _W, _SYSTEM, "Two counted renewals were more than a third of the ttl apart."),
     ("store.lost", _W, _SYSTEM, "A lease store stopped answering usably."),
     ("store.back", _I, _SYSTEM, "A lease store answers again."),
     ("store.reincarnated", _W, _SYSTEM, "A lease store restarted or lost its data; pushed again."),

@@ -25,6 +25,7 @@ class Health:
     venue_error: str = NOT_ASKED
     account: str | None = None
     clock_error_ms: float | None = None
+    longest_gap_ms: int = 0
     resources: Resources | None = None
     resource_reasons: tuple[str, ...] = ()
     journal_error: str = ""

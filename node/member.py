@@ -27,6 +27,7 @@ def member_body(
         "venue_ok": not health.venue_error,
         "venue_error": health.venue_error,
         "clock_error_ms": health.clock_error_ms,
+        "longest_gap_ms": health.longest_gap_ms,
         "temperature_c": None if resources is None else resources.temperature_c,
         "memory_mb": None if resources is None else round(resources.memory_mb, 1),
         "cpu_percent": None if resources is None else resources.cpu_percent,

@@ -14,6 +14,7 @@ from alerts.render import render_instant
 from election.model import StoreBack, StoreLost
 from exchange.journal import Journal, merge
 from node.active import Active
+from node.beat_watch import BeatWatch
 from node.box_watch import BoxWatch
 from node.eligibility import own_reasons
 from node.health import NOT_ASKED
@@ -52,6 +53,7 @@ class Overseer:
     _fit: FitWatch = field(default_factory=lambda: FitWatch(patience_s=UNFIT_S))
     successor: Successor = field(init=False)
     box: BoxWatch = field(init=False)
+    beat: BeatWatch = field(init=False)
     _trading: TradingWatch = field(init=False)
     _preferred: PreferredWatch = field(init=False)
     _latches: LatchWatch = field(init=False)
@@ -65,6 +67,7 @@ class Overseer:
         config = self.parts.config
         self.successor = Successor(self.parts, spares=self.spares)
         self.box = BoxWatch(self.parts)
+        self.beat = BeatWatch(self.parts)
         self._latches = LatchWatch(self.parts)
         ttl_s = config.timing().takeable_after_s
         self._trading = TradingWatch(patience_s=2 * ttl_s + 2)
@@ -76,6 +79,7 @@ class Overseer:
         """Take one look at everything and tell what changed."""
         now_s = self.parts.monotonic_s()
         await self.box.step(now_s)
+        await self.beat.step(now_s)
         self.successor.note_request(now_s)
         if not self.parts.watch.has_looked:
             return

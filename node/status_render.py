@@ -85,7 +85,7 @@ def _second_lines(view: StatusView) -> list[str]:
 
 def _nodes(view: StatusView) -> list[str]:
     head = ("node", "role", "seen", "venue", "clock", "temp", "mem", "up", "version")
-    lines = _table(head, [_node_row(node) for node in view.nodes])
+    lines = table(head, [_node_row(node) for node in view.nodes])
     for node in view.nodes:
         if node.venue_error:
             lines.append(f"  {node.node_id}: venue: {node.venue_error}")
@@ -122,7 +122,7 @@ def _stores(view: StatusView) -> list[str]:
         names = store.names or f"nobody ({store.state or 'empty'})"
         epoch = UNSEEN if store.epoch is None else str(store.epoch)
         rows.append((store.name, names, epoch, _span(store.age_s), store.address, store.server))
-    return _table(("store", "names", "epoch", "renewed", "address", "server"), rows)
+    return table(("store", "names", "epoch", "renewed", "address", "server"), rows)
 
 
 def _money(view: StatusView) -> list[str]:
@@ -228,7 +228,8 @@ def _money_text(value: Decimal) -> str:
     return rounded if abs(value) >= 1 or value == 0 else format(value, ".3g")
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines with the cells below each other."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     return [
         GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -31,6 +31,7 @@ VERBS: Mapping[str, str] = {
     "config": "node.cli.config",
     "strategy": "node.cli.strategy",
     "telegram": "node.cli.telegram",
+    "doctor": "node.cli.doctor",
     "version": "node.cli.version",
 }
 

@@ -60,6 +60,7 @@ class World:
         config = SimpleNamespace(
             timing=lambda: SimpleNamespace(takeable_after_s=6.0),
             health=SimpleNamespace(stable_for_s=600),
+            lease=SimpleNamespace(ttl_ms=6000),
             cluster=SimpleNamespace(
                 preferred_node=preferred, profile=profile, topology=Topology.THREE_STORES
             ),
@@ -73,6 +74,7 @@ class World:
             config=config,
             node_id="jetson",
             identity=SimpleNamespace(nonce="n1"),
+            heartbeat=SimpleNamespace(view=lambda: SimpleNamespace(longest_gap_s=1.0)),
             health=self.health,
             watch=watch,
             fresh_s=5.0,

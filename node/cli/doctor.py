@@ -1,0 +1,162 @@
+"""nodectl doctor: what each single failure would do, what should be mended, does the ttl suit."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from election.member_record import MemberReading
+from election.peek import ClusterPeek, merged_control, merged_members
+from node.cli.common import (
+    ConfigOption,
+    JsonOption,
+    NodeOption,
+    ProfileOption,
+    look,
+    open_config,
+    open_secrets,
+    say,
+    say_json,
+    store_addresses,
+    wall_ms,
+)
+from node.cli.lazy import USAGE
+from node.config import Config
+from node.doctor.findings import DoctorFacts, Level, list_findings
+from node.doctor.losses import list_losses, topology_row
+from node.doctor.report import render_findings, render_losses, render_measured, render_progress
+from node.doctor.samples import Advice, Measured, Round, advise, measure
+from node.drill.history import last_passed_ms
+from node.durations import parse_duration
+from node.errors import CommandRefused
+from node.secrets import Secrets
+from node.status import build_status
+from node.status_nodes import MEMBER_FRESH_S, number_or_none
+
+app = typer.Typer(add_completion=False)
+SHORTEST_S, LONGEST_S = 5.0, 6 * 3600.0
+BOARD_EVERY_S = 5  # looks at the member board while measuring; the nodes remember a minute
+MeasureOption = Annotated[
+    str | None,
+    typer.Option("--measure", "-m", help="Ask the stores for so long (30s, 5m, 1h), then judge."),
+]
+
+
+@app.command()
+def doctor(
+    config: ConfigOption = None,
+    node: NodeOption = None,
+    profile: ProfileOption = None,
+    measure_for: MeasureOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what each single failure would do and what to mend; --measure judges the timing.
+
+    Exit codes: 0 nothing to mend · 1 something to look at · 2 something to act on · 4 mend
+    configuration or secrets · 64 wrong usage.
+    """
+    lasting_s = _lasting_s(measure_for)
+    settings = open_config(config, profile)
+    secrets = open_secrets(settings, node)
+    seen = look(settings, secrets)
+    facts = _facts(seen, settings)
+    findings = list_findings(facts)
+    row, losses = topology_row(settings), list_losses(settings)
+    level = max((int(f.level) for f in findings), default=0)
+    shown: dict[str, Any] = {
+        "cluster": settings.cluster_id,
+        "topology": dataclasses.asdict(row),
+        "losses": [dataclasses.asdict(loss) for loss in losses],
+        "findings": [{**dataclasses.asdict(f), "level": f.level.name.lower()} for f in findings],
+    }
+    if not as_json:
+        say(render_losses(settings, row, losses))
+        say("")
+        say(render_findings(findings))
+    if lasting_s is not None:
+        measured, advice = _measure(settings, secrets, lasting_s)
+        level = max(level, _level_of(advice))
+        shown |= {
+            "measured": dataclasses.asdict(measured),
+            "advice": dataclasses.asdict(advice),
+        }
+        if not as_json:
+            say("")
+            say(render_measured(measured, advice))
+    if as_json:
+        say_json({**shown, "exit_code": level})
+    raise typer.Exit(level)
+
+
+def _lasting_s(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_duration(text, at_least_s=SHORTEST_S, at_most_s=LONGEST_S)
+    except ValueError as error:
+        raise CommandRefused(f"--measure {error}", exit_code=USAGE) from None
+
+
+def _facts(seen: ClusterPeek, config: Config) -> DoctorFacts:
+    return DoctorFacts(
+        config=config,
+        status=build_status(seen, config, now_wall_ms=wall_ms()),
+        longest_gap_ms=_gaps_ms(seen),
+        last_drill_ms=last_passed_ms(merged_control(seen)),
+    )
+
+
+def _gaps_ms(seen: ClusterPeek) -> dict[str, float]:
+    """Return the longest pause between heartbeats that each living node tells of itself."""
+    found: dict[str, float] = {}
+    for node_id, member in merged_members(seen).items():
+        gap_ms = _gap_ms(member)
+        if gap_ms is not None:
+            found[str(node_id)] = gap_ms
+    return found
+
+
+def _gap_ms(member: MemberReading) -> float | None:
+    if member.age_s > MEMBER_FRESH_S:
+        return None
+    return number_or_none(member.body.get("longest_gap_ms"))
+
+
+def _level_of(advice: Advice) -> Level:
+    if advice.is_suitable:
+        return Level.GOOD
+    return Level.ACT if advice.is_poor else Level.LOOK
+
+
+def _measure(config: Config, secrets: Secrets, lasting_s: float) -> tuple[Measured, Advice]:
+    """Ask the stores for so long, or until Ctrl-C, and judge."""
+    from node.doctor.measuring import Measuring  # noqa: PLC0415  (imports redis; few need it)
+
+    timing = config.timing()
+    measuring = Measuring(
+        store_addresses(config, secrets), cluster_id=config.cluster_id, timing=timing
+    )
+    gaps_s: list[float] = []
+    looked = 0
+
+    def tell(lasted_s: float, rounds: Sequence[Round]) -> None:
+        nonlocal looked
+        if lasted_s >= looked * BOARD_EVERY_S:
+            looked += 1
+            gaps_s.extend(gap_ms / 1000 for gap_ms in _gaps_ms(look(config, secrets)).values())
+            now = measure(rounds, measuring.names, timing, pace_s=measuring.pace_s)
+            _say_progress(render_progress(lasted_s, lasting_s, now))
+
+    measuring.run(lasting_s, tell=tell)
+    measured = measure(measuring.rounds(), measuring.names, timing, pace_s=measuring.pace_s)
+    return measured, advise(measured, timing, node_gap_s=max(gaps_s, default=None))
+
+
+def _say_progress(line: str) -> None:
+    """Show where it is: over the last line on a terminal, else line by line."""
+    start, end = ("\r\x1b[2K", "") if sys.stderr.isatty() else ("", "\n")
+    sys.stderr.write(f"{start}{line}{end}")
+    sys.stderr.flush()

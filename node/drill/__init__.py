@@ -1,0 +1,1 @@
+"""Drills: hurting a running pair on purpose, measuring what happens, judging it."""

@@ -1,0 +1,142 @@
+"""nodectl doctor at real lease stores with a pair of puppets."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from election.address import StoreAddress
+from election.connections import StoreConnection
+from election.model import LeaseTiming, StoreName
+from election.redis_reply import keys_of
+from node.cli.main import app
+from node.demo.stores import ServerMissing, StoreServer, find_server
+from node.doctor.measuring import Measuring
+from node.doctor.samples import measure
+from tests.support.puppet_pair import (
+    PASSWORD,
+    Puppets,
+    running_puppets,
+    running_stores,
+    wait_until,
+    write_config,
+)
+from tests.support.tcp_proxy import Fault, TcpProxy
+
+runner = CliRunner()
+TIMING = LeaseTiming(request_timeout_ms=400, observe_ms=100, renew_ms=200)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[StoreServer]]:
+    """Three real store servers."""
+    try:
+        find_server()
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+    with running_stores(3) as found:
+        yield found
+
+
+@pytest.fixture
+def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
+    """A pair that beats; the stores are empty before."""
+    for server in servers:
+        server.restart()
+    with running_puppets(write_config(tmp_path, servers)) as puppets:
+        yield puppets
+
+
+def doctor(pair: Puppets, *arguments: str) -> tuple[int, str]:
+    """Run nodectl doctor; standard error is where progress goes."""
+    result = runner.invoke(app, ["doctor", *arguments, "-c", str(pair.config.path)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_the_doctor_shows_row_losses_and_findings(pair: Puppets) -> None:
+    """The single host is something to look at: exit 1; nobody leads: exit 2."""
+    code, text = doctor(pair)
+    assert code == 1, text
+    assert "lease store: 3 on one machine (single-host)" in text
+    assert "the home uplink: TRADING STOPS" in text
+    assert "look  topology" in text
+    shown = json.loads(doctor(pair, "--json")[1])
+    assert shown["exit_code"] == 1
+    assert {"cluster", "topology", "losses", "findings"} <= set(shown)
+
+
+def test_two_silent_stores_are_to_be_acted_on(pair: Puppets, servers: list[StoreServer]) -> None:
+    """Exit 2, and each silent store has its own line."""
+    for server in servers[1:]:
+        server.kill()
+    wait_until(lambda: doctor(pair)[0] == 2)
+    assert "too few stores answer" in doctor(pair)[1]
+    for server in servers[1:]:
+        server.restart()
+
+
+def test_measuring_says_figures_and_a_verdict(pair: Puppets) -> None:
+    """From real answers of real stores: figures a store, words, progress."""
+    pair.bodies["jetson"] = {"longest_gap_ms": 9000}
+    code, text = doctor(pair, "--measure", "5s")
+    assert code == 2, text
+    assert "measured 5 s" in text
+    assert "Ctrl-C ends it early" in text
+    # The node's own pause of nine seconds leaves no margin of a ttl of twelve.
+    assert "paused 9.00 s between heartbeats" in text
+    assert "ttl_ms = " in text
+
+
+def test_a_measurement_writes_nothing(servers: list[StoreServer], tmp_path: Path) -> None:
+    """An observer would create a missing record; a measurement must not."""
+    for server in servers:
+        server.restart()
+    config = write_config(tmp_path, servers)
+    result = runner.invoke(app, ["doctor", "--measure", "5s", "-c", str(config.path)])
+    assert result.exit_code == 2
+    for server in servers:
+        connection = StoreConnection(_address(server.name, server.port))
+        import time  # noqa: PLC0415  (one use)
+
+        reply = connection.call("KEYS", "*", deadline_s=time.monotonic() + 5)
+        connection.close()
+        assert reply == []
+    assert keys_of(config.cluster_id).lease
+
+
+def test_a_cable_that_is_cut_meanwhile_shows_in_the_figures(servers: list[StoreServer]) -> None:
+    """Two of three stores behind a cable that swallows everything: renewals would be lost."""
+    with TcpProxy(servers[0].port) as one, TcpProxy(servers[1].port) as two:
+        addresses = [
+            _address("one", one.port),
+            _address("two", two.port),
+            _address("three", servers[2].port),
+        ]
+        measuring = Measuring(addresses, cluster_id="dev-x", timing=TIMING)
+
+        def tell(lasted_s: float, _: object) -> None:
+            if lasted_s > 1.5:
+                one.fault = two.fault = Fault.BLACKHOLE
+
+        measuring.run(6.0, tell=tell)
+        found = measure(measuring.rounds(), measuring.names, TIMING, pace_s=measuring.pace_s)
+    assert found.lost_in_a_row >= 3
+    assert found.stores[0].lost >= 3
+    assert "one" in found.stores[0].last_error
+    assert found.stores[2].lost < found.stores[0].lost
+
+
+@pytest.mark.parametrize("text", ["5", "soon", "1d", "1s"])
+def test_a_wrong_duration_is_wrong_usage(tmp_path: Path, text: str) -> None:
+    """Refused before anything is read, with what was expected."""
+    result = runner.invoke(app, ["doctor", "--measure", text, "-c", str(tmp_path / "none.toml")])
+    assert result.exit_code == 64
+    assert "--measure" in result.output
+
+
+def _address(name: str, port: int) -> StoreAddress:
+    return StoreAddress(name=StoreName(name), host="127.0.0.1", port=port, password=PASSWORD)
