@@ -37,7 +37,12 @@ e2e: $(STAMP) ## run the tests with real node processes
 
 .PHONY: chaos
 chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iproute2, nftables)
-	@$(BIN)/python -m pytest -m "chaos and not soak" $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "chaos and not alone and not soak" $(PYTEST)
+	@$(BIN)/python -m pytest -m "chaos and alone and not soak" $(PYTEST)
+
+.PHONY: chaos-soak
+chaos-soak: $(STAMP) ## half an hour of jitter with every core busy: no leadership change
+	@$(BIN)/python -m pytest -s -m "chaos and soak" $(PYTEST)
 
 .PHONY: lint
 lint: $(STAMP) ## check style and formatting

@@ -57,6 +57,12 @@ class FenceWatch:
             self.ends[key] = max(end_s, self.ends.get(key, 0.0))
 
 
+def boot_s_of(event: Mapping[str, Any]) -> float:
+    """Return when a log line was written, in CLOCK_BOOTTIME seconds of this machine."""
+    wall_minus_boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return datetime.fromisoformat(str(event["ts"])).timestamp() - wall_minus_boot_s
+
+
 def find_overlaps(grants: Mapping[str, Sequence[Mapping[str, Any]]], ends: Ends) -> list[str]:
     """Return in words each grant that came before another node's older permit had ended.
 
@@ -64,15 +70,13 @@ def find_overlaps(grants: Mapping[str, Sequence[Mapping[str, Any]]], ends: Ends)
         grants: the `lease.granted` events of each node.
         ends: the latest fence seen of each node and epoch, on CLOCK_BOOTTIME.
     """
-    wall_minus_boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     problems = []
     for node, events in grants.items():
         for event in events:
             if event["was_released"]:
                 continue  # given up in order; the venue's log judges that
             epoch = int(event["lease_epoch"])
-            wall_s = datetime.fromisoformat(str(event["ts"])).timestamp()
-            granted_s = wall_s - wall_minus_boot_s
+            granted_s = boot_s_of(event)
             problems += [
                 f"epoch {epoch} was granted to {node} {end_s - granted_s:.3f} s before the fence "
                 f"of epoch {older} of {other}"

@@ -16,6 +16,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,10 +25,12 @@ from pathlib import Path
 from typing import Self
 
 from tests.chaos.lab_space import Namespace
+from tests.chaos.lab_wire import without_offloads
 
 LAN, DESK = "10.77.0", "10.78.0"
 DESK_ADDRESS = f"{DESK}.1"
 KILL_S = 20.0
+ROOT = Path(__file__).parents[2]
 
 # FIN and RST that passed the hub, counted for each host that sent them.
 _ENDINGS = "table bridge endings"
@@ -57,7 +61,7 @@ class Host:
 class PullProof:
     """What the hub saw of a host around a power cut: how many FIN and RST it sent on, and when.
 
-    `cut_boot_s` is CLOCK_BOOTTIME just before the cable was pulled.
+    `cut_boot_s` is CLOCK_BOOTTIME just after the cable was pulled.
     """
 
     host: str
@@ -80,6 +84,7 @@ class Net:
     hosts: dict[str, Host] = field(init=False, default_factory=dict)
     _blocked: dict[tuple[str, str], str] = field(init=False, default_factory=dict)
     _lost: dict[str, int] = field(init=False, default_factory=dict)
+    _wires: dict[str, "subprocess.Popen[bytes]"] = field(init=False, default_factory=dict)
 
     def __enter__(self) -> Self:
         """Build everything: all links up, no fault."""
@@ -108,6 +113,8 @@ class Net:
 
     def __exit__(self, *_: object) -> None:
         """Let go of every namespace."""
+        for name in tuple(self._wires):
+            self.delay(name, jitter_ms=0)
         for host in self.hosts.values():
             if host.is_powered:
                 host.space.close()
@@ -163,6 +170,31 @@ class Net:
                 limit = ("rate", f"{kbit_s}kbit", "burst", "3kb", "latency", "2s")
                 space.run("tc", "qdisc", "add", "dev", port, "root", "tbf", *limit)
 
+    def delay(self, name: str, *, jitter_ms: int) -> None:
+        """Delay each frame to and from a host by up to so many milliseconds (0 ends it).
+
+        The host keeps its connections; the cable is out for the moment of the change.
+        """
+        port, raw, inner = _port(name), f"w-{name}", f"x-{name}"
+        wire = self._wires.pop(name, None)
+        if wire is not None:
+            assert wire.stdin is not None
+            wire.stdin.close()
+            wire.wait(KILL_S)
+            self.hub.run("ip", "link", "del", port)
+            self.hub.run("ip", "link", "set", raw, "down", "name", port)
+            self.hub.run("ip", "link", "set", port, "master", "lan", "up")
+            assert wire.stdout is not None
+            wire.stdout.close()
+        if jitter_ms:
+            # Started first, so that the cable is out for a tenth of a second only.
+            self._wires[name] = self._start_wire(raw, inner, jitter_ms)
+            self.hub.run("ip", "link", "set", port, "nomaster", "down", "name", raw)
+            self.hub.run(*("ip", "link", "add", port, "type", "veth", "peer", "name", inner))
+            self.hub.run("ip", "link", "set", port, "master", "lan", "up")
+            for end in (raw, inner):
+                self.hub.run("ip", "link", "set", end, "up", "promisc", "on")
+
     def clear(self) -> None:
         """End everything that `block`, `part` and `lose` began."""
         self._blocked.clear()
@@ -197,8 +229,9 @@ class Net:
         Returns the proof that its peers saw none of its connections close.
         """
         host = self.hosts[name]
-        cut_boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        assert name not in self._wires, "a delayed host cannot be unplugged"
         self.cut(name)
+        cut_boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
         before = self.endings(name)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -248,6 +281,22 @@ class Net:
             self.hub.run("ip", "link", "set", port, "master", bridge, "up")
             host.space.run("ip", "address", "add", f"{subnet}.{host.number}/24", "dev", inside)
             host.space.run("ip", "link", "set", inside, "up")
+        with host.space.entered():
+            without_offloads("lan0")
+
+    def _start_wire(self, first: str, second: str, delay_ms: int) -> "subprocess.Popen[bytes]":
+        wire = subprocess.Popen(
+            [
+                *self.hub.prefix,
+                *(sys.executable, "-m", "tests.chaos.lab_wire", first, second, str(delay_ms)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert wire.stdout is not None
+        assert wire.stdout.readline() == b"ready\n", "the relay did not start"
+        return wire
 
     def _write_faults(self) -> None:
         lines = [

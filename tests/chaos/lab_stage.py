@@ -7,7 +7,8 @@ test looks and steers from the desk's wire, which no fault touches (lab_net.py).
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Self
 
 from node.demo.node_process import NodeProcess
 from node.demo.stage import Stage, StagePlan
@@ -17,6 +18,18 @@ from tests.chaos.lab_net import Net
 EVERYWHERE = "0.0.0.0"
 VENUE_HOST, PHONE_HOST = "venue", "phone"
 TOPOLOGIES = {1: "two-boxes", 3: "three-stores"}
+
+
+class LabNode(NodeProcess):
+    """A node whose host has an environment of its own."""
+
+    environ: Mapping[str, str] = MappingProxyType({})
+
+    def start(
+        self, environ: Mapping[str, str] | None = None, *, config: Path | None = None
+    ) -> Self:
+        """Start it with its host's environment and what is given."""
+        return super().start({**self.environ, **(environ or {})}, config=config)
 
 
 class LabStage(Stage):
@@ -64,7 +77,9 @@ class LabStage(Stage):
 
     def build_node(self, node_id: str) -> NodeProcess:
         """Return a node on its host."""
-        return NodeProcess(self.config_path, node_id, prefix=self.net[node_id].space.prefix)
+        node = LabNode(self.config_path, node_id, prefix=self.net[node_id].space.prefix)
+        node.environ = self.environ.get(node_id, {})
+        return node
 
     def paper_options(self) -> dict[str, Any]:
         """Let the venue listen on its host's addresses, and be steered from the desk."""

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -114,6 +115,33 @@ def test_lab_links_break_as_asked(net: Net) -> None:
     assert 40 <= datagrams(a, b, 100) <= 95
     net.clear()
     assert datagrams(a, b, 5) == 5
+
+
+def test_lab_wire_is_late_and_keeps_the_order(net: Net) -> None:
+    """A delayed host hears everything, later; without the delay it is as before."""
+    a, b = net["a"], net["b"]
+    plain_s = round_trip_s(a, b)
+    net.delay("a", jitter_ms=200)
+    slow_s = [round_trip_s(a, b) for _ in range(12)]
+    assert plain_s < max(slow_s)
+    assert max(slow_s) > 0.1
+    assert datagrams(a, b, 20) == datagrams(b, a, 20) == 20
+    net.delay("a", jitter_ms=0)
+    assert datagrams(a, b, 5) == datagrams(b, a, 5) == 5
+
+
+def round_trip_s(source: Host, target: Host) -> float:
+    """Connect over TCP (resolved before), send enough for several segments, wait for the end."""
+    with listening(target) as server, source.space.entered():
+        began_s = time.monotonic()
+        with socket.create_connection((target.address, PORT), timeout=10) as calling:
+            connection, _ = server.accept()
+            with connection:
+                calling.sendall(b"x" * 20_000)
+                calling.shutdown(socket.SHUT_WR)
+                size = sum(len(part) for part in iter(lambda: connection.recv(65_536), b""))
+        assert size == 20_000
+        return time.monotonic() - began_s
 
 
 def test_lab_leaves_the_machine_alone(lab_here: None) -> None:
