@@ -1,4 +1,4 @@
-"""A note for the next start: what the work loop did last, should the fence kill this process.
+"""A note for whoever comes after this process: what it did last, should it die while it holds.
 
 The note is a small memory-mapped file: writing it is a copy into the page cache, which survives
 SIGKILL (not a power cut, and need not). It exists while a grant's fence may be armed and is
@@ -11,20 +11,15 @@ import mmap
 import os
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from election.grant_note import read_boot_id
 
 FILE_NAME = "fence-note.json"
 _SIZE = 1024  # one label is cut to fit; a page would do as well
 _LABEL_MAX = 200
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def _read_boot_id() -> str:
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 class FenceNote:
@@ -41,11 +36,13 @@ class FenceNote:
         self._is_broken = False
         self._fields: dict[str, Any] = {
             "pid": os.getpid(),
-            "boot_id": _read_boot_id(),
+            "boot_id": read_boot_id(),
             "epoch": 0,
             "fence_boottime_s": 0.0,
             "label": "",
             "progress_boottime_s": 0.0,
+            "in_flight": 0,
+            "has_majority": True,
         }
 
     def armed(self, epoch: int, boottime_s: float) -> None:
@@ -62,6 +59,21 @@ class FenceNote:
             self._fields["progress_boottime_s"] = boottime_s
             if self._map is not None:
                 self._write()
+
+    def in_flight(self, count: int) -> None:
+        """Note how many writes are under way: what a killed process sent may still arrive."""
+        with self._guard:
+            self._fields["in_flight"] = count
+            if self._map is not None:
+                self._write()
+
+    def majority(self, *, is_reachable: bool) -> None:
+        """Note whether a majority of the stores answers: without it the fence is no crash."""
+        with self._guard:
+            if self._fields["has_majority"] != is_reachable:
+                self._fields["has_majority"] = is_reachable
+                if self._map is not None:
+                    self._write()
 
     def remove(self) -> None:
         """Take the note away: the process ends, or holds nothing, in good order."""
@@ -95,10 +107,43 @@ class FenceNote:
             os.close(descriptor)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How the process before ended, as far as its note tells.
+
+    `was_fenced`: the kernel fence was due when the process was found dead. `in_flight` writes
+    were under way; `has_majority`: a majority of the stores answered it to the end.
+    """
+
+    epoch: int
+    was_fenced: bool
+    is_of_this_boot: bool
+    in_flight: int
+    has_majority: bool
+    in_words: str
+
+
 def previous_end(state_dir: Path) -> str:
     """Return in words how the process before ended; empty when it ended well or never was.
 
     Reads the note and leaves it: the next grant overwrites it, a clean stop removes it.
+    """
+    try:
+        end = read_end(state_dir)
+    except ValueError as error:
+        return str(error)
+    return "" if end is None else end.in_words
+
+
+def read_end(state_dir: Path, *, died_boottime_s: float | None = None) -> End | None:
+    """Return how the process before ended, None when it ended well or never was.
+
+    Args:
+        state_dir: where it kept its note.
+        died_boottime_s: when it was found dead, on this boot's clock; now unless given.
+
+    Raises:
+        ValueError: there is a note, and it cannot be read.
     """
     try:
         fields = json.loads((state_dir / FILE_NAME).read_text())
@@ -106,19 +151,38 @@ def previous_end(state_dir: Path) -> str:
         fence_s = float(fields["fence_boottime_s"])
         progress_s = float(fields["progress_boottime_s"])
         label, boot_id = str(fields["label"]), str(fields["boot_id"])
+        # A note of an older release does not say: then one may have been under way.
+        in_flight = int(fields.get("in_flight", 1))
+        has_majority = bool(fields.get("has_majority", True))
     except FileNotFoundError:
-        return ""
+        return None
     except (OSError, ValueError, KeyError, TypeError):
-        return "the process before ended unexpectedly; its note could not be read"
+        raise ValueError(
+            "the process before ended unexpectedly; its note could not be read"
+        ) from None
+    found_s = (
+        time.clock_gettime(time.CLOCK_BOOTTIME) if died_boottime_s is None else died_boottime_s
+    )
+    is_of_this_boot = boot_id == read_boot_id()
+    was_fenced = is_of_this_boot and found_s >= fence_s
     who = f"the process before (pid {pid}, epoch {epoch})"
     step = (
         f"the last step its work loop completed was '{label}'"
         if label
         else ("its work loop had not completed a step")
     )
-    if boot_id != _read_boot_id():
-        return f"{who} ended when this machine went down; {step}"
-    if time.clock_gettime(time.CLOCK_BOOTTIME) < fence_s:
-        return f"{who} ended before its fence was due (killed or crashed); {step}"
-    ago = f", {fence_s - progress_s:.1f} s before the fence fired" if label else ""
-    return f"{who} was ended by the kernel fence because it outlived its lease; {step}{ago}"
+    if not is_of_this_boot:
+        text = f"{who} ended when this machine went down; {step}"
+    elif not was_fenced:
+        text = f"{who} ended before its fence was due (killed or crashed); {step}"
+    else:
+        ago = f", {fence_s - progress_s:.1f} s before the fence fired" if label else ""
+        text = f"{who} was ended by the kernel fence because it outlived its lease; {step}{ago}"
+    return End(
+        epoch=epoch,
+        was_fenced=was_fenced,
+        is_of_this_boot=is_of_this_boot,
+        in_flight=in_flight,
+        has_majority=has_majority,
+        in_words=text,
+    )

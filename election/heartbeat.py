@@ -28,15 +28,20 @@ from election.instants import Instant, holder_elapsed_s, instant_of
 from election.machine import LeaseMachine
 from election.model import (
     Anomaly,
+    Deposed,
     Identity,
     Incarnation,
+    Lapsed,
     LeaseEvent,
     LeaseTiming,
     LeaseView,
+    Released,
+    StoreBack,
+    StoreLost,
     StoreName,
 )
 from election.permit import LeasePermit
-from election.ports import EpochFile, Fence, LeaseClock, LeaseStore
+from election.ports import EpochFile, Fence, GrantNotes, LeaseClock, LeaseStore
 from election.promises import PeerFacts
 from election.signals import (
     Call,
@@ -79,6 +84,7 @@ class Heartbeat:
         note: FenceNote | None = None,
         build_crew: BuildCrew = ThreadCrew,
         stood_down: str = "",
+        grant_note: GrantNotes | None = None,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
@@ -96,6 +102,7 @@ class Heartbeat:
             note: tells the next start what froze; None writes none.
             build_crew: on what turns and calls run; threads unless a simulation has its own.
             stood_down: why a promise on disk keeps this node from contending, empty for none.
+            grant_note: tells a stop hook what to release (R16); None writes none.
         """
         self._identity = identity
         self._timing = timing
@@ -103,6 +110,7 @@ class Heartbeat:
         self._on_event = on_event
         self._random = random.SystemRandom().random if random_source is None else random_source
         self._note = note
+        self._grant_note = grant_note
         self._start_trouble = ""
         try:
             disk_epoch = epoch_file.load()
@@ -127,6 +135,7 @@ class Heartbeat:
             timing=timing,
             on_armed=None if note is None else note.armed,
             on_disarmed=None if note is None else note.remove,
+            on_flight=None if note is None else note.in_flight,
         )
         self._crew = build_crew(
             CrewOrders(
@@ -330,6 +339,8 @@ class Heartbeat:
                     chance=self._random(),
                 )
                 incarnations = self._machine.incarnations()
+            if self._grant_note is not None and incarnations not in ({}, self._incarnations):
+                self._grant_note.held(self._permit.epoch, incarnations)
             self._incarnations = incarnations
             for command in commands:
                 outcome = self._execute(command)
@@ -342,6 +353,8 @@ class Heartbeat:
             case Call():
                 self._crew.call(command)
             case StoreEpoch():
+                if self._grant_note is not None:
+                    self._grant_note.held(command.epoch, self._machine.seen_incarnations())
                 self._crew.store_epoch(command)
             case OpenGate() | ExtendGate():
                 return move_gate(self._permit, command)
@@ -350,10 +363,22 @@ class Heartbeat:
             case CloseGate():
                 self._permit.end_grant(reason=command.reason)
             case Publish():
+                self._note_event(command.event)
                 self._on_event(command.event)
             case _:
                 assert_never(command)
         return None
+
+    def _note_event(self, event: LeaseEvent) -> None:
+        """Keep the notes for whoever comes after this process (R16)."""
+        match event:
+            case Lapsed() | Deposed() | Released(was_acknowledged=True):
+                if self._grant_note is not None:
+                    self._grant_note.ended()
+            case StoreLost() | StoreBack() if self._note is not None:
+                self._note.majority(is_reachable=self._machine.has_majority)
+            case _:
+                pass
 
 
 def move_gate(permit: LeasePermit, command: OpenGate | ExtendGate) -> Stimulus | None:

@@ -378,6 +378,16 @@ class LeaseMachine:
         """Return the incarnation of each store in which the current grant is held."""
         return self._standing.incarnations()
 
+    @property
+    def has_majority(self) -> bool:
+        """True while a majority of the stores answers usably."""
+        answering = [o for o in self._world.observed if not o.is_lost]
+        return len(answering) >= self._world.observed.majority
+
+    def seen_incarnations(self) -> Mapping[StoreName, Incarnation]:
+        """Return the life of each store as it was seen last, whoever is named there."""
+        return {o.name: o.inc for o in self._world.observed if o.inc is not None}
+
     def view(self, now: Instant) -> LeaseView:
         """Return the lease as this node sees it now; begins a new measure of the longest gap."""
         grant, named = self._standing.grant, self._world.observed.named()

@@ -8,7 +8,6 @@ the end.
 
 import contextlib
 import queue
-import socket
 import threading
 import time
 from collections import Counter
@@ -21,12 +20,12 @@ from election.control_record import ControlRecord, merge_controls, parse_control
 from election.errors import StoreUnreachable
 from election.member_record import MemberReading, merge_members, parse_members
 from election.model import Incarnation, LeaseRecord, LeaseState, NodeId, StoreName
+from election.one_shot import exchange, login_commands
 from election.redis_errors import explain, unreachable
 from election.redis_info import facts_of, parse_info, refuse_server
 from election.redis_reply import documents_of, fields_of, keys_of, parse_record, time_us_of
-from election.resp import Argument, Decoder, Reply, ServerSaid, encode_command
+from election.resp import Argument, Reply, ServerSaid
 
-_CHUNK_BYTES: Final = 65_536
 _US_PER_S: Final = 1_000_000
 
 
@@ -116,12 +115,7 @@ def _short(address: StoreAddress) -> str:
 def _ask(address: StoreAddress, cluster_id: str, deadline_s: float) -> tuple[Reply, ...]:
     """Send everything at once; return the answers to the reads, INFO first."""
     keys = keys_of(cluster_id)
-    login: list[tuple[Argument, ...]] = []
-    if address.password:
-        name = (address.username,) if address.username else ()
-        login.append(("AUTH", *name, address.password))
-    if address.db:
-        login.append(("SELECT", address.db))
+    login = login_commands(address)
     reads: tuple[tuple[Argument, ...], ...] = (
         ("INFO",),
         ("TIME",),
@@ -130,33 +124,11 @@ def _ask(address: StoreAddress, cluster_id: str, deadline_s: float) -> tuple[Rep
         ("HGETALL", keys.control),
         ("HGETALL", keys.ledger),
     )
-    replies = _exchange(address, (*login, *reads), deadline_s)
+    replies = exchange(address, (*login, *reads), deadline_s)
     for reply in replies[: len(login) + 2]:  # without these nothing else means anything
         if isinstance(reply, ServerSaid):
             raise reply
     return replies[len(login) :]
-
-
-def _exchange(
-    address: StoreAddress, commands: Sequence[Sequence[Argument]], deadline_s: float
-) -> tuple[Reply, ...]:
-    decoder = Decoder()
-    with socket.create_connection((address.host, address.port), _left_s(deadline_s)) as connection:
-        connection.sendall(b"".join(map(encode_command, commands)))
-        while (replies := decoder.take(len(commands))) is None:
-            connection.settimeout(_left_s(deadline_s))
-            data = connection.recv(_CHUNK_BYTES)
-            if not data:
-                raise ConnectionResetError("connection closed by server")
-            decoder.feed(data)
-    return replies
-
-
-def _left_s(deadline_s: float) -> float:
-    left_s = deadline_s - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError("the time limit of the look is over")
-    return left_s
 
 
 def _picture(address: StoreAddress, cluster_id: str, replies: Sequence[Reply]) -> StorePeek:

@@ -42,6 +42,7 @@ class LeasePermit:
         timing: LeaseTiming,
         on_armed: Callable[[int, float], None] | None = None,
         on_disarmed: Callable[[], None] | None = None,
+        on_flight: Callable[[int], None] | None = None,
     ) -> None:
         """Start closed, without a grant.
 
@@ -52,6 +53,8 @@ class LeasePermit:
             on_armed: told (epoch, boottime_s) after each arming, for the note that explains
                 a kill; must return at once.
             on_disarmed: told after the fence was taken away; must return at once.
+            on_flight: told how many writes are under way, before the first byte of one can
+                leave and after its end; must return at once.
         """
         self._clock = clock
         self._fence = fence
@@ -59,6 +62,7 @@ class LeasePermit:
         self._fence_s = timing.fence_s
         self._on_armed = on_armed
         self._on_disarmed = on_disarmed
+        self._on_flight = on_flight
         self._lock = threading.Lock()
         self._window: _Window | None = None
         self._is_closed = True
@@ -115,6 +119,7 @@ class LeasePermit:
             if remaining_s <= 0 or remaining_s < needed_s:
                 return False
             self._in_flight += 1
+            self._tell_flight()
             return True
 
     def end_write(self) -> None:
@@ -122,6 +127,7 @@ class LeasePermit:
         with self._lock:
             assert self._in_flight > 0, "end_write without begin_write"
             self._in_flight -= 1
+            self._tell_flight()
             self._settle()
 
     # --- driven by the heartbeat ----------------------------------------------------------------
@@ -237,6 +243,10 @@ class LeasePermit:
         if since is not None and not is_earlier(sent, since):
             self._suspended_since = None
             self._reason = ""
+
+    def _tell_flight(self) -> None:
+        if self._on_flight is not None:
+            self._on_flight(self._in_flight)
 
     def _shut(self, reason: str) -> None:
         if not self._is_closed:

@@ -106,6 +106,21 @@ class Fence(Protocol):
         ...
 
 
+class GrantNotes(Protocol):
+    """What a stop hook must know to release for a dead process (grant_note.py; R16).
+
+    Both calls return at once and raise nothing: a note that is missing costs a ttl after a crash.
+    """
+
+    def held(self, epoch: int, incs: Mapping[StoreName, Incarnation]) -> None:
+        """Note what is held, or about to be asked for, in which life of which store."""
+        ...
+
+    def ended(self) -> None:
+        """The grant ended in order: there is nothing to release."""
+        ...
+
+
 class EpochFile(Protocol):
     """The highest epoch this node ever asked for, durable before the asking (R7)."""
 

@@ -1,56 +1,18 @@
-"""The Lua scripts of this package: loaded from their files, run by hash.
+"""The Lua scripts of this package, run by hash (their texts: script_text.py).
 
 A script is its file behind the shared prelude. It is sent whole only when the server does not
 know its hash: NOSCRIPT is the server's proof that nothing was executed, so sending the text then
 is the first execution, not a second one.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from importlib import resources
 
 from election.connections import NoScript, StoreConnection
 from election.errors import StoreUnreachable
 from election.resp import Argument, Reply
+from election.script_text import Script, ScriptName, load_script
 
-
-class ScriptName(StrEnum):
-    """Names of the files in election/lua, without their ending."""
-
-    OBSERVE = "observe"
-    ACQUIRE = "acquire"
-    RENEW = "renew"
-    REASSERT = "reassert"
-    RELEASE = "release"
-    LEDGER_WRITE = "ledger_write"
-    CONTROL_PUT = "control_put"
-    MEMBER_PUBLISH = "member_publish"
-
-
-PRELUDE = "prelude"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """One script: its whole text and the hash under which a server caches it."""
-
-    name: ScriptName
-    text: str
-    sha1: str
-
-
-def read_lua(name: str) -> str:
-    """Return the text of one file of election/lua."""
-    return resources.files("election").joinpath("lua", f"{name}.lua").read_text("utf-8")
-
-
-def load_script(name: ScriptName) -> Script:
-    """Load one script with the prelude in front."""
-    text = f"{read_lua(PRELUDE)}\n{read_lua(name)}"
-    digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    return Script(name=name, text=text, sha1=digest)
+__all__ = ["Script", "ScriptName", "load_script", "run_script"]
 
 
 def run_script(

@@ -6,21 +6,16 @@ beside cluster.toml, and is refused when others can read it. No message here sho
 """
 
 import os
-import stat
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from node.config_model import Config, Profile
 from node.errors import SecretsRefused
+from node.secrets_file import DEFAULT_STORE, PREFIX, read_tree
 
-PREFIX = "HOTSPARE_SECRET__"
 FOLDER = "secrets"
-READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-DEFAULT_STORE = "default"
 SHORTEST = 4  # a shorter value could not be taken out of logs without blanking ordinary words
 
 
@@ -36,9 +31,10 @@ class VenueSecrets(_Frozen):
 
 
 class StoreSecrets(_Frozen):
-    """Password of one lease store."""
+    """Passwords of one lease store; `release_password` is the stop hook's, if it has its own."""
 
     password: SecretStr | None = None
+    release_password: SecretStr | None = None
 
 
 class TelegramSecrets(_Frozen):
@@ -84,6 +80,7 @@ class Secrets(_Frozen):
         """Return every secret value, for taking them out of logs."""
         found = [self.venue.api_key, self.venue.api_secret, self.telegram.token]
         found += [s.password for s in self.stores.values()]
+        found += [s.release_password for s in self.stores.values()]
         return frozenset(v.get_secret_value() for v in found if v is not None)
 
 
@@ -118,10 +115,7 @@ def load_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> Se
     """
     path = secrets_path(config, node_id, environ)
     is_credential = path.parent == Path(environ.get("CREDENTIALS_DIRECTORY") or os.devnull)
-    tree = _read(path, is_credential=is_credential)
-    for name in sorted(environ):
-        if name.startswith(PREFIX):
-            _put(tree, name.removeprefix(PREFIX).lower().split("__"), environ[name], name)
+    tree = read_tree(path, environ, is_credential=is_credential)
     unknown = sorted(set(tree.get("stores", {})) - {s.name for s in config.stores})
     unknown = [name for name in unknown if name != DEFAULT_STORE]
     if unknown:
@@ -146,47 +140,3 @@ def load_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> Se
             "its line"
         )
     return secrets
-
-
-def _read(path: Path, *, is_credential: bool) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            # asked of the open file, so that nobody can exchange it in between
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            raw = file.read()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise SecretsRefused(
-            f"{path}: cannot be read: {error.strerror}\n    → make it a file that the user who "
-            "runs the node can read"
-        ) from error
-    # systemd shows its credentials as 0440 where it grants access by ACL; their folder is
-    # readable by the unit alone
-    if mode & (stat.S_IRWXO if is_credential else READABLE_BY_OTHERS):
-        raise SecretsRefused(
-            f"{path}: others can read it (mode {mode:04o})\n    → run: chmod 600 {path}; and "
-            "replace the keys if others use this machine"
-        )
-    try:
-        return tomllib.loads(raw.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        # the parser's message may quote the line, and the line may be a secret
-        raise SecretsRefused(
-            f'{path}: is not TOML\n    → each line is `name = "value"`, below [venue], [telegram] '
-            "or [stores.NAME]"
-        ) from None
-
-
-def _put(tree: dict[str, Any], keys: list[str], value: str, name: str) -> None:
-    if keys[0] == "stores":
-        keys = [k.replace("_", "-") if place == 1 else k for place, k in enumerate(keys)]
-    spot = tree
-    for key in keys[:-1]:
-        inner = spot.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise SecretsRefused(
-                f"{name}: there is no such secret\n    → see docs/configuration.md"
-            )
-        spot = inner
-    spot[keys[-1]] = value

@@ -25,6 +25,8 @@ VERBS: Mapping[str, str] = {
     "switchover": "node.cli.switchover",
     "pause": "node.cli.pause",
     "resume": "node.cli.resume",
+    "clear-crashes": "node.cli.clear_crashes",
+    "release": "node.cli.release",
     "history": "node.cli.history",
     "logs": "node.cli.logs",
     "explain": "node.cli.explain",

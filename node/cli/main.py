@@ -1,32 +1,47 @@
-"""nodectl: the one command of this project. The verbs are in their own files (lazy.py)."""
+"""nodectl: the one command of this project. The verbs are in their own files (lazy.py).
 
-import typer
+A stop hook is the only caller that counts milliseconds: what it says is understood here, before
+Typer is imported (0.15 s on a PC, most of a second on a Nano).
+"""
 
-from node.cli.lazy import LazyGroup
+import sys
+from pathlib import Path
+from typing import Any
 
-app = typer.Typer(
-    cls=LazyGroup,
-    add_completion=False,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_show_locals=False,  # locals of a traceback may hold secrets
-)
-
-
-@app.callback()
-def root() -> None:
-    """Two small boxes that run one trading bot as one: one trades, the other is ready.
-
-    The configuration is --config, $HOTSPARE_CONFIG or ./cluster.toml.
-
-    Exit codes: 0 done · 1 could not be done · 4 mend configuration or secrets · 64 wrong usage.
-    Verbs with more codes (such as `status`) list them in their own --help.
-    """
+STATE_DIR_OPTION = "--state-dir"
+AFTER_CRASH = "--after-crash"
+HOOK_WORDS = 4  # release --after-crash --state-dir DIRECTORY
 
 
 def main() -> None:
     """Run the command line."""
+    directory = hook_directory(sys.argv[1:])
+    if directory is not None:
+        from node.release_hook import run_hook  # noqa: PLC0415  (only when asked for)
+
+        sys.exit(run_hook(directory, say=print))
+    from node.cli.app import app  # noqa: PLC0415
+
     app(prog_name="nodectl")
+
+
+def hook_directory(words: list[str]) -> Path | None:
+    """Return the state directory of `release --after-crash --state-dir DIR`, None for the rest."""
+    if len(words) != HOOK_WORDS or words[0] != "release" or AFTER_CRASH not in words:
+        return None
+    rest = [w for w in words[1:] if w != AFTER_CRASH]
+    if rest[:1] != [STATE_DIR_OPTION] or rest[-1].startswith("-"):
+        return None
+    return Path(rest[-1])
+
+
+def __getattr__(name: str) -> Any:
+    """Give `app` to whoever imports it from here."""
+    if name == "app":
+        from node.cli.app import app  # noqa: PLC0415
+
+        return app
+    raise AttributeError(name)
 
 
 if __name__ == "__main__":
