@@ -41,6 +41,7 @@ class Epitaph:
     store: StoreName
     is_released: bool
     said: str
+    is_gone: bool = False  # nothing of the dead process is there any more
 
 
 def release_after_death(
@@ -135,7 +136,10 @@ def _said_by(
     if answer.is_ok:
         return Epitaph(store=address.name, is_released=True, said="released")
     return Epitaph(
-        store=address.name, is_released=False, said=_in_words(answer.refusal, answer.detail, inc)
+        store=address.name,
+        is_released=False,
+        said=_in_words(answer.refusal, answer.detail, inc),
+        is_gone=answer.refusal in {Refusal.INCARNATION, Refusal.NOT_MINE},
     )
 
 

@@ -68,6 +68,7 @@ others can read it (`chmod 600`). The environment wins over the file:
 |---|---|
 | `venue.api_key`, `venue.api_secret` | its own key: read and spot trading, no withdrawal |
 | `stores.<name>.password` | password of one store; `stores.default.password` is for the others |
+| `stores.<name>.release_password` | the stop hook's own, weaker one; default: `password` |
 | `telegram.token` | token of the bot, from @BotFather |
 """
 

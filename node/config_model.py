@@ -111,6 +111,10 @@ class StoreConfig(Section):
     """ACL user, for Redis 6 and newer. Default none: the `default` user (all that Redis 4 has).
     The password is a secret (`stores.<name>.password` in the secrets file)."""
 
+    release_username: str | None = None
+    """ACL user of the stop hook, which may only release; used with the secret
+    `stores.<name>.release_password`. Default none: the hook logs in as the node does."""
+
 
 class LeaseConfig(Section):
     """Timing of the lease. Checked as sums: 2·renew + request_timeout + guard < 0.9·ttl."""

@@ -1,13 +1,24 @@
 """The crash book on disk: one small file in the claimed state directory, replaced as a whole.
 
 Rules of this file: whoever writes holds the directory's claim, so there is one writer. A file that
-cannot be read counts as empty and is overwritten: what it lost is a count, never a lease.
+cannot be read counts as empty and is overwritten: what it lost is a count, never a lease. Calls
+block.
 """
 
+import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from node.crashes import CrashBook, parse_book, render_book
+from node.crashes import (
+    Crash,
+    CrashBook,
+    clear_latch,
+    mark_told,
+    note_crash,
+    parse_book,
+    render_book,
+)
 
 FILE_NAME = "crashes.json"
 
@@ -24,13 +35,44 @@ def write_book(state_dir: Path, book: CrashBook) -> bool:
     """Write it durably; False when the disk refuses."""
     path = state_dir / FILE_NAME
     scratch = path.with_suffix(".new")
-    try:
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with contextlib.suppress(OSError):
+        with os.fdopen(os.open(scratch, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(render_book(book))
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
-    except OSError:
-        return False
-    return True
+        return True
+    return False
+
+
+class CrashDesk:
+    """The crash book of a running node. Satisfies `node.edges.CrashKeeper`; calls block."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Read what the node's earlier processes left."""
+        self._state_dir = state_dir
+        self._book = read_book(state_dir)
+
+    @property
+    def book(self) -> CrashBook:
+        """The crashes and the latch as they are known now."""
+        return self._book
+
+    def note(self, crash: Crash) -> None:
+        """Add this process's own end."""
+        self._change(lambda book: note_crash(book, crash))
+
+    def clear(self, latch_id: str) -> None:
+        """A person looked: lift the latch of this id."""
+        self._change(lambda book: clear_latch(book, latch_id))
+
+    def mark_told(self) -> None:
+        """Everything in the book was told."""
+        self._change(mark_told)
+
+    def _change(self, change: Callable[[CrashBook], CrashBook]) -> None:
+        changed = change(self._book)
+        if changed != self._book:
+            self._book = changed
+            write_book(self._state_dir, changed)

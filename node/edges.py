@@ -19,6 +19,7 @@ from election.ports import (
     ControlRecords,
     EpochFile,
     Fence,
+    GrantNotes,
     LeaseClock,
     LeaseStore,
     MemberRecords,
@@ -26,6 +27,7 @@ from election.ports import (
 from exchange.clock_offset import VenueClock
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import JournalDisk, Ledger, Permit, Venue, WarmGateway
+from node.crashes import Crash, CrashBook
 from node.resources import FsyncProbe, Resources
 from strategy.loading import LoadedStrategy
 from strategy.ports import Worker
@@ -119,6 +121,27 @@ class TradingMemory(Protocol):
         ...
 
 
+class CrashKeeper(Protocol):
+    """This node's crashes, on disk (crash_file.CrashDesk by shape); changes block."""
+
+    @property
+    def book(self) -> CrashBook:
+        """The crashes and the latch as they are known now."""
+        ...
+
+    def note(self, crash: Crash) -> None:
+        """Add this process's own end."""
+        ...
+
+    def clear(self, latch_id: str) -> None:
+        """Lift the latch of this id."""
+        ...
+
+    def mark_told(self) -> None:
+        """Everything in the book was told."""
+        ...
+
+
 class LogContext(Protocol):
     """What every log line carries (logs.LogHandle by shape)."""
 
@@ -171,6 +194,14 @@ class Edges(Protocol):
 
     def fence_note(self) -> FenceNote | None:
         """Return the note that explains a kill to the next start, None for none."""
+        ...
+
+    def grant_note(self, identity: Identity) -> GrantNotes | None:
+        """Return the note that tells a stop hook what to release, None for none (R16)."""
+        ...
+
+    def crash_keeper(self) -> CrashKeeper:
+        """Return the crashes of this node's earlier processes."""
         ...
 
     def lease_stores(self) -> Sequence[LeaseStore]:

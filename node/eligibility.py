@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 STARTING = "still starting"
 PAUSED = "the cluster is paused"
+CRASHES = "crashes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class EligibilityFacts:
     resource_reasons: tuple[str, ...]
     journal_error: str
     fence_error: str
+    crash_loop: str = ""
     fatal: str
 
 
@@ -55,6 +57,8 @@ def judge_eligibility(facts: EligibilityFacts) -> tuple[str, ...]:
         reasons.append(f"journal: {facts.journal_error}")
     if facts.fence_error:
         reasons.append(f"kernel fence: {facts.fence_error}")
+    if facts.crash_loop:
+        reasons.append(f"{CRASHES}: {facts.crash_loop}")
     return tuple(reasons)
 
 

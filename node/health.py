@@ -30,6 +30,8 @@ class Health:
     resource_reasons: tuple[str, ...] = ()
     journal_error: str = ""
     fence_error: str = ""
+    crash_loop: str = ""  # why this node crashed too often to be trusted with the lease
+    crash_latch_id: str = ""
     fatal: str = ""
     reasons: tuple[str, ...] = field(default=(STARTING,))
 
@@ -62,5 +64,6 @@ class Health:
             resource_reasons=self.resource_reasons,
             journal_error=self.journal_error,
             fence_error=self.fence_error,
+            crash_loop=self.crash_loop,
             fatal=self.fatal,
         )

@@ -16,6 +16,8 @@ LOSS_LIMIT = "loss_limit"
 CLUSTER = "cluster"
 SWITCHOVER = "switchover"
 ACCEPT = "accept"
+CLEAR_CRASHES = "clear_crashes"
+LAST_CRASH = "last_crash"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

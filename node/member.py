@@ -42,5 +42,6 @@ def member_body(
         "strategies": [f"{s.use} {' '.join(s.symbols)}" for s in config.strategies],
         "account": health.account,
         "label": config.label_of(node_id),
+        "crash_latch_id": health.crash_latch_id,
         "pid": os.getpid(),
     }

@@ -15,6 +15,7 @@ from node.cluster_watch import ClusterWatch
 from node.config_model import Config
 from node.edges import (
     BoxProbe,
+    CrashKeeper,
     JournalLedger,
     Link,
     LogContext,
@@ -55,6 +56,7 @@ class NodeParts:
     probe: BoxProbe
     log: LogContext
     last_trading: TradingMemory
+    crashes: CrashKeeper
     started_wall_ms: int
     watch_interval_s: float
     fresh_s: float

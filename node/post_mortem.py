@@ -8,7 +8,7 @@ redis-py, because a hook that starts slowly is a slow failover.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from election.fence_note import End, read_end
@@ -19,7 +19,7 @@ from exchange.errors import JournalError
 from exchange.journal import merge
 from exchange.journal_file import read_journal
 from node.crash_file import read_book, write_book
-from node.crashes import Crash, CrashBook, Death, describe_death, note_crash, why_not_counted
+from node.crashes import Crash, Death, describe_death, note_crash, why_not_counted
 
 JOURNAL_FILE = "journal"
 # Without the note's own figure: the longest window that a Binance request may have.
@@ -61,8 +61,8 @@ class Autopsy:
 
     @property
     def is_released(self) -> bool:
-        """True when a majority of the stores is free now."""
-        freed = [e for e in self.epitaphs if e.is_released]
+        """True when nothing stands in the way of the other node in a majority of the stores."""
+        freed = [e for e in self.epitaphs if e.is_released or e.is_gone]
         return bool(self.epitaphs) and 2 * len(freed) > len(self.epitaphs)
 
 
@@ -187,22 +187,3 @@ def _note(
     book = note_crash(read_book(state_dir), crash)
     write_book(state_dir, book)
     return next((c for c in book.crashes if c.nonce == nonce), crash)
-
-
-def note_own_crash(
-    state_dir: Path, *, nonce: str, epoch: int, signature: str, how: str, is_told: bool
-) -> CrashBook:
-    """Note, by a process that ends by an exception, what it was; the hook adds its own words."""
-    crash = Crash(
-        nonce=nonce,
-        epoch=epoch,
-        boot_id=read_boot_id(),
-        at_boottime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
-        at_wall_ms=time.time_ns() // 1_000_000,
-        how=how,
-        why_not_counted="" if epoch else "it held no lease",
-        signature=signature,
-    )
-    book = note_crash(read_book(state_dir), replace(crash, was_told=is_told))
-    write_book(state_dir, book)
-    return book

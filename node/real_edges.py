@@ -20,6 +20,7 @@ from election.clock import KernelClock
 from election.crew import BuildCrew
 from election.epoch_file import DiskEpochFile
 from election.fence_note import FenceNote
+from election.grant_note import GrantNote
 from election.kernel_fence import KernelFence, NoFence
 from election.model import Identity, Incarnation, StoreName
 from election.ports import EpochFile, Fence, LeaseStore
@@ -32,13 +33,14 @@ from exchange.ccxt_link import VenueLink, build_link
 from exchange.journal_file import JournalFile
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import Permit
-from exchange.venues import VenueSettings
+from exchange.venues import VenueSettings, venue_row
 from node.cluster_watch import MARKER
 from node.config_model import Config
+from node.crash_file import CrashDesk
 from node.logs import LogHandle, log_event
 from node.outage import LastTrading
 from node.resources import ResourceProbe
-from node.secrets import Secrets
+from node.secrets import Secrets, secrets_path
 from node.systemd import Notifier
 from strategy.loading import LoadedStrategy
 from strategy.worker import StrategyWorker
@@ -71,6 +73,7 @@ class RealEdges:
         self._config = config
         self._secrets = secrets
         self._node_id = node_id
+        self._environ = environ
         self._state_dir = state_dir
         self._timeout_ms = config.lease.request_timeout_ms
         self.log = log
@@ -107,6 +110,27 @@ class RealEdges:
     def fence_note(self) -> FenceNote | None:
         """Return the note in the state directory."""
         return FenceNote(self._state_dir)
+
+    def grant_note(self, identity: Identity) -> GrantNote:
+        """Return the note in the state directory, with all that a stop hook needs."""
+        config = self._config
+        link_row = venue_row(config.venue.exchange)
+        own_users = {s.name: s.release_username for s in config.stores if s.release_username}
+        return GrantNote(
+            self._state_dir,
+            identity=identity,
+            addresses=self.addresses,
+            facts={
+                "window_ms": config.venue.recv_window_ms,
+                "effect_tail_ms": link_row.effect_tail_ms,
+                "secrets": str(secrets_path(config, self._node_id, self._environ)),
+                "release_users": own_users,
+            },
+        )
+
+    def crash_keeper(self) -> CrashDesk:
+        """Return the crash book in the state directory."""
+        return CrashDesk(self._state_dir)
 
     def lease_stores(self) -> Sequence[LeaseStore]:
         """Return a client of each store."""

@@ -61,11 +61,10 @@ def render(autopsy: Autopsy) -> tuple[str, ...]:
     head = f"{left.identity.node_id} (epoch {left.epoch}, pid {left.pid}): {autopsy.reason}"
     drain = f"its last writes may take effect for {autopsy.drain_ms} ms: {autopsy.drain_reason}"
     stores = (f"store {e.store}: {e.said}" for e in autopsy.epitaphs)
-    end = (
-        "the other node may take the lease now"
-        if autopsy.is_released
-        else "no majority of the stores freed it; the lease runs out by itself"
-    )
+    end = "no majority of the stores freed it; the lease runs out by itself"
+    if autopsy.is_released:
+        is_any = any(e.is_released for e in autopsy.epitaphs)
+        end = "the other node may take the lease now" if is_any else "nothing of it was left there"
     return (head, drain, *stores, end)
 
 

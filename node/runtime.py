@@ -29,6 +29,7 @@ from election.model import (
 from exchange.errors import VenueError
 from node.anomalies import FIXES, MEANINGS
 from node.cluster_watch import is_node_id_taken
+from node.crash_watch import CrashWatch
 from node.eligibility import judge_eligibility, without_figures
 from node.logs import log_event
 from node.overseer import Overseer
@@ -46,7 +47,6 @@ HEARTBEAT_STOP_S = 2.0
 # Messages that are ready to leave get this long at the end; the rest is told after the next start.
 LAST_WORDS_S = 3.0
 WATCH_PAUSE_S_MIN = 0.05
-ERROR_MAX = 300
 # The usual end of an attempt when two nodes meet, or a store is slow: for the log only.
 NOT_FOR_PHONES = frozenset({"attempt_abandoned"})
 
@@ -74,6 +74,7 @@ class Runtime:
         )
         self.overseer = Overseer(parts)
         self.phone = Phone(parts)
+        self.crash_watch = CrashWatch(parts)
         self.shift = Shift(
             parts,
             desk=self.desk,
@@ -104,30 +105,16 @@ class Runtime:
             await parts.watch.refresh()
             self._spawn(self._watch_cluster(), "cluster watch")
             await self._tell_damage()
+            await self.crash_watch.tell_previous()
             await self._start_workers()
             parts.heartbeat.start()
             await self._work()
         except Exception as error:
-            await self._tell_crash(error)
+            await self.crash_watch.end(error, self.shift)
             raise
         finally:
             await self._close()
         return self._exit_code
-
-    async def _tell_crash(self, error: Exception) -> None:
-        """Tell that this process ends by a bug; the lease, if held, runs out by itself."""
-        text = f"{type(error).__name__}: {error}"
-        self.parts.heartbeat.close_gate(f"crashed: {text}")
-        await self.parts.teller.tell(
-            Kind.ERROR,
-            f"crash:{self.parts.identity.nonce}",
-            {
-                "what": "this node's process ends by a bug",
-                "error": text[:ERROR_MAX],
-                "fix": "send the log to the makers; the process is started again",
-            },
-            verdict=Verdict.LOOK,
-        )
 
     async def _work(self) -> None:
         parts = self.parts
@@ -135,6 +122,7 @@ class Runtime:
             for event in parts.mailbox.take_all():
                 await self._on_event(event)
             await self._turn()
+            await self.crash_watch.step()
             self._judge()
             await self.overseer.step(self.shift.trader, self.shift.active)
             await self.phone.step(self.shift.granted)

@@ -278,6 +278,25 @@ class Shift:
         self._desk.change(Trigger.DRAINED, reason)
         await self._overseer.tell_gave_up(epoch, reason, trader, successor=reserved_for)
 
+    async def give_back(self, reason: str) -> None:
+        """End the grant of a process that is about to end by an exception (R10); bounded.
+
+        The gate is closed. Nothing of the trading is touched any more: what could not be ended
+        is told to the successor as time to wait.
+        """
+        parts, trader = self.parts, self.trader
+        epoch = parts.heartbeat.permit.epoch
+        until_s = parts.monotonic_s() + DRAIN_IN_FLIGHT_S / 2
+        while parts.heartbeat.permit.in_flight and parts.monotonic_s() < until_s:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+        parts.heartbeat.settle()
+        drain_ms = parts.trader_parts.timing.window_ms + parts.trader_parts.effect_tail_ms
+        if not parts.heartbeat.permit.in_flight:
+            drain_ms = 0 if trader is None else await self._drain_ms(trader)
+        self._released = None
+        parts.heartbeat.release(drain_ms=drain_ms, reserved_for="", reason=reason)
+        await self.wait_released(epoch)
+
     async def _drain_ms(self, trader: Trader) -> int:
         tail_ms = self.parts.trader_parts.effect_tail_ms
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from election.model import Granted
+from election.post_mortem import AFTER_CRASH
 from exchange.executor import Execution
 from exchange.findings import Findings
 from exchange.journal import Merged
@@ -101,6 +102,7 @@ def build_report(
         was_whole_cluster_off=outage.was_whole_cluster_off,
         was_handed_over=granted.was_released
         and granted.previous is not None
+        and not granted.reason.startswith(AFTER_CRASH)
         and not outage.was_whole_cluster_off,
         is_first_start=granted.previous is None and outage.gap_s is None,
         off_since_ms=outage.off_since_ms,
@@ -126,6 +128,9 @@ def why_granted(granted: Granted) -> str:
     """Say why this node holds the lease now."""
     if granted.previous is None:
         return "nobody held the lease"
+    if granted.was_released and granted.reason.startswith(AFTER_CRASH):
+        # Its supervisor, its next start or its last words did: nobody handed over.
+        return f"{granted.previous} was {granted.reason}"
     if granted.was_released:
         return f"{granted.previous} gave the lease up ({granted.reason or 'no reason given'})"
     silent = "" if granted.silent_s is None else f" for {granted.silent_s:.1f} s"

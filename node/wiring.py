@@ -33,6 +33,7 @@ from node.mailbox import LeaseMailbox
 from node.member import member_body
 from node.parts import NodeParts
 from node.phone import LogObserver
+from node.predecessor import release_for_predecessor
 from node.real_edges import RealEdges
 from node.reporter import Reporter
 from node.runtime import Runtime
@@ -100,6 +101,8 @@ async def _run(
     ended = previous_end(state_dir)
     if ended:
         log_event("node.previous_end", reason=ended)
+    # The claim is this process's: whoever held a grant here is dead, with or without a stop hook.
+    release_for_predecessor(state_dir, secrets)
     for warning in topology_warnings(config):
         log_event("config.warning", reason=warning)
     try:
@@ -155,6 +158,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         on_event=publish,
         random_source=edges.chance,
         note=edges.fence_note(),
+        grant_note=edges.grant_note(identity),
         build_crew=edges.build_crew,
     )
     ledger = edges.ledger(identity, heartbeat.grant_incarnations)
@@ -227,6 +231,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         probe=edges.probe(),
         log=edges.log,
         last_trading=edges.trading_memory(),
+        crashes=edges.crash_keeper(),
         started_wall_ms=edges.wall_ms(),
         watch_interval_s=WATCH_INTERVAL_S,
         fresh_s=FRESH_S,
