@@ -92,6 +92,7 @@ def test_without_a_hook_the_next_start_releases(patient: Pair) -> None:
     pair = patient
     pair.start(JETSON)
     pair.wait_active(JETSON)
+    pair.wait_told("took_over", JETSON)
     (epoch,) = pair.epochs(JETSON)
     since = pair.stage.role_changes(JETSON)
     pair.kill(JETSON)
@@ -137,10 +138,11 @@ def test_a_node_that_crashes_three_times_stays_out_until_a_person_looks(
 ) -> None:
     """The third crash while trading within ten minutes latches; a restart lifts nothing."""
     pair = make_pair(plan_of(grid_part(), mover_part(), lease=LONG_LEASE))
-    for _ in range(3):
+    for told in range(3):
         since = pair.stage.role_changes(JETSON)
         pair.node(JETSON).start()
         pair.wait_active(JETSON, since=since)
+        pair.wait_told("took_over", JETSON, since=told)
         pair.node(JETSON).send(signal.SIGKILL)
         pair.node(JETSON).wait()
         assert hook(pair, JETSON, KILLED).returncode == 0
