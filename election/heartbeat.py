@@ -354,7 +354,7 @@ class Heartbeat:
                 self._crew.call(command)
             case StoreEpoch():
                 if self._grant_note is not None:
-                    self._grant_note.held(command.epoch, self._machine.seen_incarnations())
+                    self._grant_note.held(command.epoch, self._machine.observed.incarnations())
                 self._crew.store_epoch(command)
             case OpenGate() | ExtendGate():
                 return move_gate(self._permit, command)
@@ -376,7 +376,7 @@ class Heartbeat:
                 if self._grant_note is not None:
                     self._grant_note.ended()
             case StoreLost() | StoreBack() if self._note is not None:
-                self._note.majority(is_reachable=self._machine.has_majority)
+                self._note.majority(is_reachable=self._machine.observed.has_majority)
             case _:
                 pass
 

@@ -92,7 +92,7 @@ class LeaseMachine:
         """
         if len(stores) not in (1, 3) or len(set(stores)) != len(stores):
             raise ValueError(f"the lease needs 1 or 3 distinct stores; they were {list(stores)}")
-        observed = Observed(stores, identity=identity, timing=timing)
+        self.observed = observed = Observed(stores, identity=identity, timing=timing)
         calls = Calls(majority=observed.majority, ttl_s=timing.ttl_ms / 1000)
         self._world = World(identity=identity, timing=timing, observed=observed, calls=calls)
         self._standing = Standing(self._world)
@@ -377,16 +377,6 @@ class LeaseMachine:
     def incarnations(self) -> Mapping[StoreName, Incarnation]:
         """Return the incarnation of each store in which the current grant is held."""
         return self._standing.incarnations()
-
-    @property
-    def has_majority(self) -> bool:
-        """True while a majority of the stores answers usably."""
-        answering = [o for o in self._world.observed if not o.is_lost]
-        return len(answering) >= self._world.observed.majority
-
-    def seen_incarnations(self) -> Mapping[StoreName, Incarnation]:
-        """Return the life of each store as it was seen last, whoever is named there."""
-        return {o.name: o.inc for o in self._world.observed if o.inc is not None}
 
     def view(self, now: Instant) -> LeaseView:
         """Return the lease as this node sees it now; begins a new measure of the longest gap."""

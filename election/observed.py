@@ -10,7 +10,7 @@ from math import inf
 from typing import NamedTuple
 
 from election.instants import Instant
-from election.model import Identity, LeaseState, LeaseTiming, NodeId, StoreName
+from election.model import Identity, Incarnation, LeaseState, LeaseTiming, NodeId, StoreName
 from election.observation import Observation
 
 
@@ -53,6 +53,15 @@ class Observed:
     def majority(self) -> int:
         """How many stores decide."""
         return len(self._by_name) // 2 + 1
+
+    @property
+    def has_majority(self) -> bool:
+        """True while a majority of the stores answers usably."""
+        return sum(not observation.is_lost for observation in self) >= self.majority
+
+    def incarnations(self) -> dict[StoreName, Incarnation]:
+        """Return the life of each store as it was seen last, whoever is named there."""
+        return {o.name: o.inc for o in self if o.inc is not None}
 
     @property
     def max_epoch(self) -> int:
