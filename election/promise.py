@@ -214,10 +214,11 @@ def describe(memory: PromiseMemory, facts: Mapping[str, str]) -> str:
             return ""
         case PromiseState.STANDING if memory.promise is not None:
             to = facts.get(memory.promise.to, memory.promise.to)
-            return f"stood down: it promised {to} not to contend (end it with `stand-down --end`)"
+            how = "end it with `nodectl stand-down --end`"
+            return f"stood down: it promised {to} not to contend ({how})"
         case _:
             return (
                 "stood down: this disk remembers nothing, so a promise given before may stand; it "
-                "ends once the other node was asked directly (or with `stand-down --force` "
+                "ends once the other node was asked directly (or with `nodectl stand-down --force` "
                 "when that one is known to be dead)"
             )

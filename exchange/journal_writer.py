@@ -9,16 +9,18 @@ Rules of this file:
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from exchange.errors import JournalError
 from exchange.journal import Change, Journal
-from exchange.ports import Ledger
+from exchange.ports import Ledger, LedgerAnswer
 
 # Half of the lease's hang limit (5 s): a disk that stalls longer counts as failed for now.
 DISK_TIMEOUT_S = 2.5
+# How long a store is waited for while this disk alone is enough: a healthy one answers within it.
+WAIVED_WAIT_S = 0.1
 
 
 class Disk(Protocol):
@@ -31,7 +33,7 @@ class Disk(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """How far one change got. The reasons are empty when the part is true."""
+    """How far one change got; the reasons say which part did not take it."""
 
     is_accepted: bool
     is_on_disk: bool
@@ -52,6 +54,7 @@ class JournalWriter:
         stale_keys: Collection[str] = (),
         disk_timeout_s: float = DISK_TIMEOUT_S,
         on_step: Callable[[], None] = lambda: None,
+        is_ledger_waived: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take over a merged journal under a new grant.
 
@@ -63,6 +66,8 @@ class JournalWriter:
             stale_keys: documents that the merge dropped or found damaged; they are deleted.
             disk_timeout_s: after this the disk counts as failed for this write.
             on_step: called after each bounded write (progress of the work loop).
+            is_ledger_waived: tells whether this disk alone is enough for now, because the only
+                other node has promised not to take over; what the stores miss stays owed.
         """
         self._journal = journal
         self._epoch = epoch
@@ -70,8 +75,10 @@ class JournalWriter:
         self._disk = disk
         self._disk_timeout_s = disk_timeout_s
         self._on_step = on_step
+        self._is_ledger_waived = is_ledger_waived
         self._lock = asyncio.Lock()
         self._disk_task: asyncio.Future[None] | None = None
+        self._ledger_task: asyncio.Future[LedgerAnswer] | None = None
         self._disk_trouble = ""
         # Keys whose latest text the stores (the disk) have not taken; all of them at first,
         # because the merged copies may differ.
@@ -129,7 +136,7 @@ class JournalWriter:
                 self._owed_disk -= disk_keys & same
             self._on_step()
             return Written(
-                is_accepted=not ledger_reason,
+                is_accepted=not ledger_reason or (not disk_reason and self._is_ledger_waived()),
                 is_on_disk=not disk_reason,
                 ledger_reason=ledger_reason,
                 disk_reason=disk_reason,
@@ -144,10 +151,19 @@ class JournalWriter:
         """Return why no majority accepted it, empty when one did."""
         if not puts and not deletes:
             return ""
-        answer = await asyncio.to_thread(
-            self._ledger.write, epoch=self._epoch, puts=puts, deletes=deletes
-        )
-        return "" if answer.is_accepted else answer.reason or "no majority accepted it"
+        work = asyncio.to_thread(self._ledger.write, epoch=self._epoch, puts=puts, deletes=deletes)
+        if self._is_ledger_waived():
+            return await self._try_ledger(work)
+        return _reason_of(await work)
+
+    async def _try_ledger(self, work: Coroutine[Any, Any, LedgerAnswer]) -> str:
+        """Wait only shortly for a store that may be away: an order's window would not last."""
+        if self._ledger_task is not None and not self._ledger_task.done():
+            work.close()
+            return "an earlier write to the stores has not ended yet"
+        self._ledger_task = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait({self._ledger_task}, timeout=WAIVED_WAIT_S)
+        return _reason_of(self._ledger_task.result()) if done else "the stores are not waited for"
 
     async def _write_disk(self, puts: Mapping[str, str], deletes: tuple[str, ...]) -> str:
         """Return why the disk did not take it, empty when it did."""
@@ -167,6 +183,10 @@ class JournalWriter:
         except JournalError as error:
             return str(error)
         return ""
+
+
+def _reason_of(answer: LedgerAnswer) -> str:
+    return "" if answer.is_accepted else answer.reason or "no majority accepted it"
 
 
 def _split(

@@ -52,6 +52,7 @@ the production lease.
 | kernel fence may be off | yes | no | no |
 | every `[risk]` limit must be set | no | no | yes |
 | alerts: `telegram.chat_id`, or `accept_no_alerts = true` | no | no | yes |
+| peer endpoint: `host`s and `peer.key`, or `cluster.accept_no_peer = true` | no | no | yes |
 | several quote currencies | warning | warning | refused |
 """
 
@@ -70,6 +71,7 @@ others can read it (`chmod 600`). The environment wins over the file:
 | `stores.<name>.password` | password of one store; `stores.default.password` is for the others |
 | `stores.<name>.release_password` | the stop hook's own, weaker one; default: `password` |
 | `telegram.token` | token of the bot, from @BotFather |
+| `peer.key` | what the nodes sign with to each other: the same on both boxes; `init` writes one |
 """
 
 EVENTS_INTRO = """\

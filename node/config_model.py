@@ -81,6 +81,10 @@ class ClusterConfig(Section):
     """two-boxes only: true turns the warning that losing the standby's box stops trading into one
     quiet line. Default false: it must have been read once."""
 
+    accept_no_peer: bool = False
+    """prod without the peer endpoint: true says that two nodes pointed at different store servers
+    may go undetected. Default false."""
+
 
 class NodeConfig(Section):
     """One of the two boxes."""
@@ -91,6 +95,13 @@ class NodeConfig(Section):
     index: int = Field(ge=0, le=35)
     """Number of the node, 0 to 35, unique in the cluster: the order in which nodes are shown, and
     a short name that stays when a label changes. (Client order ids carry a tag of the node id.)"""
+
+    host: str | None = Field(default=None, min_length=1, max_length=253)
+    """Address of the box at which it listens for the other node (peer endpoint): a fixed LAN
+    address. Default none: the nodes do not speak directly. Needs peer.key in the secrets too."""
+
+    peer_port: int = Field(default=7373, ge=1, le=65535)
+    """TCP port of the peer endpoint. Default 7373; two nodes on one machine need two."""
 
 
 class StoreConfig(Section):

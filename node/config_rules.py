@@ -28,6 +28,7 @@ from node.config_model import (
     Topology,
     VenueConfig,
 )
+from node.peer_rules import check_peer, is_loopback
 
 PAIR = 2  # what this release runs and is tested with
 STORE_COUNTS = {Topology.SINGLE_HOST: (1, 3), Topology.TWO_BOXES: (1,), Topology.THREE_STORES: (3,)}
@@ -84,17 +85,6 @@ def check_parts(parts: Parts) -> tuple[Problem, ...]:
 def check_config(config: Config) -> tuple[Problem, ...]:
     """Return every problem of a configuration built in memory."""
     return check_parts(parts_of(config))
-
-
-def is_loopback(host: str) -> bool:
-    """True for an address that means another machine on each box (R13: two private leases)."""
-    if host.lower().rstrip(".") in {"localhost", "ip6-localhost", "ip6-loopback"}:
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return host.lower().endswith(".localhost")
-    return address.is_loopback or address.is_unspecified
 
 
 def _check_nodes(parts: Parts) -> Iterator[Problem]:
@@ -192,6 +182,12 @@ def _check_store_places(parts: Parts) -> Iterator[Problem]:
             "nobody can take over",
             mend="run the store on the other box and name it after that one",
         )
+
+
+def _check_peer(parts: Parts) -> Iterator[Problem]:
+    if parts.nodes is not None and parts.cluster is not None:
+        for path, message, mend in check_peer(parts.cluster, parts.nodes):
+            yield Problem(path=path, message=message, mend=mend)
 
 
 def _check_timing(parts: Parts) -> Iterator[Problem]:
@@ -345,6 +341,7 @@ CHECKS: tuple[Callable[[Parts], Iterator[Problem]], ...] = (
     _check_nodes,
     _check_stores,
     _check_store_places,
+    _check_peer,
     _check_timing,
     _check_venue,
     _check_exchange,

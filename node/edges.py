@@ -14,6 +14,7 @@ from alerts.telegram import TelegramApi
 from election.address import StoreAddress
 from election.crew import BuildCrew
 from election.fence_note import FenceNote
+from election.heartbeat import Heartbeat
 from election.model import Identity, Incarnation, StoreName
 from election.ports import (
     ControlRecords,
@@ -24,10 +25,12 @@ from election.ports import (
     LeaseStore,
     MemberRecords,
 )
+from election.promise import PromiseMemory
 from exchange.clock_offset import VenueClock
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import JournalDisk, Ledger, Permit, Venue, WarmGateway
 from node.crashes import Crash, CrashBook
+from node.peer_picture import PeerPicture
 from node.resources import FsyncProbe, Resources
 from strategy.loading import LoadedStrategy
 from strategy.ports import Worker
@@ -150,6 +153,22 @@ class LogContext(Protocol):
         ...
 
 
+class PeerLink(Protocol):
+    """How this node and the other one speak directly (peer_post.PeerPost by shape)."""
+
+    def start(self) -> None:
+        """Listen and begin to ask."""
+        ...
+
+    def stop(self) -> None:
+        """End, within a bounded time."""
+        ...
+
+    def picture(self) -> PeerPicture:
+        """Return what is known of the other node now; at once."""
+        ...
+
+
 class Edges(Protocol):
     """Everything a node is built on. Methods are called once, while it is built."""
 
@@ -224,6 +243,14 @@ class Edges(Protocol):
 
     def members(self) -> MemberRecords:
         """Return the member board in the stores."""
+        ...
+
+    def promise_memory(self) -> PromiseMemory:
+        """Return what this node's disk says about its own promise (R14)."""
+        ...
+
+    def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerLink | None:
+        """Return how the other node is spoken to directly, None when it is not (R13)."""
         ...
 
     # --- this box ---

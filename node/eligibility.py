@@ -35,6 +35,7 @@ class EligibilityFacts:
     fence_error: str
     crash_loop: str = ""
     fatal: str
+    peer_reasons: tuple[str, ...] = ()  # why nobody may trade (R13), and a promise given (R14)
 
 
 def judge_eligibility(facts: EligibilityFacts) -> tuple[str, ...]:
@@ -52,6 +53,7 @@ def judge_eligibility(facts: EligibilityFacts) -> tuple[str, ...]:
         for node, config_id in facts.peer_config_ids
         if config_id != facts.config_id
     )
+    reasons.extend(facts.peer_reasons)
     reasons.extend(facts.resource_reasons)
     if facts.journal_error:
         reasons.append(f"journal: {facts.journal_error}")

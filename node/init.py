@@ -29,6 +29,7 @@ MARKER_TEXT = (
     "cluster may begin it. Without it a cluster whose records are gone counts as paused.\n"
 )
 PASSWORD_BYTES = 24
+PEER_KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,7 @@ def write_cluster(
     password = None
     if answers.topology is not Topology.SINGLE_HOST:
         password = random_secrets.token_urlsafe(PASSWORD_BYTES)
+    peer_key = random_secrets.token_urlsafe(PEER_KEY_BYTES)
     contents: dict[Path, tuple[str, int]] = {folder / CONFIG_NAME: (text, 0o644)}
     to_fill_in = []
     for node_id in answers.node_ids:
@@ -100,6 +102,7 @@ def write_cluster(
             answers,
             node_id,
             store_password=password,
+            peer_key=peer_key,
             api_key=key,
             api_secret=secret,
             token=given.token,
@@ -112,7 +115,7 @@ def write_cluster(
     if present and not may_overwrite:
         raise InitRefused(
             f"already there: {', '.join(present)}\n    → use another --directory, or --force to "
-            "overwrite (the store password changes then)"
+            "overwrite (the store password and peer.key change then)"
         )
     try:
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)

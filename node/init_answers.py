@@ -20,6 +20,7 @@ from node.config_model import (
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 6379
+PEER_PORT = 7373
 _RISK = RiskConfig()
 _ORDERS_IN_POSITION = _RISK.max_position_value / _RISK.max_order_value
 _LOSS_OF_POSITION = _RISK.daily_loss_limit / _RISK.max_position_value
@@ -47,7 +48,7 @@ class Answers(Section):
     """What people call the boxes, by node id. Default: the node ids."""
 
     preferred_host: str = ""
-    """Fixed LAN address of the preferred box; three-stores needs it."""
+    """Fixed LAN address of the preferred box; the nodes speak directly."""
 
     standby_host: str = ""
     """Fixed LAN address of the standby's box; its store runs there."""
@@ -132,11 +133,21 @@ class Answers(Section):
         ports = self.store_ports or (FIRST_PORT,) * len(places)
         return tuple((name, host, port) for (name, host), port in zip(places, ports, strict=False))
 
+    def node_host(self, place: int) -> str:
+        """Return where a node listens for the other one."""
+        if self.topology is Topology.SINGLE_HOST:
+            return LOOPBACK
+        return (self.preferred_host, self.standby_host)[place]
+
+    def peer_port(self, place: int) -> int:
+        """Return the port of a node's peer endpoint."""
+        return PEER_PORT + (place if self.topology is Topology.SINGLE_HOST else 0)
+
     def missing_hosts(self) -> tuple[str, ...]:
         """Return the answers that the topology still needs."""
         needed = {
             Topology.SINGLE_HOST: (),
-            Topology.TWO_BOXES: ("standby_host",),
+            Topology.TWO_BOXES: ("preferred_host", "standby_host"),
             Topology.THREE_STORES: ("preferred_host", "standby_host", "witness_host"),
         }[self.topology]
         return tuple(name for name in needed if not getattr(self, name))

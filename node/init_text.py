@@ -40,6 +40,7 @@ def render_secrets(
     node_id: str,
     *,
     store_password: str | None,
+    peer_key: str,
     api_key: str | None = None,
     api_secret: str | None = None,
     token: str | None = None,
@@ -58,6 +59,9 @@ def render_secrets(
         "",
         "[telegram]",
         _line("token", token),
+        "",
+        "[peer]  # what the two nodes sign with when they speak directly: the same on both boxes",
+        _line("key", peer_key),
     ]
     return "\n".join(lines) + "\n"
 
@@ -99,6 +103,8 @@ def _node(answers: Answers, place: int) -> str:
 [nodes.{node_id}]
 label = {_text(answers.labels.get(node_id, node_id))}
 index = {place}
+host = {_text(answers.node_host(place))}  # where it listens for the other node
+peer_port = {answers.peer_port(place)}
 """
 
 

@@ -229,6 +229,8 @@ class Overseer:
             left = total - len(self._stores_lost)
             has_majority = 2 * left > total
             meaning = "trading goes on" if has_majority else "no majority: the holder must stop"
+            if self.parts.relies_on_promise():
+                has_majority, meaning = True, "trading goes on: the other node has stood down"
             await self._tell_store(
                 Kind.STORE_LOST,
                 event.name,

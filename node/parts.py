@@ -19,6 +19,7 @@ from node.edges import (
     JournalLedger,
     Link,
     LogContext,
+    PeerLink,
     Supervisor,
     TradingMemory,
 )
@@ -42,6 +43,7 @@ class NodeParts:
     link: Link
     ledger: JournalLedger
     members: MemberRecords
+    peer: PeerLink | None
     watch: ClusterWatch
     disk: JournalDisk
     seats: tuple[Seat, ...]
@@ -62,6 +64,14 @@ class NodeParts:
     fresh_s: float
     wall_ms: Callable[[], int]
     monotonic_s: Callable[[], float]
+
+    def peer_reasons(self) -> tuple[str, ...]:
+        """Return why nobody may trade: the nodes speak to different servers (R13)."""
+        return () if self.peer is None else self.peer.picture().reasons
+
+    def relies_on_promise(self) -> bool:
+        """Tell whether this grant rests on the other node's promise (R14)."""
+        return self.heartbeat.peer_facts().holder.relies_on is not None
 
     def clock_error_ms(self) -> float | None:
         """Return how far the offset to the venue's clock may be off, None when unknown."""

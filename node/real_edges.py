@@ -4,6 +4,7 @@ Rules of this file: it chooses edges and builds them from configuration and secr
 nothing else, and starts nothing.
 """
 
+import contextlib
 import random
 import secrets as random_secrets
 import sys
@@ -19,11 +20,15 @@ from election.address import StoreAddress
 from election.clock import KernelClock
 from election.crew import BuildCrew
 from election.epoch_file import DiskEpochFile
+from election.errors import PromiseFileUnusable
 from election.fence_note import FenceNote
 from election.grant_note import GrantNote
+from election.heartbeat import Heartbeat
 from election.kernel_fence import KernelFence, NoFence
 from election.model import Identity, Incarnation, StoreName
 from election.ports import EpochFile, Fence, LeaseStore
+from election.promise import NOTHING_PROMISED, PromiseMemory, PromiseState
+from election.promise_file import DiskPromiseFile
 from election.redis_control import ControlBoard
 from election.redis_ledger import RedisLedger
 from election.redis_members import MemberBoard
@@ -35,10 +40,12 @@ from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import Permit
 from exchange.venues import VenueSettings, venue_row
 from node.cluster_watch import MARKER
-from node.config_model import Config
+from node.config_model import Config, Topology
 from node.crash_file import CrashDesk
 from node.logs import LogHandle, log_event
 from node.outage import LastTrading
+from node.peer_post import PeerPost
+from node.peer_rules import other_node
 from node.resources import ResourceProbe
 from node.secrets import Secrets, secrets_path
 from node.systemd import Notifier
@@ -46,6 +53,7 @@ from strategy.loading import LoadedStrategy
 from strategy.worker import StrategyWorker
 
 EPOCH_FILE = "epoch.json"
+PROMISE_FILE = "promise.json"
 OUTBOX_FILE = "outbox.jsonl"
 # From the kernel: two boxes that boot alike must not back off in step.
 _CHANCE = random.SystemRandom()
@@ -144,6 +152,45 @@ class RealEdges:
     def epoch_file(self) -> EpochFile:
         """Return the epoch in the state directory."""
         return DiskEpochFile(self._state_dir / EPOCH_FILE)
+
+    def promise_memory(self) -> PromiseMemory:
+        """Return what the state directory remembers of a promise.
+
+        A disk without memory is a question only where a promise could have been given: a pair on
+        two boxes with one store and a peer endpoint.
+        """
+        file = DiskPromiseFile(self._state_dir / PROMISE_FILE)
+        memory = file.load()
+        if file.warning:
+            log_event("promise.unreadable", reason=file.warning)
+        is_single = self._config.cluster.topology is Topology.SINGLE_HOST
+        could_have = self._peer_id() is not None and len(self._config.stores) == 1
+        is_open = memory.state is PromiseState.UNKNOWN and not file.warning
+        if is_open and (is_single or not could_have):
+            with contextlib.suppress(PromiseFileUnusable):  # then it is asked again next time
+                file.store(NOTHING_PROMISED)
+            return NOTHING_PROMISED
+        return memory
+
+    def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerPost | None:
+        """Return the endpoint, None where addresses or key are missing."""
+        peer, key = self._peer_id(), self._secrets.peer_key()
+        if peer is None or key is None:
+            return None
+        return PeerPost(
+            self._config,
+            heartbeat=heartbeat,
+            peer=peer,
+            key=key,
+            file=DiskPromiseFile(self._state_dir / PROMISE_FILE),
+            memory=memory,
+            new_id=lambda: random_secrets.token_hex(16),
+            tell=lambda name, fields: log_event(name, **fields),
+        )
+
+    def _peer_id(self) -> str | None:
+        has_key = self._secrets.peer_key() is not None
+        return other_node(self._config, self._node_id) if has_key else None
 
     def ledger(
         self, identity: Identity, incarnations: Callable[[], Mapping[StoreName, Incarnation]]

@@ -111,6 +111,7 @@ class Reconciling:
             disk=parts.disk,
             stale_keys=stale_keys(merged),
             on_step=lambda: parts.heartbeat.progress("journal write"),
+            is_ledger_waived=parts.relies_on_promise,
         )
         trader = Trader(parts.trader_parts, writer=writer)
         self.trader, self._before = trader, merged

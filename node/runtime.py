@@ -34,6 +34,7 @@ from node.eligibility import judge_eligibility, without_figures
 from node.logs import log_event
 from node.overseer import Overseer
 from node.parts import NodeParts
+from node.peer_watch import PeerWatch
 from node.phone import Phone
 from node.role import Role, Trigger
 from node.role_desk import RoleDesk
@@ -73,6 +74,7 @@ class Runtime:
             reporter=parts.reporter,
         )
         self.overseer = Overseer(parts)
+        self.peer_watch = PeerWatch(parts)
         self.phone = Phone(parts)
         self.crash_watch = CrashWatch(parts)
         self.shift = Shift(
@@ -108,6 +110,8 @@ class Runtime:
             await self.crash_watch.tell_previous()
             await self._start_workers()
             parts.heartbeat.start()
+            if parts.peer is not None:
+                await asyncio.to_thread(parts.peer.start)
             await self._work()
         except Exception as error:
             await self.crash_watch.end(error, self.shift)
@@ -125,6 +129,7 @@ class Runtime:
             await self.crash_watch.step()
             self._judge()
             await self.overseer.step(self.shift.trader, self.shift.active)
+            await self.peer_watch.step()
             await self.phone.step(self.shift.granted)
             parts.heartbeat.progress(f"{self.desk.role.value} cycle")
             parts.notifier.watchdog()
@@ -308,7 +313,10 @@ class Runtime:
             )
             if self._stop_reason:
                 facts = replace(facts, fatal=f"stopping: {self._stop_reason}")
-            reasons = judge_eligibility(facts)
+            promised = parts.heartbeat.peer_facts().stood_down
+            reasons = judge_eligibility(
+                replace(facts, peer_reasons=(*parts.peer_reasons(), *filter(None, [promised])))
+            )
         if without_figures(reasons) != without_figures(self.health.reasons):
             log_event("eligibility.changed", reasons=list(reasons))
         self.health.reasons = reasons
@@ -347,6 +355,8 @@ class Runtime:
         parts.notifier.stopping("closing")
         await self._return_grant()
         await self.phone.stop()
+        if parts.peer is not None:
+            await asyncio.to_thread(parts.peer.stop)
         parts.heartbeat.stop(HEARTBEAT_STOP_S)  # the fence is this thread's to take away
         for task in self._tasks:
             task.cancel()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from election.peer_auth import KEY_MIN
 from node.config_model import Config, Profile
 from node.errors import SecretsRefused
 from node.secrets_file import DEFAULT_STORE, PREFIX, read_tree
@@ -43,12 +44,19 @@ class TelegramSecrets(_Frozen):
     token: SecretStr | None = None
 
 
+class PeerSecrets(_Frozen):
+    """What the two nodes sign with when they speak directly; the same on both boxes."""
+
+    key: SecretStr | None = None
+
+
 class Secrets(_Frozen):
     """All secrets of one node. `stores.default` applies to every store that is not named."""
 
     venue: VenueSecrets = VenueSecrets()
     stores: dict[str, StoreSecrets] = {}
     telegram: TelegramSecrets = TelegramSecrets()
+    peer: PeerSecrets = PeerSecrets()
 
     def store_password(self, name: str) -> str | None:
         """Return the password of a store, None when it has none."""
@@ -76,9 +84,13 @@ class Secrets(_Frozen):
         """Return the bot's token, None when there is none."""
         return None if self.telegram.token is None else self.telegram.token.get_secret_value()
 
+    def peer_key(self) -> str | None:
+        """Return what the nodes sign with, None when there is none."""
+        return None if self.peer.key is None else self.peer.key.get_secret_value()
+
     def all_values(self) -> frozenset[str]:
         """Return every secret value, for taking them out of logs."""
-        found = [self.venue.api_key, self.venue.api_secret, self.telegram.token]
+        found = [self.venue.api_key, self.venue.api_secret, self.telegram.token, self.peer.key]
         found += [s.password for s in self.stores.values()]
         found += [s.release_password for s in self.stores.values()]
         return frozenset(v.get_secret_value() for v in found if v is not None)
@@ -88,7 +100,8 @@ def require_complete(secrets: Secrets, config: Config, path: Path) -> None:
     """Refuse to run with secrets missing that this profile needs; `path` is where they belong.
 
     Raises:
-        SecretsRefused: no API key; or, in prod, a chat to write to but no token to write with.
+        SecretsRefused: no API key; or, in prod, a chat to write to but no token to write with, or
+            no key to sign with for the other node.
     """
     secrets.venue_key(str(path))
     is_prod = config.cluster.profile is Profile.PROD
@@ -96,6 +109,13 @@ def require_complete(secrets: Secrets, config: Config, path: Path) -> None:
         raise SecretsRefused(
             "prod without alerts: telegram.chat_id is set, but the bot's token is missing\n"
             f"    → put telegram.token into {path}, or set {PREFIX}TELEGRAM__TOKEN"
+        )
+    is_peer_wanted = not config.cluster.accept_no_peer and len(config.nodes) > 1
+    if is_prod and is_peer_wanted and secrets.peer_key() is None:
+        raise SecretsRefused(
+            "prod without peer.key: two nodes pointed at different store servers would go "
+            f"undetected\n    → put peer.key into {path}, the same on both boxes, or set "
+            f"{PREFIX}PEER__KEY; or say cluster.accept_no_peer = true"
         )
 
 
@@ -138,5 +158,11 @@ def load_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> Se
         raise SecretsRefused(
             f"{path}: a secret has fewer than {SHORTEST} characters\n    → fill it in, or remove "
             "its line"
+        )
+    key = secrets.peer_key()
+    if key is not None and len(key) < KEY_MIN:
+        raise SecretsRefused(
+            f"{path}: peer.key has fewer than {KEY_MIN} characters\n    → use the one that "
+            "`nodectl init` wrote, or make one with: openssl rand -base64 32"
         )
     return secrets

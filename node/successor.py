@@ -66,6 +66,10 @@ class Successor:
 
     def reason_to_hand_over(self) -> str:
         """Return why a fit spare should trade instead, empty while this node is well enough."""
+        different = self.parts.peer_reasons()
+        if different:
+            # The other node does not see this lease: whoever goes on could be the second (R13).
+            return different[0]
         now_s, problems = self.parts.monotonic_s(), self._problems()
         # Each kind of problem has its own clock: a venue that is back does not excuse the heat.
         kept = self._unwell_since_s

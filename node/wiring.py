@@ -18,6 +18,7 @@ from election.heartbeat import Heartbeat
 from election.kernel_fence import NoFence
 from election.model import Deposed, Identity, Lapsed, LeaseEvent, NodeId
 from election.ports import Fence
+from election.promise import describe
 from election.state_lock import StateClaim
 from exchange.errors import ConfigurationRefused, JournalError
 from exchange.orders import PathTiming
@@ -32,6 +33,8 @@ from node.logs import LogHandle, log_event, setup_logs
 from node.mailbox import LeaseMailbox
 from node.member import member_body
 from node.parts import NodeParts
+from node.peer_picture import picture_body
+from node.peer_rules import peer_sentence
 from node.phone import LogObserver
 from node.predecessor import release_for_predecessor
 from node.real_edges import RealEdges
@@ -103,7 +106,8 @@ async def _run(
         log_event("node.previous_end", reason=ended)
     # The claim is this process's: whoever held a grant here is dead, with or without a stop hook.
     release_for_predecessor(state_dir, secrets)
-    for warning in topology_warnings(config):
+    silence = peer_sentence(config, has_key=secrets.peer_key() is not None)
+    for warning in (*topology_warnings(config), *filter(None, [silence])):
         log_event("config.warning", reason=warning)
     try:
         edges = RealEdges(
@@ -148,6 +152,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
             runtimes[0].shift.note_over(event.epoch)
         mailbox.publish(event)
 
+    memory = edges.promise_memory()
     heartbeat = Heartbeat(
         identity=identity,
         timing=config.timing(),
@@ -160,7 +165,9 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         note=edges.fence_note(),
         grant_note=edges.grant_note(identity),
         build_crew=edges.build_crew,
+        stood_down=describe(memory, {n: config.label_of(n) for n in config.nodes}),
     )
+    peer = edges.peer(heartbeat, memory)
     ledger = edges.ledger(identity, heartbeat.grant_incarnations)
     members = edges.members()
     try:
@@ -178,14 +185,17 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         is_marked_new=edges.is_marked_new,
         node_id=NodeId(node_id),
         nonce=identity.nonce,
-        body=lambda: member_body(
-            config,
-            node_id,
-            health,
-            fingerprint,
-            is_paused=watch.latches.is_paused,
-            now_wall_ms=edges.wall_ms(),
-        ),
+        body=lambda: {
+            **member_body(
+                config,
+                node_id,
+                health,
+                fingerprint,
+                is_paused=watch.latches.is_paused,
+                now_wall_ms=edges.wall_ms(),
+            ),
+            **picture_body(None if peer is None else peer.picture()),
+        },
         wall_ms=edges.wall_ms,
         monotonic_s=edges.monotonic_s,
     )
@@ -217,6 +227,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         link=link,
         ledger=ledger,
         members=members,
+        peer=peer,
         watch=watch,
         disk=disk,
         seats=seats,

@@ -207,6 +207,7 @@ def _report(written: Written) -> None:
     say(f"\n{KEY_RIGHTS}\n")
     for path in written.to_fill_in:
         say(f"to do: put that box's API key into {path}")
+    say("note:  [peer] key in secrets/ is the same for both boxes: they sign with it to each other")
     if config.cluster.topology is Topology.SINGLE_HOST:
         say("to do: if the store wants a password, put it there too, under [stores.default]")
     if config.telegram.chat_id is None:

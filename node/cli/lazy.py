@@ -23,6 +23,7 @@ VERBS: Mapping[str, str] = {
     "run": "node.cli.run",
     "status": "node.cli.status",
     "switchover": "node.cli.switchover",
+    "stand-down": "node.cli.stand_down",
     "pause": "node.cli.pause",
     "resume": "node.cli.resume",
     "clear-crashes": "node.cli.clear_crashes",

@@ -68,6 +68,8 @@ PURE = (
     "node/durations.py",
     "node/eligibility.py",
     "node/latches.py",
+    "node/peer_picture.py",
+    "node/peer_rules.py",
     "node/role.py",
     "node/status.py",
     "node/status_render.py",

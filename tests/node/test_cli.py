@@ -199,7 +199,16 @@ def test_init_yes_gives_a_folder_that_checks(tmp_path: Path) -> None:
 def test_init_by_flags_prints_the_topology_sentence_and_the_remedy(tmp_path: Path) -> None:
     """Two boxes is the first case, not an error; what it cannot survive is said."""
     code, text = run(
-        "init", "--yes", "-d", tmp_path, "--set", "standby_host=192.168.1.12", "--set", "name=attic"
+        "init",
+        "--yes",
+        "-d",
+        tmp_path,
+        "--set",
+        "standby_host=192.168.1.12",
+        "--set",
+        "name=attic",
+        "--set",
+        "preferred_host=192.168.1.11",
     )
     assert code == 0
     assert "Two boxes, one store" in text
@@ -214,7 +223,7 @@ def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None
         "two-boxes",
         "jetson",  # one name for two boxes: refused, asked again
         "jetson, pi",
-        "192.168.1.12",
+        "192.168.1.11,192.168.1.12",
         "http://192.168.1.12:8800",
         "BTC/USDT, ETH/USDT",
         "grid",
@@ -272,6 +281,7 @@ def test_init_does_not_ask_what_was_set(tmp_path: Path) -> None:
         "topology": "two-boxes",
         "standby_node": "attic",
         "standby_host": "192.168.1.12",
+        "preferred_host": "192.168.1.11",
         "base_url": "http://192.168.1.12:8800",
         "symbols": "ETH/USDT",
         "name": "spare",

@@ -38,7 +38,9 @@ symbols = ["BTC/USDT"]
 parameters = { levels = 3, step_percent = 0.35, name = "a", on = true }
 """
 
-PROD = THREE.replace('"test"', '"prod"').replace('base_url = "http://192.168.1.12:8800"', "")
+PROD = THREE.replace('"test"', '"prod"\naccept_no_peer = true').replace(
+    'base_url = "http://192.168.1.12:8800"', ""
+)
 RISK = """
 [risk]
 max_order_value = 1

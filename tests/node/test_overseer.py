@@ -76,6 +76,8 @@ class World:
             identity=SimpleNamespace(nonce="n1"),
             heartbeat=SimpleNamespace(view=lambda: SimpleNamespace(longest_gap_s=1.0)),
             health=self.health,
+            relies_on_promise=lambda: self.relies_on_promise,
+            peer_reasons=tuple,
             watch=watch,
             fresh_s=5.0,
             disk=rig.disk,
@@ -84,6 +86,7 @@ class World:
             wall_ms=lambda: int(self.now_s * 1000),
             monotonic_s=lambda: self.now_s,
         )
+        self.relies_on_promise: bool = False
         self.overseer = Overseer(cast("NodeParts", parts))
         self.overseer.box = cast("BoxWatch", QuietBox())
 

@@ -106,7 +106,8 @@ def test_prod_needs_the_token_of_the_chat_it_names(tmp_path: Path) -> None:
     key = '[venue]\napi_key = "key-of-jetson"\napi_secret = "secret-of-jetson"\n'
     limits = "".join(f"{name} = 1\n" for name in RiskConfig.model_fields)
     chat = f"\n[risk]\n{limits}[telegram]\nchat_id = 1\n"
-    prod = THREE.replace('"test"', '"prod"').replace('base_url = "http://192.168.1.12:8800"', "")
+    prod = THREE.replace('"test"', '"prod"\naccept_no_peer = true')
+    prod = prod.replace('base_url = "http://192.168.1.12:8800"', "")
     (tmp_path / "secrets").mkdir(mode=0o700)
     write(tmp_path / "secrets" / "jetson.toml", key)
     for text, is_refused in ((THREE + chat, False), (prod + chat, True)):

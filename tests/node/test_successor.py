@@ -18,12 +18,14 @@ class World:
     def __init__(self) -> None:
         self.now_s = 1000.0
         self.spares: tuple[str, ...] = ("raspberrypi",)
+        self.peer_reasons: tuple[str, ...] = ()
         self.health = Health(role=Role.ACTIVE, is_ready=True, venue_error="")
         self.watch = SimpleNamespace(latches=Latches(records={}, is_complete=True), has_looked=True)
         parts = SimpleNamespace(
             watch=self.watch,
             health=self.health,
             node_id="jetson",
+            peer_reasons=lambda: self.peer_reasons,
             monotonic_s=lambda: self.now_s,
             config=SimpleNamespace(venue=SimpleNamespace(read_budget_s=4.0)),
         )
@@ -125,3 +127,12 @@ def test_a_dead_disk_hands_over() -> None:
     world = World()
     world.health.journal_error = "the disk is read-only"
     assert world.unwell_for(16) == "journal: the disk is read-only"
+
+
+def test_different_servers_end_the_lease_at_once_spare_or_not() -> None:
+    """R13: the other node does not see this lease, so whoever goes on could be the second."""
+    rig = World()
+    rig.spares, rig.peer_reasons = (), ("different servers: ...",)
+    assert rig.successor.reason_to_hand_over() == "different servers: ..."
+    rig.peer_reasons = ()
+    assert not rig.successor.reason_to_hand_over()

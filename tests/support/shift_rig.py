@@ -120,6 +120,7 @@ class ShiftRig:
         self.mailbox = LeaseMailbox(asyncio.get_running_loop())
         self.lease = Lease(self.mailbox)
         rig.permit = self.lease.permit
+        self.peer_reasons: tuple[str, ...] = ()
         rig.health.role, rig.health.is_ready, rig.health.account = Role.STANDBY, True, "memory"
         quiet = SimpleNamespace(status=lambda _: None, set_context=lambda **_: None)
         venue = SimpleNamespace(reconcile_interval_ms=15_000)
@@ -130,6 +131,9 @@ class ShiftRig:
                 node_id="jetson",
                 identity=SimpleNamespace(nonce="n1"),
                 heartbeat=self.lease,
+                peer=None,
+                relies_on_promise=lambda: False,
+                peer_reasons=lambda: self.peer_reasons,
                 mailbox=self.mailbox,
                 link=SimpleNamespace(venue=rig.venue),
                 ledger=self.ledger,
