@@ -22,8 +22,9 @@ from dataclasses import replace
 from typing import assert_never
 
 from election.crew import BuildCrew, CrewOrders
-from election.errors import EpochFileUnusable, FenceUnavailable
+from election.errors import EpochFileUnusable
 from election.fence_note import FenceNote
+from election.gate import move_gate
 from election.instants import Instant, holder_elapsed_s, instant_of
 from election.machine import LeaseMachine
 from election.model import (
@@ -50,8 +51,6 @@ from election.signals import (
     EligibilitySet,
     ExtendGate,
     FloorRaised,
-    GateOpened,
-    GateRefused,
     OpenGate,
     PromiseStimulus,
     Publish,
@@ -202,6 +201,11 @@ class Heartbeat:
             self._noted_at = now
             note.progress(label, now.boot_s)
         self._permit.settle()
+
+    def progress_age_s(self) -> float | None:
+        """Return seconds since the work loop's last completed step, None before the first."""
+        at = self._progress
+        return None if at is None else holder_elapsed_s(at[0], instant_of(self._clock.read()))
 
     def settle(self) -> bool:
         """Take the fence away after the gate was closed; False while a write is in flight.
@@ -379,18 +383,3 @@ class Heartbeat:
                 self._note.majority(is_reachable=self._machine.observed.has_majority)
             case _:
                 pass
-
-
-def move_gate(permit: LeasePermit, command: OpenGate | ExtendGate) -> Stimulus | None:
-    """Open or extend the gate; return what the machine must know of it, if anything."""
-    try:
-        if isinstance(command, OpenGate):
-            if permit.open(epoch=command.epoch, sent=command.sent):
-                return GateOpened(epoch=command.epoch)
-        elif permit.extend(epoch=command.epoch, sent=command.sent):
-            return None
-    except FenceUnavailable as error:
-        return GateRefused(epoch=command.epoch, error=str(error), is_fence_unavailable=True)
-    return GateRefused(
-        epoch=command.epoch, error="the gate's time was over", is_fence_unavailable=False
-    )

@@ -17,6 +17,7 @@ from exchange.ccxt_strict import CallRefused, Evidence, class_names, evidence_of
 from exchange.errors import (
     AnswerUntrusted,
     VenueError,
+    VenueMaintenance,
     VenueRateLimited,
     VenueRefused,
     VenueUnavailable,
@@ -37,6 +38,8 @@ _NOT_CONNECTED: Final = frozenset(
     {"ClientConnectorError", "ConnectionTimeoutError", "SessionClosed", "ExchangeClosedByUser"}
 )
 _UNTRUSTED: Final = frozenset({"BadResponse", "TypeError", "AttributeError", "KeyError"})
+# ccxt's own class; only a whole answer of the venue can have it.
+_MAINTENANCE: Final = "OnMaintenance"
 _REFUSING: Final = frozenset({"AuthenticationError", "BadSymbol", "BadRequest", "NotSupported"})
 
 
@@ -54,6 +57,8 @@ def read_failure(error: BaseException, row: VenueRow, label: str) -> VenueError:
         return VenueRefused(f"{what}{refusal}", code=evidence.code)
     if evidence is not None and evidence.code in row.bad_time:
         return VenueUnavailable(f"{what}; the clock offset is measured anew")
+    if _MAINTENANCE in names:
+        return VenueMaintenance(f"{what}; the venue is closed for maintenance")
     if names & _UNTRUSTED:
         return AnswerUntrusted(what)
     return VenueUnavailable(what)

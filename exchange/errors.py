@@ -3,6 +3,7 @@
 VenueError
 ├── VenueUnavailable     wait and look again; reads only (a write never raises, it has an outcome)
 │   ├── VenueRateLimited wait at least `retry_after_s` before the next call of any kind
+│   ├── VenueMaintenance the venue says itself that it is closed for everybody
 │   └── AnswerUntrusted  the answer was no answer (HTML, empty, cut, impossible values)
 ├── VenueRefused         a person must act: key, permission, symbol, address; `code` says which
 └── ConfigurationRefused the venue or its settings are not supported; the message says what is
@@ -28,6 +29,10 @@ class VenueRateLimited(VenueUnavailable):
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.is_ban = is_ban
+
+
+class VenueMaintenance(VenueUnavailable):
+    """The venue is closed for maintenance, for everybody alike."""
 
 
 class AnswerUntrusted(VenueUnavailable):

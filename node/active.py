@@ -62,6 +62,7 @@ class Active:
 
     async def cycle(self) -> None:
         """Do one turn: decide on new candles, then look and act when it is due."""
+        asked_s = self.monotonic_s()
         try:
             await self._measure_clock()
             has_decided = await self._decide_on_new_candles()
@@ -71,6 +72,7 @@ class Active:
         except VenueError as error:
             self._note_trouble(error)
             return
+        self.health.venue_proven_s = asked_s
         self._note_calm()
 
     def mode(self) -> TradingMode:
@@ -101,11 +103,18 @@ class Active:
     def accept_strategies(self) -> None:
         """Let seats go on whose fingerprint a person accepted."""
         if self.watch.latches.accepted_fingerprint != self.fingerprint:
+            self.note_unaccepted()
             return
         for seat in self.trader.parts.seats:
             if seat.is_unaccepted:
                 seat.accept()
                 log_event("latch.accepted", symbol=seat.symbol, fingerprint=seat.fingerprint)
+        self.note_unaccepted()
+
+    def note_unaccepted(self) -> None:
+        """Let status say which symbols wait for a person's word."""
+        waiting = (seat.symbol for seat in self.trader.parts.seats if seat.is_unaccepted)
+        self.health.unaccepted = tuple(waiting)
 
     async def _measure_clock(self) -> None:
         if self.monotonic_s() < self._clock_due_s:

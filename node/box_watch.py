@@ -10,9 +10,10 @@ from types import MappingProxyType
 
 from alerts.model import Kind
 from node.bounded import OneAtATime
+from node.box_limits import BoxLimits
 from node.logs import log_event
 from node.parts import NodeParts
-from node.resources import FsyncProbe, check_resources
+from node.resources import FsyncProbe
 from node.role import has_lease
 
 RESOURCES_S = 10.0
@@ -40,6 +41,7 @@ class BoxWatch:
     _resources_due_s: float = 0.0
     _fsync_due_s: float = 0.0
     _fsync: FsyncProbe | None = None
+    _limits: BoxLimits = field(default_factory=BoxLimits)
     _has_told_memory: bool = False
     _has_told_journal: bool = False
 
@@ -74,15 +76,18 @@ class BoxWatch:
             probed = await self._probe.run(parts.probe.probe_fsync)
             silent = FsyncProbe(took_ms=None, error=f"no answer within {BLOCKING_S:g} s")
             self._fsync = silent if probed is None else probed[0]
-            # A disk that failed is asked again with the next reading.
-            is_good = self._fsync.took_ms is not None
+            # A disk that failed is asked again with each reading until it counts as good.
+            is_known_bad = any(_about(r) == "disk" for r in health.resource_reasons)
+            is_good = self._fsync.took_ms is not None and not is_known_bad
             self._fsync_due_s = now_s + (FSYNC_PROBE_S if is_good else RESOURCES_S)
         reading = await self._probe.run(parts.probe.read)
         if reading is not None:
             health.resources = reading[0]
         if health.resources is None:
             return
-        reasons = check_resources(health.resources, parts.config.health, fsync=self._fsync)
+        reasons = self._limits.judge(
+            now_s, health.resources, parts.config.health, fsync=self._fsync
+        )
         if reasons == health.resource_reasons:
             return
         before, health.resource_reasons = health.resource_reasons, reasons

@@ -183,6 +183,16 @@ class ClusterWatch:
             if node_id != self._node_id
         }
 
+    def venue_proof_ages(self) -> dict[str, float]:
+        """Return seconds since each other node's last signed call that worked, as it says."""
+        unseen_s = self._monotonic_s() - self._members_at_s
+        found: dict[str, float] = {}
+        for node_id, member in self.members.items():
+            said = member.body.get("venue_proof_age_s")
+            if node_id != self._node_id and isinstance(said, int | float):
+                found[node_id] = said + member.age_s + unseen_s
+        return found
+
     def close(self) -> None:
         """Close connections and file."""
         self._control.close()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from election.model import NEVER_S
 from node.eligibility import STARTING, EligibilityFacts
 from node.latches import Latches
 from node.resources import Resources
@@ -23,9 +24,11 @@ class Health:
     role_since_wall_ms: int = 0
     is_ready: bool = False
     venue_error: str = NOT_ASKED
+    venue_proven_s: float = NEVER_S  # monotonic instant before the last signed call that worked
     account: str | None = None
     clock_error_ms: float | None = None
     longest_gap_ms: int = 0
+    unaccepted: tuple[str, ...] = ()  # symbols whose strategy waits for a person's word
     resources: Resources | None = None
     resource_reasons: tuple[str, ...] = ()
     journal_error: str = ""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from math import isfinite
 
 from node.config_model import Config
 from node.health import Health
@@ -16,16 +17,36 @@ def member_body(
     *,
     is_paused: bool,
     now_wall_ms: int,
+    now_s: float,
+    step_age_s: float | None,
 ) -> Mapping[str, object]:
-    """Return the facts as JSON values; what is unknown is None."""
+    """Return the facts as JSON values; what is unknown is None.
+
+    Args:
+        config: of this node.
+        node_id: who says it.
+        health: what it knows about itself.
+        fingerprint: of its strategies and limits.
+        is_paused: whether it acts as paused.
+        now_wall_ms: Unix time.
+        now_s: monotonic.
+        step_age_s: since the work loop's last completed step, None before the first. The board is
+            fed beside the work loop: without this a standby that hangs would look fit.
+    """
     resources = health.resources
+    reasons = list(health.reasons)
+    if step_age_s is not None and step_age_s > config.lease.hang_limit_ms / 1000:
+        reasons.append(f"work loop: it has completed no step for {step_age_s:.0f} s")
+    proof_age_s = now_s - health.venue_proven_s
     return {
         "role": health.role.value,
         "since_wall_ms": health.role_since_wall_ms or now_wall_ms,
-        "reasons": list(health.reasons),
+        "reasons": reasons,
         "is_paused": is_paused,
         "venue_ok": not health.venue_error,
         "venue_error": health.venue_error,
+        "venue_proof_age_s": round(proof_age_s, 1) if isfinite(proof_age_s) else None,
+        "unaccepted": list(health.unaccepted),
         "clock_error_ms": health.clock_error_ms,
         "longest_gap_ms": health.longest_gap_ms,
         "temperature_c": None if resources is None else resources.temperature_c,

@@ -1,6 +1,6 @@
-"""What this box has left: processor, memory, disk, temperature; and whether that is enough.
+"""What this box has left: processor, memory, disk, temperature.
 
-`ResourceProbe` reads (an edge: psutil and /sys), `check_resources` decides (pure). What cannot be
+`ResourceProbe` reads (an edge: psutil and /sys), box_limits.py decides. What cannot be
 read is None and is never a reason by itself: many machines have no thermal zone at all.
 """
 
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-
-from node.config_model import HealthConfig
 
 MEGABYTE = 1024 * 1024
 # PMIC-Die reads 100 °C on every Jetson Nano, whatever the truth; the fan estimate is no sensor
@@ -104,28 +102,3 @@ def read_temperature(sys_dir: Path) -> tuple[str, float | None]:
         if hottest[1] is None or degrees_c > hottest[1]:
             hottest = (kind, degrees_c)
     return hottest
-
-
-def check_resources(
-    resources: Resources, health: HealthConfig, *, fsync: FsyncProbe | None = None
-) -> tuple[str, ...]:
-    """Return why this box should not hold the lease, in words; empty when it may."""
-    reasons: list[str] = []
-    if resources.disk_free_mb is not None and resources.disk_free_mb < health.min_disk_free_mb:
-        reasons.append(
-            f"disk: {resources.disk_free_mb:.0f} MB free, below {health.min_disk_free_mb} MB"
-        )
-    if resources.disk_free_mb is None:
-        reasons.append("disk: the state directory cannot be read")
-    if resources.temperature_c is not None and resources.temperature_c > health.max_temperature_c:
-        reasons.append(
-            f"temperature: {resources.temperature_c:.0f} °C in {resources.temperature_zone}, "
-            f"above {health.max_temperature_c:g} °C"
-        )
-    if resources.memory_mb > health.max_memory_mb:
-        reasons.append(
-            f"memory: {resources.memory_mb:.0f} MB used, above {health.max_memory_mb} MB"
-        )
-    if fsync is not None and fsync.took_ms is None:
-        reasons.append(f"disk: cannot be written: {fsync.error}")
-    return tuple(reasons)

@@ -247,6 +247,7 @@ class Runtime:
                     silent_s=event.silent_s,
                     reason=event.reason,
                 )
+                self.overseer.successor.note_granted(event.reason)
                 self.shift.begin(event, is_stopping=bool(self._stop_reason))
             case Lapsed():
                 log_event("lease.lapsed", lease_epoch=event.epoch, reason=event.reason)

@@ -105,6 +105,7 @@ class Shift:
         """Drop what belongs to the grant; return who traded."""
         trader = self.trader
         self.trader = self.active = self._reconciling = None
+        self.parts.health.unaccepted = ()
         return trader
 
     def settle(self) -> None:

@@ -100,6 +100,7 @@ class Standby:
 
     async def check_venue(self) -> None:
         """Prove with a signed call that this node could trade here now."""
+        asked_s = self.monotonic_s()
         try:
             await self.venue.measure_clock()
             self.health.clock_error_ms = self.clock_error_ms()
@@ -117,6 +118,6 @@ class Standby:
             return
         if self.health.venue_error:
             log_event("venue.reachable")
-        self.health.venue_error = ""
+        self.health.venue_error, self.health.venue_proven_s = "", asked_s
         if floor:
             self.raise_floor(floor)

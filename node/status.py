@@ -81,7 +81,7 @@ def build_status(seen: ClusterPeek, config: Config, *, now_wall_ms: int) -> Stat
         for node_id in sorted({*config.nodes, *members}, key=lambda n: node_order(n, config))
     )
     spares = tuple(n.node_id for n in nodes if n.is_spare)
-    verdict = _judge(lease, members, latches, silent_s, spares)
+    verdict = _judge(lease, members, latches, silent_s, spares, config)
     remarks += _compare(seen, members, config, lease)
     takeover = last_takeover_of(merged.journal, remarks)
     since_wall_ms = _since(lease, takeover, members)
@@ -148,6 +148,7 @@ def _judge(
     latches: Latches,
     silent_s: float | None,
     spares: tuple[str, ...],
+    config: Config,
 ) -> Verdict:
     if not lease.is_known:
         return Verdict.UNKNOWN
@@ -156,9 +157,17 @@ def _judge(
     member = members.get(lease.holder)
     if member is None or member.age_s > MEMBER_FRESH_S:
         return Verdict.UNKNOWN
-    if role_of(member) is not Role.ACTIVE:
+    waiting = _waiting(member)
+    symbols = {symbol for strategy in config.strategies for symbol in strategy.symbols}
+    if role_of(member) is not Role.ACTIVE or (waiting and symbols <= set(waiting)):
         return Verdict.NOBODY
-    return Verdict.TRADING if spares else Verdict.TRADING_ALONE
+    return Verdict.TRADING if spares and not waiting else Verdict.TRADING_ALONE
+
+
+def _waiting(member: MemberReading) -> tuple[str, ...]:
+    """Return the symbols in which a node decides nothing until a person accepts the strategy."""
+    said = member.body.get("unaccepted")
+    return tuple(str(symbol) for symbol in said) if isinstance(said, list) else ()
 
 
 def _headline(  # noqa: PLR0911  (one line for each thing that can be the first to say)
@@ -180,6 +189,9 @@ def _headline(  # noqa: PLR0911  (one line for each thing that can be the first 
         return "not trading"
     if verdict is Verdict.UNKNOWN:
         return "it holds the lease but says nothing about itself"
+    waiting = _waiting(members[lease.holder])
+    if waiting and role_of(members[lease.holder]) is Role.ACTIVE:
+        return f"a person must accept the strategy for {', '.join(waiting)}"
     if verdict is Verdict.NOBODY:
         return PEOPLES_WORDS[role_of(members[lease.holder])]
     return "new risk is off: daily loss limit" if latches.is_loss_latched else "trading"
@@ -226,6 +238,12 @@ def _compare(
         f"{n} is not in this machine's cluster.toml" for n in fresh if n not in config.nodes
     ]
     holder = lease.holder
+    waiting = _waiting(members[holder]) if holder is not None and holder in members else ()
+    if waiting:
+        remarks.append(
+            f"nothing is decided in {', '.join(waiting)}: strategy or limits differ from the last "
+            "leader's; if they are as you want them: nodectl resume --accept-strategy"
+        )
     if holder is not None and holder not in members:
         remarks.append(f"{holder} holds the lease but is not on the member board")
     return remarks

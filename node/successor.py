@@ -1,24 +1,20 @@
 """Who should trade instead of this node: asked for by a person, or because this node is unwell.
 
 Rules of this file: a request counts once, for a bounded time, and only if the named node is a fit
-spare; requests from before this process are old. An unwell node hands over only after it was so
-for a while and only to a fit spare: what both see is no reason to fail over.
+spare; requests from before this process are old. When an unwell node hands over is decided in
+succession.py; here it gets its facts, and what it says is logged.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from exchange.errors import VenueRateLimited
+from exchange.errors import VenueMaintenance, VenueRateLimited
+from node.eligibility import without_figures
 from node.logs import log_event
 from node.parts import NodeParts
 from node.role import has_lease
-from node.standby import VENUE_CHECK_S
+from node.succession import UNWELL, WELL, Advice, Spare, Succession, Trouble
 
-# How long this node must be unwell before it hands over: a venue that hiccups is no reason.
-UNWELL_S = 15.0
-# A venue that both see as away is no reason either, and a standby looks only so often: its own
-# word must be younger than this node's trouble, by one check with all its retries.
-VENUE_SLACK_S = 2.0
 # A switchover request that could not be carried out for so long is forgotten.
 REQUEST_S = 30.0
 
@@ -39,7 +35,8 @@ class Successor:
     spares: Callable[[], tuple[str, ...]]
     _request: _Request = field(default_factory=_Request)
     _has_seen_requests: bool = False
-    _unwell_since_s: dict[str, float] = field(default_factory=dict)
+    succession: Succession = field(default_factory=Succession)
+    advice: Advice = WELL  # the latest, for whoever tells people
 
     def requested(self) -> str | None:
         """Return who shall trade instead of this node, None when nobody asked."""
@@ -65,38 +62,63 @@ class Successor:
         return None
 
     def reason_to_hand_over(self) -> str:
-        """Return why a fit spare should trade instead, empty while this node is well enough."""
+        """Return why a fit spare should trade instead, empty while this node goes on."""
         different = self.parts.peer_reasons()
         if different:
             # The other node does not see this lease: whoever goes on could be the second (R13).
             return different[0]
-        now_s, problems = self.parts.monotonic_s(), self._problems()
-        # Each kind of problem has its own clock: a venue that is back does not excuse the heat.
-        kept = self._unwell_since_s
-        self._unwell_since_s = {kind: kept.get(kind, now_s) for kind in problems}
-        for kind, text in problems.items():
-            if now_s - self._unwell_since_s[kind] >= self._patience_s(kind) and self.spares():
-                return text
+        now_s = self.parts.monotonic_s()
+        advice = self.succession.judge(
+            now_s, self._troubles(), shared=self._shared(), spares=self._proven_spares()
+        )
+        if without_figures((advice.stay_because,)) != without_figures((self.advice.stay_because,)):
+            if advice.stay_because:
+                log_event("handover.withheld", reason=advice.stay_because)
+            elif not advice.move_because:
+                log_event("handover.unneeded")
+        self.advice = advice
+        if not advice.move_because:
+            return ""
+        self.succession.note_move(now_s)
+        log_event("handover.started", reason=advice.move_because)
+        return f"{UNWELL}{advice.move_because}"
+
+    def note_granted(self, reason: str) -> None:
+        """Count a hand-over for health to this node; `reason` is the record's."""
+        if reason.startswith(UNWELL):
+            self.succession.note_move(self.parts.monotonic_s())
+
+    def _troubles(self) -> dict[Trouble, str]:
+        health, limit_ms = self.parts.health, self.parts.config.health.max_clock_error_ms
+        troubles: dict[Trouble, str] = {}
+        if health.resource_reasons:
+            troubles[Trouble.BOX] = health.resource_reasons[0]
+        if health.journal_error:
+            troubles[Trouble.JOURNAL] = f"journal: {health.journal_error}"
+        if not health.is_ready:
+            return troubles
+        if health.venue_error:
+            troubles[Trouble.VENUE] = f"venue: {health.venue_error}"
+        if health.clock_error_ms is None:
+            troubles[Trouble.CLOCK] = "clock: the offset to the venue is not known"
+        elif health.clock_error_ms > limit_ms:
+            troubles[Trouble.CLOCK] = (
+                f"clock: the offset to the venue is uncertain by more than {limit_ms} ms"
+            )
+        return troubles
+
+    def _shared(self) -> str:
+        """Return why the other node would have the same trouble with the venue, if it would."""
+        error = self.parts.health.venue_error
+        if error.startswith(VenueRateLimited.__name__):
+            return "a rate limit or ban counts the address, which both boxes may share"
+        if error.startswith(VenueMaintenance.__name__):
+            return "the venue is closed for everybody"
         return ""
 
-    def _problems(self) -> dict[str, str]:
-        health = self.parts.health
-        problems: dict[str, str] = {}
-        if health.resource_reasons:
-            problems["box"] = health.resource_reasons[0]
-        if health.journal_error:
-            problems["journal"] = f"journal: {health.journal_error}"
-        # A rate limit counts the address, which both boxes may share: the other would be refused
-        # just the same, and its calls would lengthen a ban.
-        is_rate_limited = health.venue_error.startswith(VenueRateLimited.__name__)
-        if health.venue_error and health.is_ready and not is_rate_limited:
-            problems["venue"] = f"venue: {health.venue_error}"
-        return problems
-
-    def _patience_s(self, kind: str) -> float:
-        if kind != "venue":
-            return UNWELL_S
-        return VENUE_CHECK_S + 2 * self.parts.config.venue.read_budget_s + VENUE_SLACK_S
+    def _proven_spares(self) -> tuple[Spare, ...]:
+        ages = self.parts.watch.venue_proof_ages()
+        return tuple(Spare(node_id=n, proof_age_s=ages.get(n)) for n in self.spares())
 
     def note_request(self, now_s: float) -> None:
         """Look for a new request of a person; once a turn."""

@@ -193,6 +193,8 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
                 fingerprint,
                 is_paused=watch.latches.is_paused,
                 now_wall_ms=edges.wall_ms(),
+                now_s=edges.monotonic_s(),
+                step_age_s=heartbeat.progress_age_s(),
             ),
             **picture_body(None if peer is None else peer.picture()),
         },

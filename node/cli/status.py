@@ -47,7 +47,8 @@ def status(
 ) -> None:
     """Say who trades, and whether the other one could.
 
-    Exit codes: 0 trading with a spare · 1 trading without one · 2 nobody trades (or paused) ·
+    Exit codes: 0 trading with a spare · 1 trading without one, or not with every strategy ·
+    2 nobody trades (or paused) ·
     3 cannot tell · 4 configuration or secrets must be mended · 64 wrong usage. --watch ends
     with 0.
     """

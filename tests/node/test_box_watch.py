@@ -8,12 +8,13 @@ from typing import cast
 
 from alerts.model import Kind
 from node.bounded import OneAtATime
+from node.box_limits import RECOVERY_S, BoxLimits
 from node.box_watch import FIXES, BoxWatch
 from node.config_model import HealthConfig
 from node.health import Health
 from node.outage import LastTrading
 from node.parts import NodeParts
-from node.resources import FsyncProbe, Resources, check_resources
+from node.resources import FsyncProbe, Resources
 from node.role import Role
 from node.teller import Teller
 from tests.support.trading_rig import Ear
@@ -67,8 +68,11 @@ async def test_heat_is_told_once_while_its_figure_moves(tmp_path: Path) -> None:
     assert ear.kinds() == [Kind.DEGRADED]
     assert "cool the box" in ear.events[0].facts["fix"]
     probe.celsius = 50.0
-    await box.step(400.0)
+    for now_s in (400.0, 400.0 + RECOVERY_S):
+        assert health.resource_reasons
+        await box.step(now_s)
     assert health.resource_reasons == ()
+    assert ear.kinds() == [Kind.DEGRADED]
 
 
 async def test_a_card_that_stalls_is_one_that_does_not_answer(tmp_path: Path) -> None:
@@ -92,6 +96,13 @@ async def test_a_refusing_disk_is_a_reason_and_asked_again_soon(tmp_path: Path) 
     assert "read-only" in health.resource_reasons[0]
     probe.error = ""
     await box.step(11.0)
+    assert "recovering" in health.resource_reasons[0]
+    probe.error = "read-only"
+    await box.step(22.0)
+    assert "read-only" in health.resource_reasons[0]
+    probe.error = ""
+    for now_s in (33.0, 33.0 + RECOVERY_S):
+        await box.step(now_s)
     assert health.resource_reasons == ()
 
 
@@ -126,6 +137,6 @@ def test_every_shortage_has_a_remedy() -> None:
     lost = replace(short, disk_free_mb=None)
     for resources in (short, lost):
         broken = FsyncProbe(took_ms=None, error="read-only")
-        reasons = check_resources(resources, HealthConfig(), fsync=broken)
+        reasons = BoxLimits().judge(0.0, resources, HealthConfig(), fsync=broken)
         assert len(reasons) == 4
         assert {reason.partition(":")[0] for reason in reasons} == set(FIXES)

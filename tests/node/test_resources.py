@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from node.box_limits import BoxLimits
 from node.config import HealthConfig
-from node.resources import FsyncProbe, ResourceProbe, Resources, check_resources, read_temperature
+from node.resources import FsyncProbe, ResourceProbe, Resources, read_temperature
 
 HEALTH = HealthConfig(min_disk_free_mb=200, max_temperature_c=85, max_memory_mb=400)
 # Console output of a Jetson Nano: PMIC-Die is always 100 °C
@@ -79,7 +80,7 @@ def make_resources(**changed: float | None) -> Resources:
 )
 def test_bounds_are_judged_on_both_sides(changed: dict[str, float | None], word: str) -> None:
     """Out of bounds is a reason in words; what cannot be read (but the disk) is none."""
-    reasons = check_resources(make_resources(**changed), HEALTH)
+    reasons = BoxLimits().judge(0.0, make_resources(**changed), HEALTH)
     assert [r.split(":")[0] for r in reasons] == ([word] if word else [])
 
 
@@ -87,8 +88,8 @@ def test_a_disk_that_cannot_be_written_is_a_reason() -> None:
     """The journal needs a durable write."""
     healthy = FsyncProbe(took_ms=900.0)
     broken = FsyncProbe(took_ms=None, error="Read-only file system")
-    assert check_resources(make_resources(), HEALTH, fsync=healthy) == ()
-    assert "Read-only" in check_resources(make_resources(), HEALTH, fsync=broken)[0]
+    assert BoxLimits().judge(0.0, make_resources(), HEALTH, fsync=healthy) == ()
+    assert "Read-only" in BoxLimits().judge(0.0, make_resources(), HEALTH, fsync=broken)[0]
 
 
 def test_the_probe_reads_this_process_and_this_disk(tmp_path: Path) -> None:

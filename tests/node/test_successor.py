@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from election.control_record import ControlRecord
+from node.config_model import HealthConfig
 from node.health import Health
 from node.latches import SWITCHOVER, Latches
 from node.parts import NodeParts
 from node.role import Role
+from node.succession import UNWELL
 from node.successor import REQUEST_S, Successor
 
 
@@ -20,14 +24,20 @@ class World:
         self.spares: tuple[str, ...] = ("raspberrypi",)
         self.peer_reasons: tuple[str, ...] = ()
         self.health = Health(role=Role.ACTIVE, is_ready=True, venue_error="")
-        self.watch = SimpleNamespace(latches=Latches(records={}, is_complete=True), has_looked=True)
+        self.health.clock_error_ms = 5.0
+        self.proof_age_s = 1.0
+        self.watch = SimpleNamespace(
+            latches=Latches(records={}, is_complete=True),
+            has_looked=True,
+            venue_proof_ages=lambda: dict.fromkeys(self.spares, self.proof_age_s),
+        )
         parts = SimpleNamespace(
             watch=self.watch,
             health=self.health,
             node_id="jetson",
             peer_reasons=lambda: self.peer_reasons,
             monotonic_s=lambda: self.now_s,
-            config=SimpleNamespace(venue=SimpleNamespace(read_budget_s=4.0)),
+            config=SimpleNamespace(health=HealthConfig()),
         )
         self.successor = Successor(cast("NodeParts", parts), spares=lambda: self.spares)
         self.note()
@@ -98,7 +108,7 @@ def test_heat_hands_over_after_a_while_to_a_fit_spare_only() -> None:
     world = World()
     world.health.resource_reasons = ("temperature: 90 °C",)
     assert world.unwell_for(14) == ""
-    assert world.unwell_for(2) == "temperature: 90 °C"
+    assert world.unwell_for(2) == f"{UNWELL}temperature: 90 °C"
     world.spares = ()
     assert world.unwell_for(100) == ""
 
@@ -107,26 +117,66 @@ def test_a_venue_that_hiccups_starts_the_wait_anew() -> None:
     """Each kind of problem has its own clock."""
     world = World()
     world.health.venue_error = "VenueUnavailable: no answer"
-    assert world.unwell_for(25) == ""
+    assert world.unwell_for(14) == ""
     world.health.venue_error = ""
     assert world.unwell_for(0) == ""
     world.health.venue_error = "VenueUnavailable: no answer"
-    assert world.unwell_for(25) == ""
+    assert world.unwell_for(14) == ""
 
 
-def test_a_venue_away_hands_over_only_after_the_spare_has_looked_itself() -> None:
-    """What both see is no reason to fail over: the spare looks every twenty seconds."""
+def test_a_venue_away_hands_over_only_to_a_spare_that_has_reached_it_since() -> None:
+    """What both see is no reason to fail over: the spare's proof must be younger."""
     world = World()
     world.health.venue_error = "VenueUnavailable: no answer"
-    assert world.unwell_for(24) == ""
-    assert world.unwell_for(10) == "venue: VenueUnavailable: no answer"
+    world.proof_age_s = 40.0
+    assert world.unwell_for(35) == ""
+    assert "has not reached the venue since" in world.successor.advice.stay_because
+    world.proof_age_s = 3.0
+    assert world.unwell_for(1) == f"{UNWELL}venue: VenueUnavailable: no answer"
+
+
+@pytest.mark.parametrize("error", ["VenueRateLimited: HTTP 418", "VenueMaintenance: closed"])
+def test_what_the_address_or_the_venue_suffers_is_no_reason(error: str) -> None:
+    """429, 418, maintenance: stay, also when the clock cannot be measured because of it."""
+    world = World()
+    world.health.venue_error, world.health.clock_error_ms = error, None
+    assert world.unwell_for(3600) == ""
+    assert error in world.successor.advice.stay_because
+
+
+@pytest.mark.parametrize("error_ms", [None, 501.0])
+def test_an_uncertain_clock_hands_over(error_ms: float | None) -> None:
+    """A holder that cannot sign does not trade, although it holds the lease."""
+    world = World()
+    world.health.clock_error_ms = error_ms
+    assert world.unwell_for(29) == ""
+    assert world.unwell_for(2).startswith(f"{UNWELL}clock: the offset")
 
 
 def test_a_dead_disk_hands_over() -> None:
     """With a healthy peer an active node whose disk died gives the lease to it."""
     world = World()
     world.health.journal_error = "the disk is read-only"
-    assert world.unwell_for(16) == "journal: the disk is read-only"
+    assert world.unwell_for(16) == f"{UNWELL}journal: the disk is read-only"
+
+
+def test_a_lease_that_came_for_health_does_not_go_back_at_once() -> None:
+    """The one who is granted counts the move as well as the one who drained."""
+    for reason, moves in ((f"{UNWELL}temperature: 90 °C", False), ("switchover", True)):
+        world = World()
+        world.successor.note_granted(reason)
+        world.health.resource_reasons = ("memory: 500 MB",)
+        assert bool(world.unwell_for(20)) is moves
+        assert world.successor.advice.is_held is not moves
+
+
+def test_what_is_still_starting_has_no_trouble_with_the_venue() -> None:
+    """Before READY nothing was asked."""
+    world = World()
+    world.health.is_ready, world.health.venue_error = False, "not asked yet"
+    assert world.unwell_for(100) == ""
+    assert world.successor.advice.stay_because == ""
+
 
 
 def test_different_servers_end_the_lease_at_once_spare_or_not() -> None:

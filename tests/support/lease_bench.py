@@ -1,7 +1,7 @@
 """One lease machine on a bench: the test moves time and decides the fate of each message."""
 
 from election.errors import StoreUnreachable
-from election.heartbeat import move_gate
+from election.gate import move_gate
 from election.machine import LeaseMachine
 from election.memory_store import MemoryStore
 from election.model import (

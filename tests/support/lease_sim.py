@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from election.errors import StoreUnreachable
-from election.heartbeat import move_gate
+from election.gate import move_gate
 from election.instants import Instant, instant_of
 from election.machine import LeaseMachine
 from election.memory_store import MemoryStore, Snapshot
