@@ -132,7 +132,7 @@ def test_a_venue_away_hands_over_only_to_a_spare_that_has_reached_it_since() -> 
     assert world.unwell_for(35) == ""
     assert "has not reached the venue since" in world.successor.advice.stay_because
     world.proof_age_s = 3.0
-    assert world.unwell_for(1) == f"{UNWELL}venue: VenueUnavailable: no answer"
+    assert world.successor.reason_to_hand_over() == f"{UNWELL}venue: VenueUnavailable: no answer"
 
 
 @pytest.mark.parametrize("error", ["VenueRateLimited: HTTP 418", "VenueMaintenance: closed"])
