@@ -155,8 +155,8 @@ def test_alternating_health_moves_the_lease_a_bounded_number_of_times(seed: int)
             spares=() if is_ill[other] else FRESH,
         )
         if advice.move_because:
-            for node in nodes:  # both see it: one drains, the other is granted
-                node.note_move(now_s)
+            for each in nodes:  # both see it: one drains, the other is granted
+                each.note_move(now_s)
             moves.append(now_s)
             holder = other
     for first, beyond in zip(moves, moves[MOVES_MAX:], strict=False):

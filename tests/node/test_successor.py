@@ -178,7 +178,6 @@ def test_what_is_still_starting_has_no_trouble_with_the_venue() -> None:
     assert world.successor.advice.stay_because == ""
 
 
-
 def test_different_servers_end_the_lease_at_once_spare_or_not() -> None:
     """R13: the other node does not see this lease, so whoever goes on could be the second."""
     rig = World()
