@@ -9,13 +9,16 @@ import contextlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
 
 QUEUE_LIMIT = 5000  # lines; at 300 bytes about 1.5 MB, minutes of a busy node
-BETWEEN_ATTEMPTS = 50  # lines dropped before a broken file is opened again
+# A broken file is opened again that often: a count of lines would keep a quiet standby silent for
+# hours after its disk has room again.
+RETRY_S = 1.0
 
 
 class LineSink(Protocol):
@@ -124,20 +127,27 @@ class _Broken:
 
     dropped: int = 0
     reason: str = ""
+    tried_s: float = 0.0
 
 
 class LineWriter:
     """Hands lines to sinks from its own thread. `put` never blocks and never raises."""
 
     def __init__(
-        self, sinks: tuple[LineSink, ...], *, describe_drop: Callable[[int, str, int], str]
+        self,
+        sinks: tuple[LineSink, ...],
+        *,
+        describe_drop: Callable[[int, str, int], str],
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the thread.
 
         Args:
             sinks: in the order of the texts given to `put`.
             describe_drop: makes the line that reports (count, reason, place of the sink).
+            monotonic_s: tells when a broken sink may be tried again.
         """
+        self._monotonic_s = monotonic_s
         self._sinks = sinks
         self._describe_drop = describe_drop
         self._broken = [_Broken() for _ in sinks]
@@ -195,7 +205,8 @@ class LineWriter:
 
     def _write(self, place: int, text: str) -> None:
         state = self._broken[place]
-        if state.dropped % BETWEEN_ATTEMPTS and state.dropped:
+        now_s = self._monotonic_s()
+        if state.dropped and now_s - state.tried_s < RETRY_S:
             state.dropped += 1
             self._dropped_total += 1
             return
@@ -206,6 +217,7 @@ class LineWriter:
                 state.dropped = 0
             self._sinks[place].write(text)
         except (OSError, ValueError) as error:
+            state.tried_s = now_s
             state.dropped += 1
             state.reason = str(error)
             self._dropped_total += 1

@@ -42,6 +42,10 @@ class WallClock:
             file.write(offset_s.to_bytes(8, "little", signed=True))
         self.offset_s = offset_s
 
+    def now_s(self) -> float:
+        """Return what it shows."""
+        return time.time() + self.offset_s
+
     def to_1970(self) -> None:
         """Step to ten minutes after the epoch, where a board without a battery wakes up."""
         self.set(600 - int(time.time()))

@@ -63,12 +63,15 @@ def boot_s_of(event: Mapping[str, Any]) -> float:
     return datetime.fromisoformat(str(event["ts"])).timestamp() - wall_minus_boot_s
 
 
-def find_overlaps(grants: Mapping[str, Sequence[Mapping[str, Any]]], ends: Ends) -> list[str]:
+def find_overlaps(
+    grants: Mapping[str, Sequence[Mapping[str, Any]]], ends: Ends, offsets_s: Mapping[str, float]
+) -> list[str]:
     """Return in words each grant that came before another node's older permit had ended.
 
     Args:
         grants: the `lease.granted` events of each node.
         ends: the latest fence seen of each node and epoch, on CLOCK_BOOTTIME.
+        offsets_s: how far a node's wall clock stood off when it wrote that.
     """
     problems = []
     for node, events in grants.items():
@@ -76,7 +79,7 @@ def find_overlaps(grants: Mapping[str, Sequence[Mapping[str, Any]]], ends: Ends)
             if event["was_released"]:
                 continue  # given up in order; the venue's log judges that
             epoch = int(event["lease_epoch"])
-            granted_s = boot_s_of(event)
+            granted_s = boot_s_of(event) - offsets_s.get(node, 0.0)
             problems += [
                 f"epoch {epoch} was granted to {node} {end_s - granted_s:.3f} s before the fence "
                 f"of epoch {older} of {other}"

@@ -218,8 +218,8 @@ class Net:
         """Give a host another address, as DHCP may; peers that know the old one lose it."""
         host = self.hosts[name]
         old, host.number = host.address, number
-        host.space.run("ip", "address", "add", f"{host.address}/24", "dev", "lan0")
         host.space.run("ip", "address", "del", f"{old}/24", "dev", "lan0")
+        host.space.run("ip", "address", "add", f"{host.address}/24", "dev", "lan0")
 
     # --- power -------------------------------------------------------------------------------
 
