@@ -106,10 +106,8 @@ class ClusterWatch:
     async def refresh(self) -> None:
         """Publish this node's beat, read members and latches; never raises for a store."""
         self._beat += 1
-        reading, members, _ = await asyncio.gather(
-            asyncio.to_thread(self._control.read),
-            asyncio.to_thread(self._board.read),
-            self._publish(dict(self._body())),
+        reading, members = await asyncio.gather(
+            asyncio.to_thread(self._control.read), self._look_and_publish()
         )
         if members:
             self.members, self._members_at_s = members, self._monotonic_s()
@@ -198,6 +196,12 @@ class ClusterWatch:
         self._control.close()
         self._board.close()
         self._disk.close()
+
+    async def _look_and_publish(self) -> Mapping[NodeId, MemberReading]:
+        """Read before the own beat hides what another process wrote under this node's id (R1)."""
+        members = await asyncio.to_thread(self._board.read)
+        await self._publish(dict(self._body()))
+        return members
 
     async def _publish(self, body: Mapping[str, object]) -> None:
         try:

@@ -30,6 +30,7 @@ from exchange.errors import VenueError
 from node.anomalies import FIXES, MEANINGS
 from node.cluster_watch import is_node_id_taken
 from node.crash_watch import CrashWatch
+from node.duplicate import DuplicateWatch, duplicate_in_words
 from node.eligibility import judge_eligibility, without_figures
 from node.logs import log_event
 from node.overseer import Overseer
@@ -84,6 +85,7 @@ class Runtime:
             overseer=self.overseer,
             before_drain=self.phone.hang_up,
         )
+        self._duplicates = DuplicateWatch(parts.node_id, parts.identity.nonce)
         self._stop_reason = ""
         self._exit_code = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -168,19 +170,18 @@ class Runtime:
             if is_node_id_taken(
                 before, now, node_id=NodeId(parts.node_id), nonce=parts.identity.nonce
             ):
-                text = (
-                    f"another living process uses the node id {parts.node_id}; stop it, or give "
-                    "this box its own id (was the SD card copied?)"
-                )
-                log_event("member.duplicate", reason=text)
-                await parts.teller.tell(
-                    Kind.ERROR,
-                    f"duplicate:{mine.nonce}",  # once, however often this one is restarted
-                    {"what": "this node id is used twice", "error": text},
-                    verdict=Verdict.ACT,
-                )
+                await self._tell_duplicate(mine.nonce, duplicate_in_words(parts.node_id))
                 return True
         return False
+
+    async def _tell_duplicate(self, nonce: str, text: str) -> None:
+        log_event("member.duplicate", reason=text)
+        await self.parts.teller.tell(
+            Kind.ERROR,
+            f"duplicate:{nonce}",  # once, however often this one is restarted
+            {"what": "this node id is used twice", "error": text},
+            verdict=Verdict.ACT,
+        )
 
     async def _tell_damage(self) -> None:
         """Tell what of this disk's files had to be set aside; the log has it already."""
@@ -327,8 +328,19 @@ class Runtime:
         while True:
             started_s = self.parts.monotonic_s()
             await self.parts.watch.refresh()
+            await self._watch_duplicate()
             took_s = self.parts.monotonic_s() - started_s
             await asyncio.sleep(max(WATCH_PAUSE_S_MIN, self.parts.watch_interval_s - took_s))
+
+    async def _watch_duplicate(self) -> None:
+        """Go on looking for a copy that the look at the start could not see (R1)."""
+        seen = self.parts.watch.members.get(NodeId(self.parts.node_id))
+        text = self._duplicates.step(seen, role=self.desk.role)
+        if text and seen is not None and not self.health.fatal:
+            self.health.fatal = text
+            await self._tell_duplicate(seen.nonce, text)
+            self._exit_code = 1
+            self.ask_to_stop(text)
 
     def _spawn(self, work: Coroutine[object, object, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -147,6 +147,11 @@ class Stage:
 
     # --- looking ---------------------------------------------------------------------------
 
+    @property
+    def cluster_id(self) -> str:
+        """The cluster's name in the stores and in client order ids."""
+        return f"{self.plan.profile}-{CLUSTER}"
+
     def peek(self) -> ClusterPeek:
         """Look into the stores, as `nodectl status` does."""
         addresses = [
@@ -155,9 +160,7 @@ class Stage:
             )
             for s in self.stores
         ]
-        return peek(
-            addresses, cluster_id=f"{self.plan.profile}-{CLUSTER}", timeout_s=PEEK_TIMEOUT_S
-        )
+        return peek(addresses, cluster_id=self.cluster_id, timeout_s=PEEK_TIMEOUT_S)
 
     def nodectl(self, *arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a `nodectl` verb as a user would; return what it said."""

@@ -175,6 +175,7 @@ class Process:
     def __init__(self, box: Box) -> None:
         sim = box.sim
         self.box, self.sim = box, sim
+        self.timing = sim.timings[box.name]
         self.is_alive, self.is_hung = True, False
         self.paused_until = 0.0
         self.nonce = f"{box.name}-{sim.next_number()}"
@@ -185,7 +186,7 @@ class Process:
         self.machine = self.build(names)
         self.fence = SimFence(sim, self)
         fence: Fence = sim.build_fence(self.fence)
-        self.permit = LeasePermit(clock=box.clock, fence=fence, timing=sim.timing)
+        self.permit = LeasePermit(clock=box.clock, fence=fence, timing=self.timing)
         self.progress_at = instant_of(box.clock.read())
         self.may_order_epoch = 0
         self.wants_release = False
@@ -195,7 +196,7 @@ class Process:
 
     def build(self, stores: Sequence[StoreName]) -> LeaseMachine:
         box, sim = self.box, self.sim
-        return sim.build(self.identity, sim.timing, stores, box.disk_epoch, box.floor)
+        return sim.build(self.identity, self.timing, stores, box.disk_epoch, box.floor)
 
     # --- time of this process ---
 
@@ -294,10 +295,10 @@ class Process:
             self.write(self.may_order_epoch)
 
     def write(self, epoch: int) -> None:
-        if not self.permit.begin_write(epoch=epoch, needed_s=self.sim.timing.guard_ms / 1000):
+        if not self.permit.begin_write(epoch=epoch, needed_s=self.timing.guard_ms / 1000):
             return
         self.sim.note_write(self, epoch)
-        limit_s = self.sim.timing.guard_ms / 1000
+        limit_s = self.timing.guard_ms / 1000
         self.after(self.sim.rng.uniform(0.01, limit_s), self.permit.end_write)
 
     def try_release(self) -> None:
@@ -314,7 +315,7 @@ class Process:
     def call(self, call: Call) -> None:
         sim, sent = self.sim, self.instant()
         link = sim.links[(self.box.name, call.store)]
-        timeout_s = sim.timing.request_timeout_ms / 1000
+        timeout_s = self.timing.request_timeout_ms / 1000
         sim.at(
             sim.now + timeout_s,
             lambda: self.run(lambda: self.feed(Failed(call=call, error="timeout"))),
@@ -335,7 +336,7 @@ class Process:
         store = sim.store(call.store)
         try:
             reply = execute(
-                store, call, identity=self.identity, ttl_ms=sim.timing.ttl_ms, new_wid=wid
+                store, call, identity=self.identity, ttl_ms=self.timing.ttl_ms, new_wid=wid
             )
         except StoreUnreachable:
             return
@@ -384,12 +385,14 @@ class Simulation:
         stores: int,
         weather: Weather,
         timing: LeaseTiming | None = None,
+        timing_of_b: LeaseTiming | None = None,
         build: BuildMachine = build_machine,
         build_fence: Callable[[SimFence], Fence] = lambda fence: fence,
     ) -> None:
         self.rng = random.Random(seed)
         self.weather, self.build, self.build_fence = weather, build, build_fence
         self.timing = timing or LeaseTiming()
+        self.timings = {"A": self.timing, "B": timing_of_b or self.timing}
         self.now = 0.0
         self.report = Report(duration_s=weather.duration_s)
         self.venue_floor: tuple[int, str] = (0, "")
