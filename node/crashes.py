@@ -121,17 +121,13 @@ def note_crash(book: CrashBook, crash: Crash) -> CrashBook:
 
 
 def _judge(crashes: Iterable[Crash], newest: Crash) -> CrashLatch | None:
-    recent = [
-        c
-        for c in crashes
-        if not c.why_not_counted
-        and c.boot_id == newest.boot_id
-        and 0 <= newest.at_boottime_s - c.at_boottime_s <= WINDOW_S
-    ]
+    counted = [c for c in crashes if not c.why_not_counted and c.boot_id == newest.boot_id]
+    last_s = max(c.at_boottime_s for c in counted)
+    recent = [c for c in counted if last_s - c.at_boottime_s <= WINDOW_S]
     if len(recent) < LIMIT:
         return None
     return CrashLatch(
-        latch_id=newest.nonce[:12],
+        latch_id=newest.nonce[-12:],
         reason=f"this node's process ended {len(recent)} times within {WINDOW_S / 60:.0f} minutes "
         f"while it traded; the last time {newest.how}",
     )

@@ -117,22 +117,33 @@ def judge_drain(state_dir: Path, left: GrantLeft, end: End | None) -> tuple[int,
     window of a request plus the venue's effect tail: bytes in the kernel's buffer leave after
     SIGKILL, and no request was sent after the death.
     """
+    doubt = _journal_doubt(state_dir) or _note_doubt(left, end)
+    if not doubt:
+        return 0, "nothing was under way"
     whole_ms = _fact_ms(left, "window_ms", WINDOW_MS_MAX) + _fact_ms(left, "effect_tail_ms", 0)
+    return whole_ms, doubt
+
+
+def _journal_doubt(state_dir: Path) -> str:
+    """Return why this disk's journal does not prove that no order was under way, if so."""
     try:
         found = read_journal(state_dir / JOURNAL_FILE)
     except JournalError as error:
-        return whole_ms, f"the journal cannot be read: {error}"
+        return f"the journal cannot be read: {error}"
+    if not found.good_bytes:
+        return "there is no journal on this disk"
     merged = merge([("own disk", found.documents)])
     if found.damaged_lines or merged.damages:
-        return whole_ms, "the journal on this disk is damaged"
-    in_flight = merged.journal.unknown_intents()
-    if in_flight:
-        return whole_ms, f"{len(in_flight)} orders may have been under way"
+        return "the journal on this disk is damaged"
+    in_flight = len(merged.journal.unknown_intents())
+    return f"{in_flight} orders may have been under way" if in_flight else ""
+
+
+def _note_doubt(left: GrantLeft, end: End | None) -> str:
+    """Return why the fence note does not prove that no write was under way, if so."""
     if end is None or end.epoch != left.epoch or not end.is_of_this_boot:
-        return whole_ms, "nothing says whether a write was under way"
-    if end.in_flight:
-        return whole_ms, f"{end.in_flight} writes were under way"
-    return 0, "nothing was under way"
+        return "nothing says whether a write was under way"
+    return f"{end.in_flight} writes were under way" if end.in_flight else ""
 
 
 def _fact_ms(left: GrantLeft, name: str, default_ms: int) -> int:

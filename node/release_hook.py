@@ -76,14 +76,17 @@ def read_secrets(
     A credential of systemd cannot be read in ExecStopPost: then the environment must have it.
     """
     named = "" if left is None else str(left.facts.get("secrets", ""))
-    path = Path(named or os.devnull)
-    is_credential = path.parent == Path(environ.get("CREDENTIALS_DIRECTORY") or os.devnull)
+    path = Path(named) if named else None
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    is_credential = (
+        path is not None and bool(credentials) and path.parent == Path(credentials or "")
+    )
     try:
-        return read_tree(path, environ, is_credential=is_credential or not named), ""
+        return read_tree(path, environ, is_credential=is_credential), ""
     except SecretsRefused as error:
         trouble = error.render()
     try:
-        return read_tree(Path(os.devnull), environ, is_credential=True), trouble
+        return read_tree(None, environ, is_credential=False), trouble
     except SecretsRefused as error:
         return {}, error.render()
 

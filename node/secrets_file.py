@@ -18,14 +18,16 @@ DEFAULT_STORE = "default"
 READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def read_tree(path: Path, environ: Mapping[str, str], *, is_credential: bool) -> dict[str, Any]:
-    """Return what file and environment say together; a missing file says nothing.
+def read_tree(
+    path: Path | None, environ: Mapping[str, str], *, is_credential: bool
+) -> dict[str, Any]:
+    """Return what file and environment say together; a missing file (or none) says nothing.
 
     Raises:
         SecretsRefused: the file is readable by others, unreadable, or not TOML; or the
             environment names a secret that cannot be.
     """
-    tree = _read(path, is_credential=is_credential)
+    tree = {} if path is None else _read(path, is_credential=is_credential)
     for name in sorted(environ):
         if name.startswith(PREFIX):
             _put(tree, name.removeprefix(PREFIX).lower().split("__"), environ[name], name)
