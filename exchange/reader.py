@@ -8,6 +8,7 @@ a failed one. Its ccxt instance refuses every request that changes something.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from math import inf
 from typing import Any, Final, TypeVar
 
 from exchange import answers
@@ -33,6 +34,7 @@ Markets = tuple[Mapping[str, Any], ...]
 # Reads that carry a time stamp and a signature.
 SIGNED: Final = frozenset({"account", "open_orders", "order", "fills"})
 
+RULES_AGE_S = 600.0  # filters change rarely; whoever was refused by one asks again
 # Samples of one clock measurement: one may meet a busy network, three seldom do.
 CLOCK_SAMPLES: Final = 3
 # Pages of one call: 200 000 fills, or as many candles as a strategy may ever ask for.
@@ -84,6 +86,7 @@ class CcxtVenue:
             on_headers=self._note_headers,
         )
         self._markets: dict[str, Mapping[str, Any]] = {}
+        self._loaded_at_s: dict[str, float] = {}
         self._setup_lock = asyncio.Lock()
 
     async def load(self) -> None:
@@ -93,7 +96,7 @@ class CcxtVenue:
             VenueUnavailable: no trusted answer within the budget.
             VenueRefused: a configured symbol does not exist there as a spot market.
         """
-        await self._ensure_markets()
+        await self._load_markets(self._settings.symbols)
         await self._ensure_clock()
 
     async def venue_now_ms(self) -> int:
@@ -119,8 +122,8 @@ class CcxtVenue:
         return await self._signed("account", self._fetch_account, answers.parse_balances)
 
     async def market_rules(self, symbol: str) -> MarketRules:
-        """Return the filters of one symbol."""
-        await self._market(symbol)
+        """Return the filters of one symbol, at most ten minutes old."""
+        await self._load_markets((symbol,), RULES_AGE_S)
         return answers.parse_market(self._markets[symbol], symbol=symbol)
 
     async def candles(self, symbol: str, timeframe: str, limit: int) -> tuple[Candle, ...]:
@@ -272,20 +275,20 @@ class CcxtVenue:
 
     # --- set-up ------------------------------------------------------------------------------
 
-    async def _ensure_markets(self) -> None:
-        await self._load_markets(self._settings.symbols)
-
     async def _market(self, symbol: str) -> str:
         """Load one market if needed; the journal may know symbols that are configured no more."""
-        await self._ensure_markets()
+        await self._load_markets(self._settings.symbols)
         await self._load_markets((symbol,))
         return symbol
 
-    async def _load_markets(self, symbols: tuple[str, ...]) -> None:
-        if all(symbol in self._markets for symbol in symbols):
+    def _markets_age_s(self, symbols: tuple[str, ...]) -> float:
+        return self._tools.monotonic_s() - min(self._loaded_at_s.get(s, -inf) for s in symbols)
+
+    async def _load_markets(self, symbols: tuple[str, ...], age_s_max: float = inf) -> None:
+        if self._markets_age_s(symbols) < age_s_max:
             return
         async with self._setup_lock:
-            if not all(symbol in self._markets for symbol in symbols):
+            if self._markets_age_s(symbols) >= age_s_max:
                 fetch = partial(self._fetch_markets, symbols)
                 await self._read("markets", fetch, shape=dict)
 
@@ -309,6 +312,7 @@ class CcxtVenue:
                 )
             answers.parse_market(by_symbol[symbol], symbol=symbol)
         self._markets |= {symbol: by_symbol[symbol] for symbol in symbols}
+        self._loaded_at_s |= dict.fromkeys(symbols, self._tools.monotonic_s())
         loaded = tuple(self._markets.values())
         self._exchange.set_markets(list(loaded))
         self._on_markets(loaded)
@@ -335,7 +339,7 @@ class CcxtVenue:
     async def _signed(
         self, label: str, fetch: Callable[[], Awaitable[Any]], parse: Callable[[Any], T]
     ) -> T:
-        await self._ensure_markets()
+        await self._load_markets(self._settings.symbols)
         await self._ensure_clock()
 
         async def attempt(_: ReadCall) -> T:

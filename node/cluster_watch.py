@@ -19,6 +19,7 @@ from exchange.errors import JournalError
 from exchange.ports import JournalDisk
 from node.latches import CLUSTER, merge_latches
 from node.logs import log_event
+from node.role import Role
 from node.watch import Member
 
 MARKER = "new-cluster"
@@ -180,6 +181,18 @@ class ClusterWatch:
             for node_id, m in self.members.items()
             if node_id != self._node_id
         }
+
+    def beats(self) -> dict[str, tuple[str, int]]:
+        """Return process and latest beat of each member: a new one proves life since."""
+        return {str(node_id): (m.nonce, m.beat) for node_id, m in self.members.items()}
+
+    def is_venue_doubted(self) -> bool:
+        """Tell whether another node that trades says that it cannot reach the venue."""
+        return any(
+            m.body.get("role") == Role.ACTIVE.value and m.body.get("venue_ok") is False
+            for node_id, m in self.members.items()
+            if node_id != self._node_id
+        )
 
     def venue_proof_ages(self) -> dict[str, float]:
         """Return seconds since each other node's last signed call that worked, as it says."""

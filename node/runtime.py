@@ -143,6 +143,8 @@ class Runtime:
             case Role.STARTING:
                 await self._try_ready()
             case Role.STANDBY:
+                if self.parts.watch.is_venue_doubted():
+                    self.standby.hurry()
                 await self.standby.cycle()
             case Role.TAKEOVER:
                 await self.shift.take_over(stop_reason=self._stop_reason)

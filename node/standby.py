@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from election.model import NEVER_S
 from exchange.errors import JournalError, VenueError, VenueRefused
 from exchange.identity import cluster_tag, highest_epoch
 from exchange.journal import Merged, merge
@@ -23,6 +24,8 @@ from node.reporter import Reporter
 TAIL_INTERVAL_S = 1.0
 # A signed call, a clock measurement and the open orders: about 40 units of request weight.
 VENUE_CHECK_S = 20.0
+# While the leader says that it cannot reach the venue; about 500 units of weight a minute.
+VENUE_HURRY_S = 5.0
 # After a failure the venue is asked sooner; each attempt has backed off by itself already.
 VENUE_RETRY_S = 3.0
 
@@ -45,6 +48,7 @@ class Standby:
     tail_disk: OneAtATime = field(default_factory=lambda: OneAtATime(DISK_TIMEOUT_S))
     _tail_due_s: float = 0.0
     _venue_due_s: float = 0.0
+    _venue_asked_s: float = NEVER_S
 
     async def cycle(self) -> None:
         """Do one turn: tail, and check the venue when that is due."""
@@ -56,6 +60,10 @@ class Standby:
             await self.check_venue()
             wait_s = VENUE_RETRY_S if self.health.venue_error else VENUE_CHECK_S
             self._venue_due_s = self.monotonic_s() + wait_s
+
+    def hurry(self) -> None:
+        """The leader has trouble with the venue: find out sooner whether this node has it too."""
+        self._venue_due_s = min(self._venue_due_s, self._venue_asked_s + VENUE_HURRY_S)
 
     def ask_venue_soon(self) -> None:
         """Check the venue in the next turn: the clock was stepped."""
@@ -100,7 +108,7 @@ class Standby:
 
     async def check_venue(self) -> None:
         """Prove with a signed call that this node could trade here now."""
-        asked_s = self.monotonic_s()
+        asked_s = self._venue_asked_s = self.monotonic_s()
         try:
             await self.venue.measure_clock()
             self.health.clock_error_ms = self.clock_error_ms()

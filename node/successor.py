@@ -5,7 +5,7 @@ spare; requests from before this process are old. When an unwell node hands over
 succession.py; here it gets its facts, and what it says is logged.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from exchange.errors import VenueMaintenance, VenueRateLimited
@@ -15,6 +15,8 @@ from node.parts import NodeParts
 from node.role import has_lease
 from node.succession import UNWELL, WELL, Advice, Spare, Succession, Trouble
 
+# A beat of the member board comes each second: so long the named node may take to show one.
+PROOF_S = 3.0
 # A switchover request that could not be carried out for so long is forgotten.
 REQUEST_S = 30.0
 
@@ -25,6 +27,7 @@ class _Request:
     seen_at_s: float = 0.0
     is_done: bool = True
     has_told: bool = False
+    beats: Mapping[str, object] = field(default_factory=dict)  # of the members, when it was seen
 
 
 @dataclass(slots=True)
@@ -44,7 +47,9 @@ class Successor:
         if record is None or self._request.is_done:
             return None
         wanted = str(record.value.get("to", ""))
-        spares = self.spares()
+        # A spare that has just died in silence looks fit for some seconds more.
+        beats = self.parts.watch.beats()
+        spares = [n for n in self.spares() if beats.get(n) != self._request.beats.get(n)]
         if wanted == self.parts.node_id:
             self._request.is_done = True
             return None
@@ -52,7 +57,10 @@ class Successor:
             self._request.is_done = True
             log_event("switchover.started", to=wanted or spares[0], by=record.by)
             return wanted or spares[0]
-        if not self._request.has_told:
+        if (
+            not self._request.has_told
+            and self.parts.monotonic_s() > self._request.seen_at_s + PROOF_S
+        ):
             self._request.has_told = True
             log_event(
                 "switchover.refused",
@@ -136,7 +144,12 @@ class Successor:
             # takes over by that very request.
             asked = str(record.value.get("from") or self.parts.node_id)
             is_mine = asked == self.parts.node_id and has_lease(self.parts.health.role)
-            self._request = _Request(version=version, seen_at_s=now_s, is_done=not is_mine)
+            self._request = _Request(
+                version=version,
+                seen_at_s=now_s,
+                is_done=not is_mine,
+                beats=self.parts.watch.beats(),
+            )
             log_event("switchover.requested", to=record.value.get("to", ""))
         elif not request.is_done and now_s - request.seen_at_s > REQUEST_S:
             request.is_done = True

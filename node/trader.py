@@ -39,6 +39,8 @@ BIRTH_SLACK_MS = 86_400_000
 TOLD_STEPS_MAX = 1000
 # aiohttp closes connections that were idle for 15 s; home routers forget them later.
 IDLE_S = 15.0
+# The venue changes steps and smallest orders now and then, and tells it days before.
+RULES_S = 3600.0
 # How plan steps begin the reason when a risk limit keeps an order back.
 RISK = "risk: "
 # The latch itself was told, with what lifts it.
@@ -76,6 +78,7 @@ class Trader:
         self.epoch = writer.epoch
         self.snapshot: Snapshot | None = None
         self.rules: dict[str, MarketRules] = {}
+        self._rules_at_s: dict[str, float] = {}
         self._absences: Mapping[ClientOrderId, int] = {}
         self._told_steps: set[str] = set()
         self._wrote_at_s = float("-inf")
@@ -189,12 +192,16 @@ class Trader:
         execution = await execute(plan, self.path, on_step=self._note_step, why_stop=why_stop)
         for symbol, tag in execution.rejected:
             self._spend(symbol, tag)
+            # Perhaps a filter changed: the next order is made by the present ones.
+            self._rules_at_s.pop(symbol, None)
         return plan, execution
 
     async def rules_of(self, symbol: str) -> MarketRules:
-        """Return a symbol's market rules, read once a grant."""
-        if symbol not in self.rules:
+        """Return a symbol's market rules: read once an hour, and after an order was refused."""
+        now_s = self.parts.monotonic_s()
+        if now_s - self._rules_at_s.get(symbol, float("-inf")) > RULES_S:
             self.rules[symbol] = await self.parts.venue.market_rules(symbol)
+            self._rules_at_s[symbol] = now_s
         return self.rules[symbol]
 
     async def save_state(self, seat: Seat) -> None:

@@ -67,6 +67,16 @@ class NodeProcess:
         """True until the process has ended."""
         return self.process is not None and self.process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, None while it runs."""
+        return None if self.process is None else self.process.poll()
+
+    @property
+    def has_failed(self) -> bool:
+        """True when it has ended by itself with a failure, not by a signal and not in order."""
+        return (self.exit_code or 0) > 0
+
     def start(
         self, environ: Mapping[str, str] | None = None, *, config: Path | None = None
     ) -> Self:

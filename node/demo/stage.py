@@ -186,13 +186,20 @@ class Stage:
         """Wait until the condition gives something true, and return it.
 
         Raises:
-            StageTimeout: with what was awaited and the last words of each node.
+            StageTimeout: with what was awaited and the last words of each node; at once when a
+                node that ran has ended by itself with a failure.
         """
         deadline_s = time.monotonic() + timeout_s
+        running = [node for node in self.nodes.values() if node.is_running]
         while True:
+            # Looked at before the condition, which the last words of a node may just have met.
+            ended = [node for node in running if node.has_failed]
             found = condition()
             if found:
                 return found
+            if ended:
+                names = ", ".join(f"{n.node_id} (exit code {n.exit_code})" for n in ended)
+                raise StageTimeout(f"while waiting for {what}: {names} ended\n{self.last_words()}")
             if time.monotonic() > deadline_s:
                 raise StageTimeout(f"waited {timeout_s:.0f} s for {what}\n{self.last_words()}")
             time.sleep(POLL_S)

@@ -26,10 +26,12 @@ class World:
         self.health = Health(role=Role.ACTIVE, is_ready=True, venue_error="")
         self.health.clock_error_ms = 5.0
         self.proof_age_s = 1.0
+        self.beat = 1
         self.watch = SimpleNamespace(
             latches=Latches(records={}, is_complete=True),
             has_looked=True,
             venue_proof_ages=lambda: dict.fromkeys(self.spares, self.proof_age_s),
+            beats=lambda: {"raspberrypi": ("n1", self.beat)},
         )
         parts = SimpleNamespace(
             watch=self.watch,
@@ -52,6 +54,7 @@ class World:
         )
         self.watch.latches = Latches(records={SWITCHOVER: record}, is_complete=True)
         self.note()
+        self.beat += 1
 
     def unwell_for(self, seconds: float) -> str:
         self.successor.reason_to_hand_over()
@@ -101,6 +104,18 @@ def test_a_request_waits_for_its_spare_and_then_is_forgotten() -> None:
     world.note(REQUEST_S + 1)
     world.spares = ("raspberrypi",)
     assert world.successor.requested() is None
+
+
+def test_a_spare_that_died_in_silence_is_not_handed_to() -> None:
+    """It looks fit for some seconds: only a beat since the request proves that it lives."""
+    world = World()
+    world.ask({"to": "raspberrypi"})
+    world.beat -= 1
+    assert world.successor.requested() is None
+    world.note(1.0)
+    assert world.successor.requested() is None
+    world.beat += 1
+    assert world.successor.requested() == "raspberrypi"
 
 
 def test_heat_hands_over_after_a_while_to_a_fit_spare_only() -> None:
