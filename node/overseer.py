@@ -365,8 +365,12 @@ class Overseer:
         parts = self.parts
         preferred = parts.config.cluster.preferred_node
         is_mine_to_say = parts.health.role is Role.ACTIVE and preferred != parts.node_id
-        is_fit = is_mine_to_say and preferred in self.spares()
-        if self._preferred.step(is_preferred_fit=is_fit, now_s=now_s) is None:
+        notice = self._preferred.step(
+            is_mine_to_say=is_mine_to_say,
+            is_preferred_fit=is_mine_to_say and preferred in self.spares(),
+            now_s=now_s,
+        )
+        if notice is None:
             return
         log_event("preferred.fit", peer=preferred)
         await parts.teller.tell(

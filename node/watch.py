@@ -99,17 +99,22 @@ class TradingWatch:
 
 @dataclass(slots=True)
 class PreferredWatch:
-    """Tells once, when the preferred node has been well for `stable_for_s` (R15)."""
+    """Tells once in a leader's time that the preferred node has been well for `stable_for_s` (R15).
+
+    A preferred node that flaps begins its wait anew and is not told of again: the leader of the
+    day has heard it once, and `nodectl status` shows how it is.
+    """
 
     stable_for_s: float
     well_since_s: float = NEVER_S
     has_told: bool = False
 
-    def step(self, *, is_preferred_fit: bool, now_s: float) -> Notice | None:
+    def step(self, *, is_mine_to_say: bool, is_preferred_fit: bool, now_s: float) -> Notice | None:
         """Take one look; return what to tell, if anything."""
-        if not is_preferred_fit:
-            self.well_since_s = NEVER_S
+        if not is_mine_to_say:
             self.has_told = False
+        if not (is_mine_to_say and is_preferred_fit):
+            self.well_since_s = NEVER_S
             return None
         if self.well_since_s == NEVER_S:
             self.well_since_s = now_s

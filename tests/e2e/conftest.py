@@ -1,7 +1,8 @@
 """Fixtures of the end-to-end tests: one stage a test, in its own directory."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -35,3 +36,22 @@ def make_pair(tmp_path: Path) -> Iterator[PairMaker]:
 def pair(make_pair: PairMaker) -> Pair:
     """Build the usual stage: three stores, grid and mover; no node runs yet."""
     return make_pair(plan_of())
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mount small file systems of their own; skip where this user may not."""
+    made: list[Path] = []
+
+    def mount(folder: Path, options: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"mounting a small file system needs root: {done.stderr.strip()}")
+        made.append(folder)
+        return folder
+
+    yield mount
+    for folder in made:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

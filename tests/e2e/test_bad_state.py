@@ -15,6 +15,7 @@ import pytest
 
 from node.demo.stores import ServerMissing, find_server
 from tests.support.bad_stage import JETSON, PI, Trial, added, mover_plan, running_trial
+from tests.support.disks import fill
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -43,25 +44,6 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
 def _no_other_node_stays(trial: Trial) -> Iterator[None]:
     yield
     trial.end_all_but(JETSON)
-
-
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Mount small file systems of their own; skip where this user may not."""
-    made: list[Path] = []
-
-    def mount(folder: Path, options: str) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"mounting a small file system needs root: {done.stderr.strip()}")
-        made.append(folder)
-        return folder
-
-    yield mount
-    for folder in made:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def state_of(trial: Trial, node_id: str = PI) -> Path:
@@ -200,17 +182,6 @@ def test_nearly_full_state_directory_makes_ineligible(
         node.start(environ=with_state_on(folder))
         trial.wait_reason(PI, "disk", "MB free", "below", node=node)
         trial.nodectl("status").names("disk", "MB free")
-
-
-def fill(folder: Path) -> Path:
-    """Take the last byte of a file system; return the file that did."""
-    path = folder / "ballast"
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-        except OSError:
-            return path
 
 
 @pytest.mark.parametrize("stores", [3, 1])

@@ -50,6 +50,29 @@ def check_golden(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("waiting", "verdict"),
+    [
+        ([], Verdict.TRADING),
+        (["ETH/USDT"], Verdict.TRADING_ALONE),
+        (["BTC/USDT", "ETH/USDT"], Verdict.NOBODY),
+    ],
+)
+def test_a_strategy_that_waits_for_a_person_is_no_trading(
+    waiting: list[str], verdict: Verdict, tmp_path: Path
+) -> None:
+    """Exit code 0 would say that all is well while it decides nothing."""
+    members = {
+        "jetson": make_member("active", unaccepted=waiting),
+        "raspberrypi": make_member("standby"),
+    }
+    view = judge(all_with(members=members), tmp_path)
+    assert view.verdict is verdict
+    if waiting:
+        assert waiting[0] in view.headline
+        assert "nodectl resume --accept-strategy" in render_status(view)
+
+
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_status_of_each_situation_is_as_recorded(case: str, tmp_path: Path) -> None:
     """Each situation has its recorded text and its exit code."""

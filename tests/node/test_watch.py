@@ -1,5 +1,7 @@
 """Watches: told once per change, never twice, never for a flicker."""
 
+import pytest
+
 from node.watch import (
     FitWatch,
     Member,
@@ -53,14 +55,39 @@ def test_nobody_trades_is_told_once_an_episode() -> None:
     assert watch.step(is_somebody_trading=False, now_s=7) is Notice.NOBODY_TRADES
 
 
+def look(watch: PreferredWatch, now_s: float, *, fit: bool = True, mine: bool = True) -> bool:
+    notice = watch.step(is_mine_to_say=mine, is_preferred_fit=fit, now_s=now_s)
+    return notice is Notice.PREFERRED_FIT
+
+
 def test_preferred_must_be_well_without_a_break() -> None:
+    """R15: for the whole of stable_for_s, then once."""
     watch = PreferredWatch(stable_for_s=10)
-    assert watch.step(is_preferred_fit=True, now_s=0) is None
-    assert watch.step(is_preferred_fit=False, now_s=9) is None
-    assert watch.step(is_preferred_fit=True, now_s=10) is None
-    assert watch.step(is_preferred_fit=True, now_s=19.9) is None
-    assert watch.step(is_preferred_fit=True, now_s=20) is Notice.PREFERRED_FIT
-    assert watch.step(is_preferred_fit=True, now_s=90) is None
+    assert not look(watch, 0)
+    assert not look(watch, 9, fit=False)
+    assert not look(watch, 10)
+    assert not look(watch, 19.9)
+    assert look(watch, 20)
+    assert not look(watch, 90)
+
+
+@pytest.mark.parametrize("well_s", [30, 300, 660, 3000])
+def test_a_preferred_node_that_flaps_is_told_of_once_a_leader(well_s: int) -> None:
+    """Scenario 34: ten flaps an hour, for a day: at most one message, and nothing moves."""
+    watch, told = PreferredWatch(stable_for_s=600), 0
+    for second in range(86_400):
+        told += look(watch, second, fit=second % (well_s + 60) < well_s)
+    assert told == (1 if well_s >= 600 else 0)
+
+
+def test_the_next_leader_says_it_again() -> None:
+    """Who took over since begins to watch anew."""
+    watch = PreferredWatch(stable_for_s=10)
+    look(watch, 0)
+    assert look(watch, 10)
+    assert not look(watch, 11, mine=False)
+    assert not look(watch, 12)
+    assert look(watch, 22)
 
 
 def test_node_that_never_became_fit_is_told_once() -> None:

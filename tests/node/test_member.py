@@ -1,0 +1,52 @@
+"""What a node says of itself: also that its work loop hangs, which the board would not show."""
+
+from pathlib import Path
+
+import pytest
+
+from node.config import Config
+from node.health import Health
+from node.member import member_body
+from node.role import Role
+from tests.support.status_cases import make_config
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A pair with the default hang limit of five seconds."""
+    return make_config(tmp_path)
+
+
+def body_of(config: Config, health: Health, *, step_age_s: float | None) -> dict[str, object]:
+    return dict(
+        member_body(
+            config,
+            "jetson",
+            health,
+            "f",
+            is_paused=False,
+            now_wall_ms=1,
+            now_s=100.0,
+            step_age_s=step_age_s,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("step_age_s", "hangs"), [(None, False), (0.0, False), (5.0, False), (5.1, True), (600, True)]
+)
+def test_a_standby_that_hangs_is_no_spare(
+    config: Config, step_age_s: float | None, *, hangs: bool
+) -> None:
+    """The board is fed beside the work loop: its last step must be young."""
+    health = Health(role=Role.STANDBY, reasons=())
+    reasons = body_of(config, health, step_age_s=step_age_s)["reasons"]
+    assert isinstance(reasons, list)
+    assert [r.partition(":")[0] for r in reasons] == (["work loop"] if hangs else [])
+
+
+def test_the_age_of_the_last_proof_is_published(config: Config) -> None:
+    """A leader in trouble hands over only to a node that has reached the venue since."""
+    assert body_of(config, Health(), step_age_s=0)["venue_proof_age_s"] is None
+    proven = Health(venue_proven_s=93.5)
+    assert body_of(config, proven, step_age_s=0)["venue_proof_age_s"] == 6.5
