@@ -123,6 +123,16 @@ KIND_RULES: Mapping[Kind, KindRule] = {
     Kind.ERROR: KindRule(
         when="something failed that should not fail", verdict=Verdict.LOOK, collapse_by=("error",)
     ),
+    Kind.DRILL_PASSED: KindRule(
+        when="a drill ended, and everything happened in time",
+        verdict=Verdict.NOTHING_TO_DO,
+        collapse_by=("drill",),
+    ),
+    Kind.DRILL_FAILED: KindRule(
+        when="a drill ended late or not as it must: the failure it plays would cost more",
+        verdict=Verdict.LOOK,
+        collapse_by=("drill",),
+    ),
     Kind.TEST: KindRule(when="a person asked for a test message", verdict=Verdict.NOTHING_TO_DO),
 }
 

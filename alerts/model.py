@@ -42,6 +42,8 @@ class Kind(StrEnum):
     STORE_BACK = "store_back"
     DEGRADED = "degraded"
     ERROR = "error"
+    DRILL_PASSED = "drill_passed"
+    DRILL_FAILED = "drill_failed"
     TEST = "test"
 
 

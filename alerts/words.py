@@ -260,6 +260,21 @@ WORDINGS: Mapping[Kind, Wording] = {
         ),
         hint="nodectl logs",
     ),
+    Kind.DRILL_PASSED: Wording(
+        headline="drill passed: {drill}",
+        lines=(_must("{summary}."), _may("Measured: {phases}."), _may("Asked for by {by}.")),
+        hint="nodectl drill history",
+    ),
+    Kind.DRILL_FAILED: Wording(
+        headline="drill not passed: {drill}",
+        lines=(
+            _must("{summary}."),
+            _may("What must not happen and did: {problems}."),
+            _may("Measured: {phases}."),
+            _may("Asked for by {by}."),
+        ),
+        hint="nodectl drill history; nodectl doctor --measure 5m",
+    ),
     Kind.TEST: Wording(
         headline="test message from {node}",
         lines=(

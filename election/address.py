@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from election.cut import StoreCut
 from election.model import StoreName
 
 
@@ -19,6 +20,8 @@ class StoreAddress:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     db: int = 0
+    # Set in a running node only: what a drill may cut off.
+    cut: StoreCut | None = field(default=None, repr=False, compare=False)
 
     @property
     def text(self) -> str:

@@ -91,6 +91,10 @@ class StoreConnection:
         Raises:
             StoreUnreachable: an answer is missing.
         """
+        cut = self._address.cut
+        if cut is not None and cut.is_cut(self._address.name):
+            self.close()
+            raise StoreUnreachable(f"{self._address.text}: cut off by a drill")
         try:
             connection = self._ready(deadline_s)
             return _exchange(connection, commands, deadline_s)

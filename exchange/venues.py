@@ -233,6 +233,7 @@ BINANCE: Final = VenueRow(
         "ticker": 2,
         "open_orders": 6,
         "order": 4,
+        "orders": 20,
         "fills": 20,
         "place": 1,
         "cancel": 1,

@@ -300,6 +300,34 @@ class HealthConfig(Section):
     """Seconds of good health after which the preferred node counts as fit again. Default 600."""
 
 
+class DrillPeriod(StrEnum):
+    """How often a scheduled drill runs."""
+
+    NEVER = "never"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class DrillsConfig(Section):
+    """Drills: hurting the pair on purpose, so that the night is no experiment."""
+
+    is_allowed: bool = True
+    """Whether `nodectl drill` may hurt these nodes. Default true: it asks first, and needs a fit
+    spare."""
+
+    slack_ms: PositiveMs = 1000
+    """Milliseconds beyond ttl·(1+drift) in which the other node must be ready, else a drill was
+    late: the grant, reconciling, the venue's round trips. Default 1000."""
+
+    switchover: DrillPeriod = DrillPeriod.NEVER
+    """never, weekly or monthly: the leader hands over by itself in a planned drill, once in each
+    week or month (UTC), and the other node goes on leading. Default never."""
+
+    hours_utc: tuple[Annotated[int, Field(ge=0, le=23)], ...] = Field(default=(3, 4), min_length=1)
+    """Hours of the day (UTC, by the venue's clock) in which a scheduled drill may begin. Default
+    [3, 4]."""
+
+
 class Config(Section):
     """The whole configuration. Built by `node.config.load_config`, which also checks the rules."""
 
@@ -313,6 +341,7 @@ class Config(Section):
     telegram: TelegramConfig = TelegramConfig()
     log: LogConfig = LogConfig()
     health: HealthConfig = HealthConfig()
+    drills: DrillsConfig = DrillsConfig()
     state_dir: Path = Path("state")
     """Folder for journal, epoch and logs, relative to cluster.toml; each node uses the folder of
     its id in it. Default "state"."""

@@ -124,6 +124,13 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("latch.unreadable", _E, _SYSTEM, "A control record is unreadable; counted as paused."),
     ("latch.accepted", _I, _SYSTEM, "A person accepted a strategy fingerprint."),
     ("fingerprint.differs", _W, _SYSTEM, "Strategy or limits differ from the last holder's."),
+    # drills
+    ("drill.requested", _W, _SYSTEM, "This node is asked to be hurt on purpose; how, by whom."),
+    ("drill.refused", _W, _SYSTEM, "A drill is not done by this node; why."),
+    ("drill.started", _W, _SYSTEM, "This node hurts itself for a drill; how."),
+    ("drill.ended", _W, _SYSTEM, "What a drill cut off counts as reachable again."),
+    ("drill.due", _I, _SYSTEM, "A scheduled drill begins: the leader hands over."),
+    ("drill.result", _I, _SYSTEM, "The verdict on a drill."),
     # orders
     ("order.intended", _I, _TRADES, "An order was journalled, before it is sent."),
     ("order.confirmed", _I, _TRADES, "The venue accepted an order."),

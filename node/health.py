@@ -36,6 +36,7 @@ class Health:
     crash_loop: str = ""  # why this node crashed too often to be trusted with the lease
     crash_latch_id: str = ""
     fatal: str = ""
+    drill: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = field(default=(STARTING,))
 
     def facts(

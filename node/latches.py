@@ -18,6 +18,8 @@ SWITCHOVER = "switchover"
 ACCEPT = "accept"
 CLEAR_CRASHES = "clear_crashes"
 LAST_CRASH = "last_crash"
+# Kinds that latch nothing: found alone they do not prove that the cluster was ever unpaused (S6).
+NO_LATCHES = frozenset({"drill", "drill_log", "drill_schedule"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,5 +89,6 @@ def merge_latches(
         creates the `cluster` record).
     """
     merged = merge_controls(sources)
-    is_first = not merged and is_first_start_allowed
-    return Latches(records=merged, is_complete=bool(merged) or is_first), is_first
+    is_found = any(kind not in NO_LATCHES for kind in merged)
+    is_first = not is_found and is_first_start_allowed
+    return Latches(records=merged, is_complete=is_found or is_first), is_first

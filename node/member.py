@@ -19,6 +19,7 @@ def member_body(
     now_wall_ms: int,
     now_s: float,
     step_age_s: float | None,
+    shift: Mapping[str, int],
 ) -> Mapping[str, object]:
     """Return the facts as JSON values; what is unknown is None.
 
@@ -30,6 +31,7 @@ def member_body(
         is_paused: whether it acts as paused.
         now_wall_ms: Unix time.
         now_s: monotonic.
+        shift: the last order and the last closed gate (shift_times.py).
         step_age_s: since the work loop's last completed step, None before the first. The board is
             fed beside the work loop: without this a standby that hangs would look fit.
     """
@@ -62,6 +64,8 @@ def member_body(
         "fingerprint": fingerprint,
         "strategies": [f"{s.use} {' '.join(s.symbols)}" for s in config.strategies],
         "account": health.account,
+        "shift": dict(shift),
+        "drill": dict(health.drill),
         "label": config.label_of(node_id),
         "crash_latch_id": health.crash_latch_id,
         "pid": os.getpid(),

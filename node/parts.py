@@ -26,6 +26,7 @@ from node.edges import (
 from node.health import Health
 from node.mailbox import LeaseMailbox
 from node.reporter import Reporter
+from node.shift_times import ShiftTimes
 from node.teller import Teller
 from node.trader import TraderParts
 
@@ -53,6 +54,7 @@ class NodeParts:
     sender: AlertSender
     teller: Teller
     reporter: Reporter
+    times: ShiftTimes
     telegram: TelegramApi | None
     notifier: Supervisor
     probe: BoxProbe

@@ -10,6 +10,7 @@ import secrets as random_secrets
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from alerts.console import ConsoleSender
@@ -19,6 +20,7 @@ from alerts.telegram import TelegramApi, TelegramSender
 from election.address import StoreAddress
 from election.clock import KernelClock
 from election.crew import BuildCrew
+from election.cut import StoreCut
 from election.epoch_file import DiskEpochFile
 from election.errors import PromiseFileUnusable
 from election.fence_note import FenceNote
@@ -38,7 +40,7 @@ from exchange.ccxt_link import VenueLink, build_link
 from exchange.journal_file import JournalFile
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import Permit
-from exchange.venues import VenueSettings, venue_row
+from exchange.venues import venue_row
 from node.cluster_watch import MARKER
 from node.config_model import Config, Topology
 from node.crash_file import CrashDesk
@@ -49,6 +51,7 @@ from node.peer_rules import other_node
 from node.resources import ResourceProbe
 from node.secrets import Secrets, secrets_path
 from node.systemd import Notifier
+from node.venue_settings import venue_settings
 from strategy.loading import LoadedStrategy
 from strategy.worker import StrategyWorker
 
@@ -87,7 +90,8 @@ class RealEdges:
         self.log = log
         self.clock = KernelClock()
         self.supervisor = Notifier(environ)
-        self.addresses = store_addresses(config, secrets)
+        cut = StoreCut()
+        self.addresses = tuple(replace(a, cut=cut) for a in store_addresses(config, secrets))
         self.build_crew: BuildCrew = ThreadCrew
         self.telegram = _build_telegram(config, secrets)
 
@@ -255,21 +259,8 @@ class RealEdges:
         Raises:
             ConfigurationRefused: the venue cannot be used in this way.
         """
-        api_key, api_secret = self._secrets.venue_key()
-        config, venue = self._config, self._config.venue
-        settings = VenueSettings(
-            exchange_id=venue.exchange,
-            api_key=api_key,
-            api_secret=api_secret,
-            symbols=tuple(symbol for s in config.strategies for symbol in s.symbols),
-            base_url=venue.base_url,
-            is_sandbox=venue.is_sandbox,
-            recv_window_ms=venue.recv_window_ms,
-            read_budget_s=venue.read_budget_s,
-            write_timeout_s=venue.write_timeout_ms / 1000,
-        )
         return build_link(
-            settings,
+            venue_settings(self._config, self._secrets),
             permit=permit,
             boot_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
             monotonic_s=time.monotonic,

@@ -6,7 +6,7 @@ and handed to the outbox by a task of its own; the log is written at once. It de
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from alerts.model import Kind, Verdict
@@ -58,11 +58,13 @@ class _Note:
 class Reporter:
     """Writes order events to the log and queues their alerts.
 
-    `strategies`: symbol -> name of the strategy that owns it.
+    `strategies`: symbol -> name of the strategy that owns it. `watchers` are shown every order
+    event after it was logged.
     """
 
     teller: Teller
     strategies: Mapping[str, str] = field(default_factory=dict)
+    watchers: list[Callable[[OrderEvent], None]] = field(default_factory=list)
     _queue: deque[_Note] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _foreign: frozenset[VenueOrderId] = frozenset()
@@ -131,6 +133,8 @@ class Reporter:
                 "latency_ms": event.result.latency_ms,
             }
         log_event(_LOG_NAMES[event.kind], **fields)
+        for watcher in self.watchers:
+            watcher(event)
         if event.kind is OrderEventKind.SENDING and intent is not None:
             self._refused.pop((intent.symbol, intent.tag), None)
         if intent is not None:

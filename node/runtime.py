@@ -30,6 +30,8 @@ from exchange.errors import VenueError
 from node.anomalies import FIXES, MEANINGS
 from node.cluster_watch import is_node_id_taken
 from node.crash_watch import CrashWatch
+from node.drill.driller import Driller
+from node.drill.keeper import DrillKeeper
 from node.duplicate import DuplicateWatch, duplicate_in_words
 from node.eligibility import judge_eligibility, without_figures
 from node.logs import log_event
@@ -86,6 +88,10 @@ class Runtime:
             before_drain=self.phone.hang_up,
         )
         self._duplicates = DuplicateWatch(parts.node_id, parts.identity.nonce)
+        spares, successor = self.overseer.spares, self.overseer.successor
+        self.driller = Driller(parts, spares=spares)
+        self.drill_keeper = DrillKeeper(parts, spares=spares, hand_over=successor.ask)
+        parts.reporter.watchers += [parts.times.note_order, self.driller.note_order]
         self._stop_reason = ""
         self._exit_code = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -133,6 +139,8 @@ class Runtime:
             await self.overseer.step(self.shift.trader, self.shift.active)
             await self.peer_watch.step()
             await self.phone.step(self.shift.granted)
+            await self.drill_keeper.step(parts.monotonic_s(), self.shift.trader)
+            self.driller.step(parts.monotonic_s())
             parts.heartbeat.progress(f"{self.desk.role.value} cycle")
             parts.notifier.watchdog()
             if not self._stop_reason:

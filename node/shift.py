@@ -80,6 +80,7 @@ class Shift:
             self.parts.heartbeat.release(drain_ms=0, reserved_for="", reason="not standing by")
             return
         self.granted, self._granted_at_s = event, self.parts.monotonic_s()
+        self.parts.times.begin(event)
         self.parts.log.set_context(epoch=event.epoch)
         self._desk.change(Trigger.GRANTED, why_granted(event))
 
@@ -178,7 +179,9 @@ class Shift:
             execution=settled.execution,
             symbols=trader.symbols,
         )
+        parts.times.note_active()
         body = report.to_body(node_id=parts.node_id, at_wall_ms=parts.wall_ms())
+        body |= parts.times.body()
         edited = trader.journal.edit(epoch=trader.epoch, takeovers={trader.epoch: body})
         trader.writer.adopt(*edited)
         await trader.flush()
@@ -238,12 +241,24 @@ class Shift:
         except BROKEN_INVARIANTS as error:
             await self.halt(error)
             return
+        await self._keep_times(active.trader)
         parts.health.journal_error = active.trader.writer.disk_trouble
         if active.deposed_by is not None:
             parts.heartbeat.close_gate(f"epoch {active.deposed_by} was seen at the venue")
             # Another node under this very epoch counts as one above: this grant must end.
             parts.heartbeat.raise_floor(max(active.deposed_by, active.trader.epoch + 1))
             active.deposed_by = None
+
+    async def _keep_times(self, trader: Trader) -> None:
+        """Add to this grant's takeover document what happened since: first order, alert."""
+        times, entry = self.parts.times, trader.journal.takeovers.get(trader.epoch)
+        if entry is None or not times.is_owing or times.epoch != trader.epoch:
+            return
+        body = {**entry.body, **times.body()}
+        trader.writer.adopt(
+            *trader.journal.edit(epoch=trader.epoch, takeovers={trader.epoch: body})
+        )
+        await trader.flush()
 
     async def drain(self, reason: str, *, reserved_for: str) -> None:
         """Close the gate, wait for what is in flight, journal it, release (R10)."""
@@ -256,6 +271,7 @@ class Shift:
             await trader.flush()
         epoch = parts.heartbeat.permit.epoch
         parts.heartbeat.close_gate(reason)
+        parts.times.note_closed()
         until_s = parts.monotonic_s() + DRAIN_IN_FLIGHT_S
         # The permit belongs to several threads and has no event to wait for.
         while parts.heartbeat.permit.in_flight and parts.monotonic_s() < until_s:  # noqa: ASYNC110

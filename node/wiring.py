@@ -41,6 +41,7 @@ from node.real_edges import RealEdges
 from node.reporter import Reporter
 from node.runtime import Runtime
 from node.secrets import Secrets
+from node.shift_times import DeliveryObserver, ShiftTimes
 from node.teller import Teller
 from node.topology import topology_warnings
 from node.trader import TraderParts
@@ -178,6 +179,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
     except (StrategyRefused, ConfigurationRefused, JournalError) as error:
         raise NodeRefused(str(error)) from error
     fingerprint = bench_fingerprint(seats)
+    times = ShiftTimes(edges.monotonic_s, link.clock.now_ms)
     watch: ClusterWatch = ClusterWatch(
         control=edges.control(),
         board=members,
@@ -193,6 +195,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
                 fingerprint,
                 is_paused=watch.latches.is_paused,
                 now_wall_ms=edges.wall_ms(),
+                shift=times.board(),
                 now_s=edges.monotonic_s(),
                 step_age_s=heartbeat.progress_age_s(),
             ),
@@ -204,7 +207,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
     sender = AlertSender(
         edges.outbox(),
         edges.alert_channel(),
-        observer=LogObserver(),
+        observer=DeliveryObserver(LogObserver(), times),
         now_s=edges.monotonic_s,
         wall_ms=edges.wall_ms,
         chance=edges.chance,
@@ -239,6 +242,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         sender=sender,
         teller=teller,
         reporter=reporter,
+        times=times,
         telegram=edges.telegram,
         notifier=edges.supervisor,
         probe=edges.probe(),

@@ -35,6 +35,7 @@ VERBS: Mapping[str, str] = {
     "strategy": "node.cli.strategy",
     "telegram": "node.cli.telegram",
     "doctor": "node.cli.doctor",
+    "drill": "node.cli.drill",
     "version": "node.cli.version",
 }
 

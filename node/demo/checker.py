@@ -18,9 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-ID_LENGTH = 18
-EPOCH_AT = slice(5, 10)  # layout of a client order id: docs/architecture.md
+from node.drill.placements import epoch_of, find_twice
+
 # A node says that an intent came to an end, or that it still works, with one of these.
 ACCOUNTED = frozenset(
     {
@@ -174,8 +173,7 @@ def find_interleaving(run: Run) -> tuple[str, ...]:
 
 def find_doubled(run: Run) -> tuple[str, ...]:
     """No client order id may arrive in two placements, whatever became of them."""
-    counts = Counter(line["client_order_id"] for line in run.posts())
-    return tuple(f"{cid} arrived {count} times" for cid, count in counts.items() if count > 1)
+    return find_twice(str(line["client_order_id"]) for line in run.posts())
 
 
 def find_lost(run: Run) -> tuple[str, ...]:
@@ -289,14 +287,6 @@ def _fenced_alive(run: Run, node: str) -> Iterator[str]:
 
 
 # --- leaves -----------------------------------------------------------------------------------
-
-
-def epoch_of(client_order_id: object) -> int | None:
-    """Return the epoch inside a client order id, None when it is no id of a cluster."""
-    text = str(client_order_id or "")
-    if len(text) != ID_LENGTH or text[0] != "h" or any(c not in BASE36 for c in text):
-        return None
-    return int(text[EPOCH_AT], 36)
 
 
 def load_run(requests: Path, node_logs: Iterable[Path]) -> Run:

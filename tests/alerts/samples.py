@@ -142,6 +142,19 @@ FACTS: Mapping[Kind, Mapping[str, str]] = {
         "meaning": "orders are journalled in the lease stores only",
         "fix": "free some disk space: df -h",
     },
+    Kind.DRILL_PASSED: {
+        "drill": "plug",
+        "summary": "plug of jetson: raspberrypi was ready after 6.4 s",
+        "phases": "granted 6.2 s; reconciled, trading 6.4 s; alert delivered 7.1 s",
+        "by": "ada on raspberrypi",
+    },
+    Kind.DRILL_FAILED: {
+        "drill": "crash",
+        "summary": "crash of jetson: late: reconciled, trading 9.8 s, at most 7.1 s",
+        "phases": "granted 6.2 s; reconciled, trading 9.8 s; alert delivered 10.4 s",
+        "problems": "",
+        "by": "ada on raspberrypi",
+    },
     Kind.TEST: {"by": "ada@laptop"},
 }
 

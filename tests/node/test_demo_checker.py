@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from exchange.identity import IdParts, cluster_tag, encode, node_tag
-from node.demo.checker import Run, check_run, epoch_of, load_run
+from node.demo.checker import Run, check_run, load_run
+from node.drill.placements import epoch_of
 
 Logs = dict[str, list[dict[str, Any]]]
 ROOT = Path(__file__).parents[2]

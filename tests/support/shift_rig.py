@@ -15,6 +15,7 @@ from node.parts import NodeParts
 from node.role import Role
 from node.role_desk import RoleDesk
 from node.shift import Shift
+from node.shift_times import ShiftTimes
 from node.standby import Standby
 from node.teller import Teller
 from tests.support.desk import ManualPermit
@@ -145,6 +146,7 @@ class ShiftRig:
                 health=rig.health,
                 teller=Teller(rig.ear, cluster="t", node_id="jetson", epoch=lambda: 0),
                 reporter=rig.reporter,
+                times=ShiftTimes(rig.now_s, lambda: rig.exchange.now_ms),
                 notifier=quiet,
                 log=quiet,
                 started_wall_ms=0,
