@@ -12,6 +12,8 @@ from typing import Final
 
 # Whatever is asked: a drill must not become an outage.
 SECONDS_MAX: Final = 120.0
+# Stands for the other node, beside the names of stores (which have no such character).
+PEER: Final = "(peer)"
 
 
 class StoreCut:

@@ -23,6 +23,7 @@ from node.peer_server import PeerServer
 POLL_S: Final = 1.0
 MIND_S: Final = 3.0  # a restarted node asks so often to be let off its promise
 STOP_S: Final = 2.0
+CUT_OFF: Final = "cut off by a drill"
 REFUSED_EVERY_S: Final = 60.0  # strangers at the endpoint are logged at most so often
 
 
@@ -40,6 +41,7 @@ class PeerPost:
         memory: PromiseMemory,
         new_id: Callable[[], str],
         tell: Callable[[str, Mapping[str, Any]], None],
+        is_cut: Callable[[], bool] = lambda: False,
     ) -> None:
         """Nothing listens yet.
 
@@ -52,7 +54,9 @@ class PeerPost:
             memory: what it held at the start of this process.
             new_id: names a promise.
             tell: gets events to log, with their fields; from any thread.
+            is_cut: whether a drill has cut this node off; then the other one is not asked.
         """
+        self._is_cut = is_cut
         identity = heartbeat.identity
         self._config, self._heartbeat, self._tell = config, heartbeat, tell
         self._client = peer_client(config, sender=identity.node_id, receiver=peer, key=key)
@@ -131,6 +135,10 @@ class PeerPost:
 
     def _poll(self) -> None:
         sent = self._heartbeat.peer_facts().at
+        if self._is_cut():
+            self._error = CUT_OFF
+            self._note_heard(is_heard=False)
+            return
         try:
             status = self._client.status()
         except PeerUnreachable as error:

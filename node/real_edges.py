@@ -20,7 +20,7 @@ from alerts.telegram import TelegramApi, TelegramSender
 from election.address import StoreAddress
 from election.clock import KernelClock
 from election.crew import BuildCrew
-from election.cut import StoreCut
+from election.cut import PEER, StoreCut
 from election.epoch_file import DiskEpochFile
 from election.errors import PromiseFileUnusable
 from election.fence_note import FenceNote
@@ -90,7 +90,7 @@ class RealEdges:
         self.log = log
         self.clock = KernelClock()
         self.supervisor = Notifier(environ)
-        cut = StoreCut()
+        self._cut = cut = StoreCut()
         self.addresses = tuple(replace(a, cut=cut) for a in store_addresses(config, secrets))
         self.build_crew: BuildCrew = ThreadCrew
         self.telegram = _build_telegram(config, secrets)
@@ -190,6 +190,7 @@ class RealEdges:
             memory=memory,
             new_id=lambda: random_secrets.token_hex(16),
             tell=lambda name, fields: log_event(name, **fields),
+            is_cut=lambda: self._cut.is_cut(PEER),
         )
 
     def _peer_id(self) -> str | None:

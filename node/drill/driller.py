@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from election.cut import PEER
 from exchange.orders import OrderEvent, OrderEventKind
 from node.drill.model import (
     DRILL,
@@ -169,8 +170,8 @@ class Driller:
                 self._hang(request)
             case DrillKind.PARTITION:
                 near = self.parts.node_id
-                names = [a.name for a in self.parts.addresses if a.name != near]
-                self._cut(request, names, now_s)
+                names = [str(a.name) for a in self.parts.addresses if a.name != near]
+                self._cut(request, [*names, PEER], now_s)
             case DrillKind.STORE:
                 self._cut(request, [request.target], now_s)
             case _:
