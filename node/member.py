@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from math import isfinite
+from types import MappingProxyType
 
 from node.config_model import Config
 from node.health import Health
@@ -19,7 +20,7 @@ def member_body(
     now_wall_ms: int,
     now_s: float,
     step_age_s: float | None,
-    shift: Mapping[str, int],
+    shift: Mapping[str, int] = MappingProxyType({}),
 ) -> Mapping[str, object]:
     """Return the facts as JSON values; what is unknown is None.
 
