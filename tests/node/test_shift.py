@@ -1,6 +1,9 @@
 """One grant after another: take over turn by turn, trade, give up in order (S4, R7, R10)."""
 
+import asyncio
+from collections.abc import Coroutine
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -240,3 +243,41 @@ async def test_a_store_that_began_again_gets_everything_again() -> None:
     assert trader is not None
     assert store.documents == trader.journal.documents()
     assert all("cluster" in records for records in node.rig.control.stores.values())
+
+
+async def test_a_crashing_process_gives_its_lease_back_in_order() -> None:
+    """R10, R16: nothing under way, so nothing to wait for; the reason names the crash."""
+    node = await taken_over(await new_shift_rig(await after_a_holder("90")))
+    await node.shift.give_back("released after a crash: KeyError at node/x.py:f")
+    assert node.lease.released == [(0, "", "released after a crash: KeyError at node/x.py:f")]
+    assert node.lease.permit.epoch == 0
+
+
+async def test_a_write_under_way_makes_the_successor_wait_after_a_crash() -> None:
+    """A request that does not end is told as the whole window, and waited for a bounded time."""
+    node = await taken_over(await new_shift_rig(await after_a_holder("90")))
+    node.lease.permit.in_flight = 1
+    await asyncio.wait_for(_let_time_pass(node, node.shift.give_back("crash")), 20)
+    [(drain_ms, _, _)] = node.lease.released
+    timing = node.parts.trader_parts.timing
+    assert drain_ms == timing.window_ms + node.parts.trader_parts.effect_tail_ms
+
+
+async def test_an_outcome_unknown_makes_the_successor_wait_after_a_crash() -> None:
+    """Its deadline has not passed: what was sent may still be accepted."""
+    node = await taken_over(await new_shift_rig(await after_a_holder("90")))
+    node.rig.on_call = lambda name: Fault.LOST_AFTER if name == "place" else Fault.NONE
+    node.rig.asked.answer = wanting(buy("b70", "70"))
+    await node.turn(after_s=MINUTE_S)
+    await node.shift.give_back("crash")
+    [(drain_ms, _, _)] = node.lease.released
+    assert 0 < drain_ms <= node.parts.trader_parts.timing.window_ms
+
+
+async def _let_time_pass(node: ShiftRig, work: Coroutine[Any, Any, None]) -> None:
+    """Let the venue's time, which is the rig's monotonic time, go on while something waits."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        node.rig.exchange.now_ms += 100
+        await asyncio.sleep(0)
+    await task
