@@ -84,6 +84,11 @@ class MemoryStore:
             self._inc = Incarnation(self._new_inc())
             self._record = snapshot.record
 
+    @property
+    def inc(self) -> Incarnation:
+        """The present life."""
+        return self._inc
+
     # --- LeaseStore ----------------------------------------------------------------------------
 
     @property

@@ -18,7 +18,7 @@ from exchange.ccxt_build import build_exchange, build_session, close_exchange
 from exchange.ccxt_errors import cancel_failure, place_failure, quiet_of
 from exchange.ccxt_session import SessionClosed
 from exchange.ccxt_strict import CURRENT_CALL, CallRefused, ReadCall, evidence_of
-from exchange.ccxt_ticket import MARGIN_S, Stamp, WriteTicket
+from exchange.ccxt_ticket import Stamp, WriteTicket, make_stamp
 from exchange.clock_offset import VenueClock
 from exchange.errors import AnswerUntrusted
 from exchange.limiter import WeightLimiter
@@ -197,18 +197,14 @@ class CcxtGateway:
         known = self._clock.estimate()
         if known is None:
             return _not_sent("the venue's time is not known; measure the clock first")
-        now_ms = int(known.earliest_ms)
-        left_ms = int((self._permit.remaining_s() - MARGIN_S) * 1000)
-        window_ms = min(self._settings.recv_window_ms, left_ms)
-        if not_after_ms is not None:  # what the journal said: a later reader relies on it
-            window_ms = min(window_ms, not_after_ms - now_ms)
-        if window_ms < window_min_ms:
-            return _not_sent(
-                f"permit and journal leave {max(0, window_ms)} ms, {window_min_ms} are needed"
-            )
-        if known.error_ms >= window_ms:
-            return _not_sent(f"the venue's time is uncertain by {known.error_ms:.0f} ms")
-        return Stamp(timestamp_ms=now_ms, window_ms=window_ms)
+        stamp = make_stamp(
+            known,
+            permit_left_s=self._permit.remaining_s(),
+            recv_window_ms=self._settings.recv_window_ms,
+            window_min_ms=window_min_ms,
+            not_after_ms=not_after_ms,
+        )
+        return _not_sent(stamp) if isinstance(stamp, str) else stamp
 
     def _never_valid_ms(self) -> int:
         """Time that ccxt would stamp by itself: were ours lost, the venue would refuse this one."""

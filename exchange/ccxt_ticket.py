@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exchange.ccxt_strict import CallRefused
+from exchange.clock_offset import VenueTime
 from exchange.ports import Permit
 
 # Taken off the permit for what lies between computing a bound and acting on it (R9's eps).
@@ -74,3 +75,31 @@ class Stamp:
     def params(self) -> dict[str, int]:
         """Return the parameters that override ccxt's own stamp."""
         return {"timestamp": self.timestamp_ms, "recvWindow": self.window_ms}
+
+
+def make_stamp(
+    known: VenueTime,
+    *,
+    permit_left_s: float,
+    recv_window_ms: int,
+    window_min_ms: int,
+    not_after_ms: int | None,
+) -> Stamp | str:
+    """Return the stamp of a request that leaves now, or in words why it may not leave.
+
+    Args:
+        known: the venue's time.
+        permit_left_s: seconds until the gate closes.
+        recv_window_ms: the longest window that is configured.
+        window_min_ms: the shortest one that is worth sending.
+        not_after_ms: venue time that the journal gave as the deadline; None without one.
+    """
+    now_ms = int(known.earliest_ms)
+    window_ms = min(recv_window_ms, int((permit_left_s - MARGIN_S) * 1000))
+    if not_after_ms is not None:  # what the journal said: a later reader relies on it
+        window_ms = min(window_ms, not_after_ms - now_ms)
+    if window_ms < window_min_ms:
+        return f"permit and journal leave {max(0, window_ms)} ms, {window_min_ms} are needed"
+    if known.error_ms >= window_ms:
+        return f"the venue's time is uncertain by {known.error_ms:.0f} ms"
+    return Stamp(timestamp_ms=now_ms, window_ms=window_ms)

@@ -7,7 +7,8 @@ loguru gets from elsewhere becomes `log.message`. No traceback ever shows the va
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -42,6 +43,21 @@ _LEVELS = {
 }
 
 
+Listener = Callable[[str, Mapping[str, Any]], None]
+# Who is told of every event instead of loguru; only a simulation has one.
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def events_to(listener: Listener) -> Iterator[None]:
+    """Hand every event of this process to `listener` and to nobody else, for a while."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
 def log_event(name: str, /, **fields: Any) -> None:
     """Write one event with its fields.
 
@@ -49,6 +65,9 @@ def log_event(name: str, /, **fields: Any) -> None:
     at level error. A name that is not in EVENTS is our own bug: it is written as a warning and
     marked, because a log line must not stop trading.
     """
+    if _listeners:
+        _listeners[-1](name, fields)
+        return
     spec = EVENTS.get(name)
     extra: dict[str, Any] = {"event": name, "fields": fields}
     error = fields.get("error")

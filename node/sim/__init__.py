@@ -1,0 +1,1 @@
+"""The production node under simulated time, network, stores, disks and venue."""

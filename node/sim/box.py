@@ -1,0 +1,165 @@
+"""One simulated box: clocks, a disk, cables, the kernel's fence, and its processes in turn."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from election.model import StoreName
+from node.runtime import Runtime
+from node.sim.clocks import EPOCH_S, BoxClock
+from node.sim.disk import SimDisk
+from node.sim.network import Weather, Wire
+from node.sim.process import SimProcess
+from node.sim.stores import SimStore
+from node.sim.world import World
+from node.sim.watching import Watching
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+RESTART_S = (0.5, 6.0)  # what a supervisor takes, with the interpreter's own start
+RAW_ERROR = 0.0008  # below the 1000 ppm that the venue's clock allows for
+
+
+class BuildNode(Protocol):
+    """Who builds a node in a new process of a box."""
+
+    def __call__(self, process: SimProcess) -> Runtime:
+        """Return the node; called within the process's own loop."""
+        ...
+
+
+class SimFence:
+    """Kills its process at an instant of CLOCK_BOOTTIME, paused or not (`election.ports.Fence`)."""
+
+    def __init__(self, process: SimProcess) -> None:
+        """Not armed."""
+        self._process, self._world = process, process.world
+        self._at_boot_s: float | None = None
+
+    def arm(self, boottime_s: float) -> None:
+        """Set or move the instant."""
+        self._at_boot_s = boottime_s
+        self._watch(boottime_s)
+
+    def _watch(self, wanted_s: float) -> None:
+        at_s = self._process.box.clock.true_s_of_boot(wanted_s)
+        self._world.at(max(at_s, self._world.now), lambda: self._fire(wanted_s))
+
+    def _fire(self, wanted_s: float) -> None:
+        if self._at_boot_s != wanted_s or not self._process.is_alive:
+            return
+        if self._process.box.clock.boot_s() < wanted_s - 1e-9:
+            self._watch(wanted_s)  # the clock was bent meanwhile
+            return
+        self._world.count("fence kill")
+        self._process.kill("ended by the kernel fence")
+
+    def disarm(self) -> None:
+        """Take the timer away."""
+        self._at_boot_s = None
+
+
+class Box:
+    """A machine that runs one node process after another."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        *,
+        stores: Sequence[SimStore],
+        weather: Weather,
+        build: BuildNode,
+        watching: Watching,
+    ) -> None:
+        """Plug it in; `start` begins the first process."""
+        rng = world.rng
+        self.world, self.name, self.stores = world, name, tuple(stores)
+        self.watching = watching
+        self.clock = BoxClock(
+            world, raw_rate=1 + rng.uniform(-RAW_ERROR, RAW_ERROR), born_s=rng.uniform(5, 1000)
+        )
+        self.disk = SimDisk(world)
+        self.wires: Mapping[StoreName, Wire] = {
+            store.name: Wire(world, weather, f"{name}-{store.name}") for store in stores
+        }
+        self.venue_wire = Wire(world, weather, f"{name}-venue")
+        self.temperature_c = 50.0
+        self.process: SimProcess | None = None
+        self.runtime: Runtime | None = None
+        self.is_off = False
+        self.processes: list[SimProcess] = []
+        self._build = build
+        self._lives = 0
+
+    @property
+    def living(self) -> SimProcess | None:
+        """The process that runs now, if one does."""
+        process = self.process
+        return process if process is not None and process.is_alive else None
+
+    def start(self) -> None:
+        """Begin another process, unless one runs or the box has no power."""
+        if self.living is not None or self.is_off:
+            return
+        self._lives += 1
+        process = SimProcess(self.world, self, f"{self.name}.{self._lives}")
+        process.on_end = self._ended
+        self.process, self.runtime = process, None
+        self.processes.append(process)
+        self.world.note(process.name, "process started")
+        process.run(lambda: self._run(process))
+
+    def _run(self, process: SimProcess) -> None:
+        async def main() -> int:
+            self.runtime = self._build(process)
+            return await self.runtime.run()
+
+        task = process.loop.create_task(main(), name="node")
+        task.add_done_callback(lambda done: self._finished(process, done))
+
+    def _finished(self, process: SimProcess, task: "Task[int]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.watching.crashed(process, error)
+        why = f"exit code {task.result()}" if error is None else f"crashed: {error}"
+        process.kill(why)
+
+    def _ended(self, why: str) -> None:
+        assert self.process is not None
+        self.world.note(self.process.name, "process ended", why=why)
+        self.world.after(self.world.rng.uniform(*RESTART_S), self.start)
+
+    def lose_power(self) -> None:
+        """Everything on it ends at once."""
+        self.is_off = True
+        if self.living is not None:
+            self.living.kill("power cut")
+
+    def get_power(self) -> None:
+        """Boot: all clocks begin anew, and the wall clock is wrong until NTP has answered."""
+        if not self.is_off:
+            return
+        world = self.world
+        born_s = world.rng.uniform(8, 25)
+        self.clock = BoxClock(world, raw_rate=self.clock.raw_rate, born_s=born_s)
+        clock = self.clock
+        clock.wall_offset_s -= world.rng.uniform(0, 600)
+
+        def synchronise() -> None:
+            clock.wall_offset_s = EPOCH_S + world.now - clock.boot_s()
+
+        world.after(world.rng.uniform(3, 30), synchronise)
+        self.is_off = False
+        world.after(world.rng.uniform(*RESTART_S), self.start)
+
+    # --- what its process tells ----------------------------------------------------------------
+
+    def check_gates(self, process: SimProcess) -> None:
+        """A turn of the heartbeat ended: the gate may have moved."""
+        self.watching.check_gates(process)
+
+    def note_send(self, process: SimProcess, epoch: int) -> None:
+        """A request that changes something leaves now."""
+        self.watching.note_send(process, epoch)
+

@@ -1,0 +1,241 @@
+"""An asyncio event loop whose time is a simulated box's, and whose threads are messages.
+
+Rules of this file: it runs what the production code schedules, nothing more; what asyncio offers
+beyond that (sockets, signals, processes) is not there and would fail loudly. A blocking call that
+takes simulated time returns a `Deferred`; the executor waits for it instead of a thread.
+"""
+
+import asyncio
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from node.sim.process import SimProcess
+
+T = TypeVar("T")
+
+# Handles that one process may run without any time passing; more means that it spins.
+SPIN_MAX = 200_000
+
+
+class Deferred(Generic[T]):
+    """The answer of a blocking call that has not come back yet."""
+
+    __slots__ = ("_error", "_is_done", "_then", "_value")
+
+    def __init__(self) -> None:
+        """Without an answer, and nobody waits."""
+        self._is_done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._then: Callable[[T | None, BaseException | None], None] | None = None
+
+    def resolve(self, value: T) -> None:
+        """Answer; a second answer is ignored."""
+        self._end(value, None)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the call raise; a second answer is ignored."""
+        self._end(None, error)
+
+    def then(self, callback: Callable[[T | None, BaseException | None], None]) -> None:
+        """Call back with the answer or the error; one callback only."""
+        assert self._then is None, "two wait for one answer"
+        self._then = callback
+        if self._is_done:
+            callback(self._value, self._error)
+
+    def _end(self, value: T | None, error: BaseException | None) -> None:
+        if self._is_done:
+            return
+        self._is_done, self._value, self._error = True, value, error
+        if self._then is not None:
+            self._then(value, error)
+
+
+def run_steps(steps: Generator[Deferred[Any], Any, T]) -> Deferred[T]:
+    """Drive a blocking call written as a generator that yields each answer it waits for."""
+    outcome: Deferred[T] = Deferred()
+
+    def go_on(value: Any, error: BaseException | None) -> None:
+        try:
+            waited = steps.send(value) if error is None else steps.throw(error)
+        except StopIteration as end:
+            outcome.resolve(end.value)
+        except Exception as failure:  # noqa: BLE001  (raised to whoever made the blocking call)
+            outcome.fail(failure)
+        else:
+            waited.then(go_on)
+
+    go_on(None, None)
+    return outcome
+
+
+class SimLoop(asyncio.AbstractEventLoop):
+    """The event loop of one simulated process."""
+
+    def __init__(self, process: "SimProcess") -> None:
+        """Begin with nothing to do."""
+        self._process = process
+        self._world = process.world
+        self._ready: deque[asyncio.Handle] = deque()
+        self._is_closed = False
+        self._spun = 0
+        self._spun_at_s = -1.0
+
+    # --- running -------------------------------------------------------------------------------
+
+    @property
+    def has_work(self) -> bool:
+        """True when something could run now."""
+        return bool(self._ready)
+
+    def drain(self) -> None:
+        """Run what is ready, until nothing is or the process stops running."""
+        ready, process = self._ready, self._process
+        if not ready:
+            return
+        if self._spun_at_s != self._world.now:
+            self._spun, self._spun_at_s = 0, self._world.now
+        events._set_running_loop(self)  # noqa: SLF001  (asyncio's own hook for event loops)
+        try:
+            while ready and process.can_work:
+                handle = ready.popleft()
+                if not handle.cancelled():
+                    handle._run()  # noqa: SLF001  (as asyncio's own loops do)
+                    self._spun += 1
+                    process.note_handle()
+                    if self._spun > SPIN_MAX:
+                        self._world.violate("a process spins without time passing")
+                        return
+        finally:
+            events._set_running_loop(None)  # noqa: SLF001
+
+    # --- AbstractEventLoop: what the node uses -------------------------------------------------
+
+    def time(self) -> float:
+        """Return the box's CLOCK_MONOTONIC."""
+        return self._process.box.clock.monotonic_s()
+
+    def call_soon(  # type: ignore[override]  # the stub's variadic types say no more
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run a callback as soon as the process runs."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Do the same: all threads of a simulated process run in turn."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(  # type: ignore[override]
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run a callback after a while of the box's own time."""
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Run a callback at an instant of the box's own time."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._await_instant(handle)
+        return handle
+
+    def _await_instant(self, handle: asyncio.TimerHandle) -> None:
+        true_s = self._process.box.clock.true_s_of_monotonic(handle.when())
+        self._world.at(max(true_s, self._world.now), lambda: self._fire(handle))
+
+    def _fire(self, handle: asyncio.TimerHandle) -> None:
+        if handle.cancelled() or not self._process.is_alive:
+            return
+        if self.time() < handle.when() - 1e-6:  # the clock was bent or stood still meanwhile
+            self._await_instant(handle)
+            return
+        self._ready.append(handle)
+        self._process.run_ready()
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Nothing to do: a cancelled timer is skipped when its moment comes."""
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """Return a future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Coroutine[Any, Any, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> "asyncio.Task[T]":
+        """Start a task."""
+        task: asyncio.Task[T] = asyncio.Task(coro, loop=self, name=name, context=context)
+        return task
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> "asyncio.Future[T]":
+        """Make a blocking call; in an executor of its own calls wait for the box's disk."""
+        future: asyncio.Future[T] = asyncio.Future(loop=self)
+        if executor is not None:
+            self._process.disk_thread(lambda: self._call(future, func, args))
+        else:
+            self._call(future, func, args)
+        return future
+
+    def _call(self, future: "asyncio.Future[T]", func: Callable[..., T], args: Any) -> None:
+        try:
+            answer = func(*args)
+        except Exception as error:  # noqa: BLE001  (raised to whoever awaits the call)
+            self._settle(future, None, error)
+            return
+        if isinstance(answer, Deferred):
+            answer.then(lambda value, error: self._settle(future, value, error))
+        else:
+            self._settle(future, answer, None)
+
+    def _settle(
+        self, future: "asyncio.Future[T]", value: Any, error: BaseException | None
+    ) -> None:
+        if future.done() or not self._process.is_alive:
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    def get_debug(self) -> bool:
+        """Return False: asyncio's own debugging would slow everything down."""
+        return False
+
+    def is_running(self) -> bool:
+        """Return True: whoever asks runs in it."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Tell whether the process has ended."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Take no more callbacks."""
+        self._is_closed = True
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Tell of an error that nobody awaited; what a dead process leaves behind is none."""
+        self._process.note_loop_error(context)

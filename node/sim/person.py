@@ -1,0 +1,98 @@
+"""A person at a laptop: pauses, resumes and asks for switchovers, as `nodectl` writes them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from election.control_record import parse_control
+from election.model import StoreName
+from node.latches import LOSS_LIMIT, PAUSE, SWITCHOVER
+from node.sim.boards import SimControl
+from node.sim.fleet import SimFleet
+from node.sim.process import SimProcess
+from node.sim.watching import Watching
+from node.wiring import CONTROL_FILE
+
+if TYPE_CHECKING:
+    from node.sim.box import Box
+
+NAME = "person"
+# How much later than its being known everywhere a pause must have ended all placements: a write
+# that was under way, and the venue's window.
+EFFECT_S = 3.0
+
+
+class Person:
+    """Decides for the cluster; knows what the stores said to that."""
+
+    def __init__(
+        self,
+        process: SimProcess,
+        wires: Mapping[StoreName, object],
+        watching: Watching,
+        boxes: Sequence["Box"],
+    ) -> None:
+        """Sit down at a laptop that reaches all stores."""
+        fleet = SimFleet(process, wires, timeout_s=0.8)  # type: ignore[arg-type]  # of Wire
+        self._world = process.world
+        self._control = SimControl(process, fleet)
+        self._watching, self._boxes = watching, boxes
+        self._pause_version: int | None = None
+        self.is_pausing = False
+
+    def pause(self) -> None:
+        """Pause the cluster."""
+        self.is_pausing = True
+
+        def done(put: object, error: BaseException | None) -> None:
+            version = getattr(put, "version", 0)
+            if error is None and getattr(put, "is_majority", False) and self.is_pausing:
+                self._pause_version = version
+                self._world.count("pause set")
+            self._world.note(NAME, "paused", version=version)
+
+        self._put(PAUSE, {"is_paused": True}, done)
+
+    def resume(self) -> None:
+        """Lift the pause and the loss limit."""
+        self.is_pausing = False
+        self._pause_version = None
+        self._watching.paused_since_s = None
+        self._world.note(NAME, "resumes")
+        self._put(PAUSE, {"is_paused": False}, _nobody_waits)
+
+        def read(reading: object, error: BaseException | None) -> None:
+            records = getattr(reading, "records", {})
+            limit = records.get(LOSS_LIMIT)
+            if error is None and limit is not None and limit.value.get("is_latched", True):
+                self._put(LOSS_LIMIT, {**limit.value, "is_latched": False}, _nobody_waits)
+
+        self._control.read().then(read)
+
+    def ask_switchover(self, holder: str, to: str) -> None:
+        """Ask the leader to hand over."""
+        self._world.note(NAME, "asks for a switchover", to=to)
+        self._put(SWITCHOVER, {"to": to, "from": holder}, _nobody_waits)
+
+    def look(self) -> None:
+        """Once a second: see whether every box keeps the pause by now."""
+        version = self._pause_version
+        if version is None or self._watching.paused_since_s is not None:
+            return
+        for box in self._boxes:
+            text = box.disk.files.get(CONTROL_FILE, {}).get(PAUSE)
+            if text is None or parse_control(PAUSE, text).version < version:
+                return
+            runtime = box.runtime
+            if box.living is not None and runtime is not None:
+                known = runtime.parts.watch.latches.records.get(PAUSE)
+                if known is None or known.version < version:
+                    return
+        self._watching.paused_since_s = self._world.now + EFFECT_S
+
+    def _put(self, kind: str, value: Mapping[str, object], done: object) -> None:
+        at_ms = int(self._world.now * 1000)
+        self._control.put(kind, value, NAME, at_ms, "asked").then(done)  # type: ignore[arg-type]
+
+
+def _nobody_waits(_: object, __: BaseException | None) -> None:
+    """Whether it was taken shows in what the nodes do."""

@@ -1,0 +1,98 @@
+"""The checkers that look when everything had time to settle: after a storm, and at the end.
+
+In the last part of a calm the price stands still, so that journal and venue must agree exactly.
+"""
+
+from collections import defaultdict
+from decimal import Decimal
+
+from node.latches import LOSS_LIMIT
+from node.sim.channel import Phone, Received
+from node.sim.market import SYMBOL, SimExchange
+from node.sim.watching import Watching
+from node.sim.world import World
+
+
+class Settling:
+    """Checks the promises that hold once nothing goes wrong any more."""
+
+    def __init__(
+        self, world: World, watching: Watching, exchange: SimExchange, phone: Phone
+    ) -> None:
+        """Look at a world."""
+        self._world, self._watching = world, watching
+        self._exchange, self._phone = exchange, phone
+
+    def check_trading(self, calm_s: float) -> None:
+        """L1: with a majority and a healthy node somebody trades again within the bound."""
+        if self._watching.active() is None:
+            roles = ", ".join(
+                f"{box.name} {'gone' if box.living is None or box.runtime is None else box.runtime.desk.role.value}"
+                f" {'' if box.runtime is None else box.runtime.health.reasons}"
+                for box in self._watching.boxes
+            )
+            self._world.violate(f"nobody trades {calm_s:.0f} s after the storm", roles=roles)
+
+    def check_books(self) -> None:
+        """S3: no intent lost or doubled; the journal's position is what the fills add up to."""
+        box = self._watching.active()
+        if box is None or box.runtime is None or box.runtime.shift.trader is None:
+            return
+        world, exchange = self._world, self._exchange
+        journal = box.runtime.shift.trader.journal
+        world.count("books compared")
+        expected = {o.client_order_id for o in exchange.open_orders(SYMBOL)}
+        known = {r.client_order_id for r in journal.open_intents()}
+        if expected != known:
+            world.violate(
+                "the journal and the venue disagree on open orders",
+                only_at_venue=" ".join(sorted(map(str, expected - known))),
+                only_in_journal=" ".join(sorted(known - expected)),
+            )
+        if journal.unknown_intents():
+            world.violate(
+                "an outcome is still unknown",
+                ids=" ".join(r.client_order_id for r in journal.unknown_intents()),
+            )
+        amount = journal.position(SYMBOL).position.amount
+        true_amount = self._true_amount()
+        if amount != true_amount:
+            world.violate("the journal's position is wrong", journal=amount, venue=true_amount)
+        for tag, ids in exchange.open_tags().items():
+            if len(ids) > 1:
+                world.violate("an order was doubled", tag=tag, ids=" ".join(ids))
+
+    def _true_amount(self) -> Decimal:
+        base = SYMBOL.partition("/")[0]
+        total = Decimal(0)
+        for fill in self._exchange.fills:
+            total += fill.side.sign * fill.amount
+            total -= fill.fee if fill.fee_asset == base else Decimal(0)
+        return total
+
+    def check_loss_latch(self) -> None:
+        """The two nodes agree on the loss limit's record."""
+        versions = {
+            record.version
+            for box in self._watching.boxes
+            if box.living is not None and box.runtime is not None
+            for record in [box.runtime.parts.watch.latches.records.get(LOSS_LIMIT)]
+            if record is not None
+        }
+        if len(versions) > 1:
+            self._world.violate("the nodes disagree on the loss limit", versions=versions)
+
+    def check_announcements(self) -> None:
+        """S5: each epoch that traded was announced, and once unless the repeat says so."""
+        told: dict[int, list[Received]] = defaultdict(list)
+        for message in self._phone.received:
+            if message.is_takeover:
+                told[message.epoch].append(message)
+        for epoch, messages in sorted(told.items()):
+            plain = [m for m in messages if not m.is_marked]
+            if len(plain) > 1:
+                self._world.violate("an epoch was announced twice", epoch=epoch)
+            if len({m.tag for m in messages}) > 1:
+                self._world.violate("an epoch was announced in two ways", epoch=epoch)
+        for epoch in sorted(self._watching.announced_durably - set(told) - {0}):
+            self._world.violate("an epoch was never announced", epoch=epoch)
