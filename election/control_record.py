@@ -110,19 +110,25 @@ def merge_controls(
     had heard of the other: then the one that more places show wins, and after that the greater
     text, so that every node decides alike.
     """
-    votes: dict[str, Counter[str]] = {}
-    records: dict[tuple[str, str], ControlRecord] = {}
+    newest: dict[str, list[ControlRecord]] = {}
     for reading in readings:
         for kind, record in reading.items():
-            text = render_control(record)
-            votes.setdefault(kind, Counter())[text] += 1
-            records[kind, text] = record
-    return {
-        kind: records[
-            kind, max(texts, key=lambda text: (records[kind, text].version, texts[text], text))
-        ]
-        for kind, texts in votes.items()
-    }
+            held = newest.get(kind)
+            if held is None or record.version > held[0].version:
+                newest[kind] = [record]
+            elif record.version == held[0].version:
+                held.append(record)
+    return {kind: _elect(records) for kind, records in newest.items()}
+
+
+def _elect(records: list[ControlRecord]) -> ControlRecord:
+    """Return the record that most places show, among records of one version."""
+    first = records[0]
+    if all(record == first for record in records):
+        return first
+    by_text = {render_control(record): record for record in records}
+    votes = Counter(render_control(record) for record in records)
+    return by_text[max(votes, key=lambda text: (votes[text], text))]
 
 
 def parse_controls(

@@ -151,6 +151,7 @@ class Heartbeat:
         self._incarnations: Mapping[StoreName, Incarnation] = {}
         self._crash = ""
         self._listeners: dict[int, tuple[PromiseStimulus, Callable[[PeerFacts], None]]] = {}
+        self._asked: EligibilitySet | None = None
 
     # --- called by the node --------------------------------------------------------------------
 
@@ -218,7 +219,10 @@ class Heartbeat:
     def set_eligibility(self, reasons: tuple[str, ...]) -> None:
         """Set the node's reasons not to contend; empty means that it may. A holder keeps it."""
         trouble = (self._disk_trouble,) if self._disk_trouble else ()
-        self._crew.post(EligibilitySet(reasons=(*reasons, *trouble)))
+        asked = EligibilitySet(reasons=(*reasons, *trouble))
+        if asked != self._asked:  # the work loop says it every turn
+            self._asked = asked
+            self._crew.post(asked)
 
     def raise_floor(self, epoch: int) -> None:
         """Tell the highest epoch seen in client order ids at the venue (R7).
@@ -302,14 +306,14 @@ class Heartbeat:
         taken in (R0).
         """
         try:
-            wake_in_s = self._drive(self._tick()) if is_due else None
+            if is_due:
+                self._drive(self._tick())
             if stimulus is not None:
-                stimulus_s = self._drive(stimulus)
+                self._drive(stimulus)
                 _, then = self._listeners.pop(id(stimulus), (None, None))
                 if then is not None:
                     then(self.peer_facts())
-                wake_in_s = stimulus_s if wake_in_s is None else min(wake_in_s, stimulus_s)
-            return self._wake_in_s() if wake_in_s is None else wake_in_s
+            return self._machine.wake_in_s(instant_of(self._clock.read()))
         except BaseException as error:  # noqa: BLE001  (whatever it was: close, tell, never silent)
             self._crash = f"the heartbeat crashed: {type(error).__name__}: {error}"
             self._permit.condemn(reason=self._crash)
@@ -325,15 +329,8 @@ class Heartbeat:
             is_settled=self._permit.is_settled,
         )
 
-    def _wake_in_s(self) -> float:
-        return self._machine.wake_in_s(instant_of(self._clock.read()))
-
-    def _drive(self, first: Stimulus) -> float:
-        """Step the machine and execute its commands until nothing new comes of them.
-
-        Returns:
-            Seconds until the next tick.
-        """
+    def _drive(self, first: Stimulus) -> None:
+        """Step the machine and execute its commands until nothing new comes of them."""
         stimuli = deque([first])
         while stimuli:
             with self._machine_guard:
@@ -350,7 +347,6 @@ class Heartbeat:
                 outcome = self._execute(command)
                 if outcome is not None:
                     stimuli.append(outcome)
-        return self._wake_in_s()
 
     def _execute(self, command: Command) -> Stimulus | None:
         match command:

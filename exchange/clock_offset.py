@@ -17,11 +17,13 @@ the truth stays inside and only the uncertainty grows, until the next measuremen
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 # Rate error left when neither NTP nor suspend is at work: crystals are good for 100 ppm, the
 # venue's clock is disciplined. Ten times that; halved, a poor crystal in the cold could pass it.
 RATE_ERROR_PPM: Final = 1_000
+_SLOWEST: Final = 1 - RATE_ERROR_PPM / 1_000_000
 # Older samples are dropped: at 1000 ppm on either side they are worse than a second by then.
 AGE_MAX_S: Final = 600.0
 # Samples kept; more do not narrow the interval noticeably.
@@ -59,22 +61,11 @@ class OffsetSample:
         if self.sent.least_until_s(self.received) < 0:
             raise ValueError("an answer cannot arrive before its question left")
 
-    def earliest_ms(self, now: LocalInstant) -> float:
-        """The venue's time at `now` is at least this."""
-        passed_ms = self.received.least_until_s(now) * 1000
-        return self.venue_ms + passed_ms * (1 - RATE_ERROR_PPM / 1_000_000)
-
     def latest_ms(self, now: LocalInstant) -> float:
         """The venue's time at `now` is at most this."""
         passed_ms = self.sent.most_until_s(now) * 1000
         stamp_ms = self.venue_ms + STAMP_RESOLUTION_MS
         return stamp_ms + passed_ms * (1 + RATE_ERROR_PPM / 1_000_000)
-
-    def is_usable(self, now: LocalInstant) -> bool:
-        """True when it is of the past and young enough."""
-        return (
-            self.received.least_until_s(now) >= 0 and self.received.most_until_s(now) <= AGE_MAX_S
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +79,18 @@ class VenueTime:
 
 def estimate_time(samples: tuple[OffsetSample, ...], now: LocalInstant) -> VenueTime | None:
     """Intersect the usable samples; None when there is none or they contradict each other."""
-    usable = [s for s in samples if s.is_usable(now)]
-    if not usable:
+    earliest_ms, latest_ms, youngest_s = -inf, inf, inf
+    for sample in samples:
+        least_s = sample.received.least_until_s(now)
+        age_s = sample.received.most_until_s(now)
+        if least_s < 0 or age_s > AGE_MAX_S:  # of the future, or too old
+            continue
+        earliest_ms = max(earliest_ms, sample.venue_ms + least_s * 1000 * _SLOWEST)
+        latest_ms = min(latest_ms, sample.latest_ms(now))
+        youngest_s = min(youngest_s, age_s)
+    if youngest_s == inf or latest_ms < earliest_ms:
         return None
-    earliest_ms = max(s.earliest_ms(now) for s in usable)
-    latest_ms = min(s.latest_ms(now) for s in usable)
-    if latest_ms < earliest_ms:
-        return None
-    age_s = min(s.received.most_until_s(now) for s in usable)
-    return VenueTime(earliest_ms=earliest_ms, error_ms=latest_ms - earliest_ms, age_s=age_s)
+    return VenueTime(earliest_ms=earliest_ms, error_ms=latest_ms - earliest_ms, age_s=youngest_s)
 
 
 class VenueClock:

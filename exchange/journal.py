@@ -210,14 +210,17 @@ def merge(sources: Sequence[tuple[str, Mapping[str, str]]]) -> Merged:
     """
     best: dict[str, tuple[Document, str]] = {}
     damages: list[Damage] = []
+    # Most copies are equal: a text that was read already says nothing new.
+    good: set[tuple[str, str]] = set()
     for name, documents in sources:
         for key, text in documents.items():
-            if not key.startswith((INTENT, POSITION, STATE, TAKEOVER)):
+            if (key, text) in good or not key.startswith((INTENT, POSITION, STATE, TAKEOVER)):
                 continue
             document = parse_document(key, text, source=name)
             if isinstance(document, Damage):
                 damages.append(document)
                 continue
+            good.add((key, text))
             held = best.get(key)
             # Equal stamps mean equal texts, except after a bug: the text decides the same
             # way on every node, whatever the order of the sources.

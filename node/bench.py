@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from exchange.model import Balance, Candle, MarketRules, Position
 from exchange.positions import assets_of
@@ -24,6 +24,14 @@ from strategy.ports import Worker
 
 # Given a strategy and the longest time of one decision in seconds.
 BuildWorker = Callable[[LoadedStrategy, float], Worker]
+
+
+class LoadStrategy(Protocol):
+    """Reads a strategy and refuses it with every problem (strategy.loading.load_strategy)."""
+
+    def __call__(self, source: str, parameters: Mapping[str, Any], *, base: Path) -> LoadedStrategy:
+        """Return it. Raises StrategyRefused."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,7 +175,9 @@ def to_wanted(symbol: str, decision: Decision, spent: frozenset[str]) -> Wanted:
     )
 
 
-def build_bench(config: Config, build_worker: BuildWorker) -> tuple[Seat, ...]:
+def build_bench(
+    config: Config, build_worker: BuildWorker, load: LoadStrategy = load_strategy
+) -> tuple[Seat, ...]:
     """Load every strategy of the configuration; nothing is started yet.
 
     Raises:
@@ -176,7 +186,7 @@ def build_bench(config: Config, build_worker: BuildWorker) -> tuple[Seat, ...]:
     seats: list[Seat] = []
     base = Path(config.directory)
     for entry in config.strategies:
-        loaded = load_strategy(entry.use, entry.parameters, base=base)
+        loaded = load(entry.use, entry.parameters, base=base)
         worker = build_worker(loaded, entry.budget_ms / 1000)
         seats += [_seat(entry, symbol, loaded, worker, config) for symbol in entry.symbols]
     return tuple(seats)

@@ -6,7 +6,8 @@ method here, in both, and nowhere else.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from alerts.durable import DurableOutbox
 from alerts.ports import Sender
@@ -282,6 +283,12 @@ class Edges(Protocol):
         ...
 
     # --- the world ---
+
+    def load_strategy(
+        self, source: str, parameters: Mapping[str, Any], *, base: Path
+    ) -> LoadedStrategy:
+        """Read a strategy. Raises StrategyRefused."""
+        ...
 
     def worker(self, loaded: LoadedStrategy, budget_s: float) -> Worker:
         """Return who runs a strategy."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from alerts.console import ConsoleSender
 from alerts.durable import DurableOutbox
@@ -52,7 +53,7 @@ from node.resources import ResourceProbe
 from node.secrets import Secrets, secrets_path
 from node.systemd import Notifier
 from node.venue_settings import venue_settings
-from strategy.loading import LoadedStrategy
+from strategy.loading import LoadedStrategy, load_strategy
 from strategy.worker import StrategyWorker
 
 EPOCH_FILE = "epoch.json"
@@ -243,6 +244,16 @@ class RealEdges:
     def probe(self) -> ResourceProbe:
         """Return the probe of this process and the state directory's disk."""
         return ResourceProbe(self._state_dir)
+
+    def load_strategy(
+        self, source: str, parameters: Mapping[str, Any], *, base: Path
+    ) -> LoadedStrategy:
+        """Read a strategy from its file.
+
+        Raises:
+            StrategyRefused: with every problem found.
+        """
+        return load_strategy(source, parameters, base=base)
 
     def worker(self, loaded: LoadedStrategy, budget_s: float) -> StrategyWorker:
         """Return a worker process."""

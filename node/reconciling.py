@@ -101,9 +101,12 @@ class Reconciling:
             # What the last holder journalled is in some store of any majority, not in any store.
             log_event("takeover.retried", reason="too few stores showed their journal")
             return None
-        if merged.journal.stamp.epoch > granted.epoch:
-            parts.heartbeat.raise_floor(merged.journal.stamp.epoch)
-            raise GrantEnded(f"the journal knows epoch {merged.journal.stamp.epoch}")
+        written = merged.journal.stamp.epoch
+        if written >= granted.epoch:
+            # This grant has written nothing yet: somebody else had this very epoch, and the
+            # stores have forgotten it (all of them began empty). Ask for one above (R7).
+            parts.heartbeat.raise_floor(max(written, granted.epoch + 1))
+            raise GrantEnded(f"the journal knows epoch {written}")
         writer = JournalWriter(
             merged.journal,
             epoch=granted.epoch,

@@ -6,7 +6,7 @@ and the own disk, so that a store that has just lost its data does not empty the
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from election.model import NEVER_S
@@ -49,6 +49,9 @@ class Standby:
     _tail_due_s: float = 0.0
     _venue_due_s: float = 0.0
     _venue_asked_s: float = NEVER_S
+    _sources: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    _merged: Merged | None = None
+    _floor: int = 0
 
     async def cycle(self) -> None:
         """Do one turn: tail, and check the venue when that is due."""
@@ -79,9 +82,14 @@ class Standby:
         self.on_step("journal read")
         if len(named) < stores_min:
             return None
-        sources = [(f"store {name}", documents) for name, documents in named.items()]
+        sources: list[tuple[str, Mapping[str, str]]] = [
+            (f"store {name}", documents) for name, documents in named.items()
+        ]
         sources.append(("own disk", self.disk.documents))
+        if self._merged is not None and sources == self._sources:
+            return self._merged  # a second later nothing is new, most of the time
         merged = merge(sources)
+        self._sources, self._merged = sources, merged
         for damage in merged.damages:
             # The same in every tail until somebody writes the document anew: said once.
             self.reporter.damaged(damage.key, where=damage.source, why=damage.why)
@@ -91,6 +99,11 @@ class Standby:
         """Copy what the stores have to this disk; a disk that refuses makes ineligible."""
         merged = await self.gather()
         assert merged is not None, "no number of stores was asked for"
+        written = merged.journal.stamp.epoch
+        if written > self._floor:
+            # Stores that begin empty forget which epochs were used; this copy does not (R7).
+            self._floor = written
+            self.raise_floor(written)
         try:
             done = await self.tail_disk.run(lambda: self.disk.replace_all(merged.documents))
         except JournalError as error:

@@ -172,7 +172,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
     ledger = edges.ledger(identity, heartbeat.grant_incarnations)
     members = edges.members()
     try:
-        seats = build_bench(config, edges.worker)
+        seats = build_bench(config, edges.worker, edges.load_strategy)
         link = _build_link(edges, heartbeat)
         disk = edges.journal_disk(JOURNAL_FILE)
         control_disk = edges.journal_disk(CONTROL_FILE)

@@ -31,6 +31,7 @@ VERBS: Mapping[str, str] = {
     "history": "node.cli.history",
     "logs": "node.cli.logs",
     "explain": "node.cli.explain",
+    "simulate": "node.cli.simulate",
     "config": "node.cli.config",
     "strategy": "node.cli.strategy",
     "telegram": "node.cli.telegram",

@@ -6,6 +6,7 @@ awaits in place of a thread. What one store does with a call is in stores.py.
 """
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from election.control_record import ControlPut, ControlReading, ControlRecord, merge_controls
@@ -19,6 +20,11 @@ from node.sim.fleet import SimFleet
 from node.sim.loop import Deferred, run_steps
 from node.sim.process import SimProcess
 from node.sim.stores import SimStore
+
+
+def _put_control(record: ControlRecord, store: SimStore) -> tuple[bool, int]:
+    return store.put_control(record)
+
 
 Steps = Generator[Deferred[Any], Any, Any]
 PAUSE_S_MAX = 0.05
@@ -56,9 +62,7 @@ class SimLedger:
                 deletes=deletes,
             )
 
-        found = yield self._fleet.ask(
-            write_one, enough=self._fleet.majority, grace_s=WRITE_GRACE_S
-        )
+        found = yield self._fleet.ask(write_one, enough=self._fleet.majority, grace_s=WRITE_GRACE_S)
         accepted_by = tuple(found.answers)
         is_accepted = len(accepted_by) >= self._fleet.majority
         return LedgerAnswer(
@@ -134,7 +138,7 @@ class SimControl:
                 at_ms=draft.at_ms,
                 reason=draft.reason,
             )
-            found = yield self._fleet.ask(lambda store, record=record: store.put_control(record))
+            found = yield self._fleet.ask(partial(_put_control, record))
             accepted = tuple(n for n, (is_stored, _) in found.answers.items() if is_stored)
             newest = max((v for is_stored, v in found.answers.values() if not is_stored), default=0)
             put = ControlPut(

@@ -10,8 +10,8 @@ from node.sim.disk import SimDisk
 from node.sim.network import Weather, Wire
 from node.sim.process import SimProcess
 from node.sim.stores import SimStore
-from node.sim.world import World
 from node.sim.watching import Watching
+from node.sim.world import World
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -69,6 +69,7 @@ class Box:
         *,
         stores: Sequence[SimStore],
         weather: Weather,
+        venue_weather: Weather,
         build: BuildNode,
         watching: Watching,
     ) -> None:
@@ -83,11 +84,12 @@ class Box:
         self.wires: Mapping[StoreName, Wire] = {
             store.name: Wire(world, weather, f"{name}-{store.name}") for store in stores
         }
-        self.venue_wire = Wire(world, weather, f"{name}-venue")
+        self.venue_wire = Wire(world, venue_weather, f"{name}-venue")
         self.temperature_c = 50.0
         self.process: SimProcess | None = None
         self.runtime: Runtime | None = None
         self.is_off = False
+        self.asleep_until_s = 0.0
         self.processes: list[SimProcess] = []
         self._build = build
         self._lives = 0
@@ -98,9 +100,20 @@ class Box:
         process = self.process
         return process if process is not None and process.is_alive else None
 
+    @property
+    def in_words(self) -> str:
+        """What its node does now, and why it does not contend."""
+        if self.living is None or self.runtime is None:
+            return "gone"
+        reasons = "; ".join(self.runtime.health.reasons)
+        return f"{self.runtime.desk.role.value} {reasons}".strip()
+
     def start(self) -> None:
         """Begin another process, unless one runs or the box has no power."""
         if self.living is not None or self.is_off:
+            return
+        if self.clock.is_asleep:
+            self.world.at(self.asleep_until_s, self.start)
             return
         self._lives += 1
         process = SimProcess(self.world, self, f"{self.name}.{self._lives}")
@@ -129,6 +142,20 @@ class Box:
         assert self.process is not None
         self.world.note(self.process.name, "process ended", why=why)
         self.world.after(self.world.rng.uniform(*RESTART_S), self.start)
+
+    def suspend(self, seconds: float) -> None:
+        """Let nothing run for a while, nor two of the clocks."""
+        world, clock = self.world, self.clock
+        self.asleep_until_s = max(self.asleep_until_s, world.now + seconds)
+        clock.fall_asleep()
+
+        def wake_up() -> None:
+            if world.now >= self.asleep_until_s:
+                clock.wake_up()
+
+        world.at(self.asleep_until_s, wake_up)  # before the process goes on
+        if self.living is not None:
+            self.living.pause(self.asleep_until_s - world.now)
 
     def lose_power(self) -> None:
         """Everything on it ends at once."""
@@ -162,4 +189,3 @@ class Box:
     def note_send(self, process: SimProcess, epoch: int) -> None:
         """A request that changes something leaves now."""
         self.watching.note_send(process, epoch)
-

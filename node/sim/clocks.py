@@ -19,13 +19,15 @@ class BoxClock:
         self._base_s = world.now
         self._boot_s = self._raw_s = born_s
         self._suspended_s = 0.0
+        self.is_asleep = False
         self.wall_offset_s = EPOCH_S + world.now - born_s
 
     def read(self) -> tuple[float, float, float]:
         """Return (boottime_s, monotonic_raw_s, wall_s)."""
         elapsed_s = self._world.now - self._base_s
         boot_s = self._boot_s + elapsed_s * self.boot_rate
-        return (boot_s, self._raw_s + elapsed_s * self.raw_rate, boot_s + self.wall_offset_s)
+        raw_s = self._raw_s if self.is_asleep else self._raw_s + elapsed_s * self.raw_rate
+        return (boot_s, raw_s, boot_s + self.wall_offset_s)
 
     def boot_s(self) -> float:
         """Return CLOCK_BOOTTIME."""
@@ -33,7 +35,7 @@ class BoxClock:
 
     def monotonic_s(self) -> float:
         """Return CLOCK_MONOTONIC."""
-        return self.boot_s() - self._suspended_s
+        return (self._boot_s if self.is_asleep else self.boot_s()) - self._suspended_s
 
     def wall_s(self) -> float:
         """Return the wall clock."""
@@ -44,11 +46,16 @@ class BoxClock:
         self._rebase()
         self.boot_rate = boot_rate
 
-    def wake_up(self, slept_s: float) -> None:
-        """Take in that the box was suspended for the last true `slept_s` seconds."""
+    def fall_asleep(self) -> None:
+        """The box is suspended: raw and monotonic stand still, boot goes on."""
+        if not self.is_asleep:
+            self._rebase()
+            self.is_asleep = True
+
+    def wake_up(self) -> None:
+        """The box goes on."""
         self._rebase()
-        self._raw_s -= slept_s * self.raw_rate
-        self._suspended_s += slept_s * self.boot_rate
+        self.is_asleep = False
 
     def true_s_of_boot(self, boot_s: float) -> float:
         """Return the true time at which CLOCK_BOOTTIME will read this, at the present rate."""
@@ -59,5 +66,7 @@ class BoxClock:
         return self.true_s_of_boot(monotonic_s + self._suspended_s)
 
     def _rebase(self) -> None:
+        if self.is_asleep:
+            self._suspended_s += self.boot_s() - self._boot_s
         self._boot_s, self._raw_s, _ = self.read()
         self._base_s = self._world.now

@@ -139,7 +139,10 @@ class SimCrew:
             world.after(there_s, lambda: self._arrive(call, wid, sent, back_s, deadline_s))
             if self._wires[call.store].is_doubled():
                 later_s = there_s + world.rng.uniform(0, DOUBLE_S_MAX)
-                world.after(later_s, lambda: self._act(call, wid))
+                world.after(later_s, lambda: self._repeat(call, wid))
+
+    def _repeat(self, call: Call, wid: WriteId) -> None:
+        self._act(call, wid)  # whoever sent it has heard the first answer
 
     def _act(self, call: Call, wid: WriteId) -> StoreReply | None:
         try:

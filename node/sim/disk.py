@@ -5,7 +5,7 @@ may be there or not. While the disk fails, writes raise what the real files rais
 """
 
 import errno
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from alerts.changes import Change
@@ -187,7 +187,7 @@ class SimOutboxStorage:
         """Nothing is ever damaged here."""
         return Path("outbox.jsonl.damaged-1")
 
-    def append(self, changes: Sequence[Change]) -> None:
+    def append(self, changes: Iterable[Change]) -> None:
         """Keep the changes."""
         self._refuse_if_failing()
         assert self._disk.outbox is not None

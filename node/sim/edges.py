@@ -6,7 +6,9 @@ so to the type checker, and nothing else here does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
 
 from alerts.durable import DurableOutbox
 from alerts.ports import Sender
@@ -39,11 +41,17 @@ from node.sim.disk import (
     SimTradingMemory,
 )
 from node.sim.fleet import SimFleet
+from node.sim.gateway import Windows
 from node.sim.market import SimExchange
 from node.sim.process import SimProcess
-from node.sim.venue import SimLink, Windows
+from node.sim.venue import SimLink
 from node.sim.worker import SimWorker
-from strategy.loading import LoadedStrategy
+from strategy.loading import LoadedStrategy, load_strategy
+
+
+@cache
+def _load(source: str, parameters: tuple[tuple[str, Any], ...], base: Path) -> LoadedStrategy:
+    return load_strategy(source, dict(parameters), base=base)
 
 
 class Quiet:
@@ -175,6 +183,12 @@ class SimEdges:
         return cast("BoxProbe", SimProbe(self._process))
 
     # --- the world ---
+
+    def load_strategy(
+        self, source: str, parameters: Mapping[str, Any], *, base: Path
+    ) -> LoadedStrategy:
+        """Read a strategy from its file, which never changes here."""
+        return _load(source, tuple(sorted(parameters.items())), base)
 
     def worker(self, loaded: LoadedStrategy, budget_s: float) -> SimWorker:
         """Ask the strategy in place."""

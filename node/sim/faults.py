@@ -9,16 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from node.role import Role
-from node.sim.clocks import BoxClock
 from node.sim.market import SimExchange
 from node.sim.network import Weather, Wire
 from node.sim.process import SimProcess
 from node.sim.stores import SimStore, StoreData
+from node.sim.surroundings import Surroundings, long_s
 
 if TYPE_CHECKING:
     from node.sim.box import Box
     from node.sim.channel import Phone
     from node.sim.person import Person
+    from node.sim.watching import Watching
     from node.sim.world import World
 
 SLEW = 0.08  # chrony's default limit
@@ -33,25 +34,30 @@ class Faults:
         self,
         world: "World",
         weather: Weather,
+        venue_weather: Weather,
         *,
         boxes: Sequence["Box"],
         stores: Sequence[SimStore],
         exchange: SimExchange,
         phone: "Phone",
         person: "Person",
+        watching: "Watching",
         homes: Mapping[str, Sequence[SimStore]],
     ) -> None:
         """Bind what can break; `homes` names the stores that run on each box."""
-        self._world, self._weather = world, weather
+        self._world, self._weather, self._venue_weather = world, weather, venue_weather
         self._boxes, self._stores = tuple(boxes), tuple(stores)
         self._exchange, self._phone, self._person = exchange, phone, person
+        self._watching = watching
         self._homes = homes
         self._snapshots: dict[str, list[StoreData]] = {store.name: [] for store in stores}
         self._is_storm = False
         self._every_s = 8.0
+        around = Surroundings(world, exchange, phone)
         self._kinds: tuple[Callable[[], None], ...] = (
             *([self.kill] * 3),
-            *([self.kill_within] * 3),
+            *([self.kill_within] * 2),
+            *([self.kill_in_flight] * 3),
             *([self.pause] * 2),
             self.hang,
             self.stop_orderly,
@@ -72,11 +78,11 @@ class Faults:
             self.suspend,
             self.stall_disk,
             self.fail_disk,
-            self.maintenance,
-            self.rate_limit,
-            *([self.lag] * 2),
-            self.phone_away,
-            self.phone_limited,
+            around.maintenance,
+            around.rate_limit,
+            *([around.lag] * 2),
+            around.phone_away,
+            around.phone_limited,
             self.pause_cluster,
             self.heat,
             self.power_cut,
@@ -92,6 +98,8 @@ class Faults:
         rng, weather = self._world.rng, self._weather
         weather.lost, weather.slow = rng.choice((0.002, 0.01, 0.03)), rng.choice((0.01, 0.05))
         weather.doubled = 0.004
+        venue = self._venue_weather
+        venue.lost, venue.slow = rng.choice((0.005, 0.03, 0.08)), rng.choice((0.02, 0.08))
         self._next()
         self._take_snapshots()
 
@@ -99,15 +107,19 @@ class Faults:
         """Mend everything that people and time mend."""
         self._world.note("weather", "calm begins")
         self._is_storm = False
-        weather = self._weather
-        weather.lost = weather.slow = weather.doubled = 0.0
+        for weather in (self._weather, self._venue_weather):
+            weather.lost = weather.slow = weather.doubled = 0.0
         for box in self._boxes:
             for wire in (*box.wires.values(), box.venue_wire):
                 wire.cut_there_until_s = wire.cut_back_until_s = wire.slow_until_s = 0.0
             box.disk.stalled_until_s = box.disk.failing_until_s = 0.0
             box.temperature_c = 50.0
-            box.is_off = False
+            box.clock.slew(box.clock.raw_rate)  # what NTP had to correct is corrected
+            if box.living is not None:
+                box.living.kill_soon(0)
+            box.get_power()
             box.start()
+        self._watching.on_next_send = None
         for store in self._stores:
             store.set_down(is_down=False)
             store.frozen_until_s = 0.0
@@ -162,8 +174,7 @@ class Faults:
         return self._world.rng.choice(self._stores)
 
     def _long_s(self) -> float:
-        rng = self._world.rng
-        return rng.choice((rng.uniform(0.1, 2.5), rng.uniform(2.0, 18.0)))
+        return long_s(self._world)
 
     def _until_s(self) -> float:
         return self._world.now + self._long_s()
@@ -184,6 +195,17 @@ class Faults:
         if process := self._process():
             self._note("kill within the next steps", of=process.name)
             process.kill_soon(self._world.rng.randrange(1, 60))
+
+    def kill_in_flight(self) -> None:
+        """The same while the next request to the venue is under way, or just before it leaves."""
+        delay_s = self._world.rng.uniform(0, 0.06)
+        self._note("kill with the next write in flight")
+
+        def strike(process: SimProcess) -> None:
+            self._world.count("killed with a write in flight")
+            self._world.after(delay_s, partial(process.kill, "killed"))
+
+        self._watching.on_next_send = strike
 
     def crash(self) -> None:
         """Both processes at once."""
@@ -290,9 +312,7 @@ class Faults:
         """Every store begins another life, empty, within a moment."""
         self._note("all stores restart empty")
         for store in self._stores:
-            self._world.after(
-                self._world.rng.uniform(0, 0.5), partial(store.restart, keep=False)
-            )
+            self._world.after(self._world.rng.uniform(0, 0.5), partial(store.restart, keep=False))
 
     def freeze(self) -> None:
         """A store takes requests in and answers later (SIGSTOP, swapping)."""
@@ -329,15 +349,7 @@ class Faults:
         """A box sleeps: nothing runs, one of its clocks stands still."""
         box, slept_s = self._box(), self._long_s()
         self._note("box suspended", box=box.name, seconds=round(slept_s, 1))
-        if box.living:
-            box.living.pause(slept_s)
-        clock = box.clock
-        self._world.after(slept_s - 1e-6, partial(self._wake, box, clock, slept_s))
-
-    @staticmethod
-    def _wake(box: "Box", clock: BoxClock, slept_s: float) -> None:
-        if box.clock is clock:
-            clock.wake_up(slept_s)
+        box.suspend(slept_s)
 
     def power_cut(self) -> None:
         """A box loses its power: its stores restart empty, its clocks begin anew."""
@@ -380,28 +392,3 @@ class Faults:
         """One box does not reach the venue."""
         wire = self._box().venue_wire
         self._cut(wire, self._world.rng.randrange(3), self._world.now + 3 * self._long_s())
-
-    def maintenance(self) -> None:
-        """The venue answers nobody."""
-        self._exchange.maintenance_until_s = self._until_s()
-        self._note("venue maintenance")
-
-    def rate_limit(self) -> None:
-        """The venue asks for quiet."""
-        self._exchange.limited_until_s = self._until_s()
-        self._note("venue rate limit")
-
-    def lag(self) -> None:
-        """The venue shows orders and fills a moment late."""
-        self._exchange.lagging_until_s = self._world.now + 3 * self._long_s()
-        self._note("venue lags")
-
-    def phone_away(self) -> None:
-        """The messenger is away."""
-        self._phone.away_until_s = self._world.now + 3 * self._long_s()
-        self._note("phone away")
-
-    def phone_limited(self) -> None:
-        """The messenger asks for quiet."""
-        self._phone.limited_until_s = self._until_s()
-        self._note("phone limited")

@@ -1,4 +1,4 @@
-"""All stores asked at once by a simulated process: `election.redis_fleet` with messages for threads.
+"""All stores asked at once by a simulated process: `StoreFleet` with messages for threads.
 
 One connection a store and purpose: its calls go one after another, so that a store takes the
 writes of one process in the order in which they were made, unless a message was given up before.
@@ -171,9 +171,7 @@ class SimFleet:
         """Ask every store; the answer comes as `StoreFleet.ask` would return it."""
         world = self._process.world
         deadline_s = world.now + self._timeout_s
-        question: _Question[T] = _Question(
-            self._process, len(self._connections), enough, grace_s
-        )
+        question: _Question[T] = _Question(self._process, len(self._connections), enough, grace_s)
         question.ask(self.names)
         must_watch = False
         for name, connection in self._connections.items():
@@ -184,7 +182,5 @@ class SimFleet:
 
             connection.submit(_Job(call, deadline_s, on_end))
         if must_watch:
-            world.at(
-                deadline_s + SCHEDULING_S, lambda: self._process.run(question.finish)
-            )
+            world.at(deadline_s + SCHEDULING_S, lambda: self._process.run(question.finish))
         return question.outcome

@@ -28,7 +28,9 @@ SYMBOL = "ETH/USDT"
 FIRST_PRICE = Decimal(100)
 PRICE_STEP = Decimal("0.01")
 MOVE_S = 4.0  # the price moves this often
-MOVE_SIGMA = 0.0008
+# Of the price, per move: a market in which little happens, and one that fills orders all the time.
+# With few orders at the venue little there tells which epochs were used.
+QUIET_SIGMA, BUSY_SIGMA = 0.0002, 0.0012
 PRICE_MIN, PRICE_MAX = Decimal(60), Decimal(160)
 CANDLE_MS = 60_000
 CANDLES_KEPT = 50
@@ -60,6 +62,7 @@ class SimExchange(MemoryExchange):
         self.limited_until_s = 0.0
         self.lagging_until_s = 0.0
         self.drift = 0.0  # of the price, per move
+        self.sigma = world.rng.choice((QUIET_SIGMA, BUSY_SIGMA, BUSY_SIGMA))
         self.is_still = False  # the price does not move
         self.on_arrival: Callable[[Arrival, VenueOrder], None] = lambda _arrival, _order: None
         self.candles: list[Candle] = [_flat(self.now_ms - CANDLE_MS, FIRST_PRICE)]
@@ -154,7 +157,7 @@ class SimExchange(MemoryExchange):
         world = self._world
         self.tick()
         old = self.prices[SYMBOL]
-        moved = float(old) * exp(world.rng.gauss(self.drift, MOVE_SIGMA))
+        moved = float(old) * exp(world.rng.gauss(self.drift, self.sigma))
         price = max(PRICE_MIN, min(PRICE_MAX, Decimal(moved).quantize(PRICE_STEP)))
         if self.is_still:
             price = old

@@ -39,7 +39,8 @@ class SimProcess:
         self.paused_until_s = 0.0
         self.hung_until_s = 0.0
         self.threads: Threads | None = None
-        self.loop = SimLoop(self)
+        # asyncio's own base class has no abstract methods; its type stubs say otherwise.
+        self.loop = SimLoop(self)  # type: ignore[abstract]
         self.on_end: Callable[[str], None] = lambda _why: None
         self._backlog: deque[Action] = deque()
         self._is_running = False
@@ -123,7 +124,7 @@ class SimProcess:
         self.on_end(why)
 
     def kill_soon(self, handles: int) -> None:
-        """End it in the middle of what it does next, after so many steps of its loop."""
+        """End it in the middle of what it does next, after so many steps; 0 spares it."""
         self._handles_to_live = handles
 
     def note_handle(self) -> None:

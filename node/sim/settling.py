@@ -26,11 +26,7 @@ class Settling:
     def check_trading(self, calm_s: float) -> None:
         """L1: with a majority and a healthy node somebody trades again within the bound."""
         if self._watching.active() is None:
-            roles = ", ".join(
-                f"{box.name} {'gone' if box.living is None or box.runtime is None else box.runtime.desk.role.value}"
-                f" {'' if box.runtime is None else box.runtime.health.reasons}"
-                for box in self._watching.boxes
-            )
+            roles = ", ".join(f"{box.name} {box.in_words}" for box in self._watching.boxes)
             self._world.violate(f"nobody trades {calm_s:.0f} s after the storm", roles=roles)
 
     def check_books(self) -> None:

@@ -7,6 +7,7 @@ the books must agree. It ends with a long calm, after which every epoch must hav
 import gc
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ class Simulation:
         self.world = World(plan.seed)
         world = self.world
         self.config = make_config(plan.stores)
-        self.weather = Weather()
+        self.weather, self.venue_weather = Weather(), Weather()
         names = [store.name for store in self.config.stores]
         self.stores = [SimStore(name, now_s=lambda: world.now) for name in names]
         self.exchange = SimExchange(world)
@@ -124,6 +125,7 @@ class Simulation:
                 name,
                 stores=self.stores,
                 weather=self.weather,
+                venue_weather=self.venue_weather,
                 build=self._build_node,
                 watching=self.watching,
             )
@@ -136,22 +138,25 @@ class Simulation:
             "laptop",
             stores=self.stores,
             weather=Weather(),
+            venue_weather=Weather(),
             build=self._build_node,
             watching=self.watching,
         )
-        wires = {store.name: Wire(world, Weather(), f"laptop-{store.name}") for store in self.stores}
-        self.person = Person(
-            SimProcess(world, laptop, "person"), wires, self.watching, self.boxes
-        )
+        wires = {
+            store.name: Wire(world, Weather(), f"laptop-{store.name}") for store in self.stores
+        }
+        self.person = Person(SimProcess(world, laptop, "person"), wires, self.watching, self.boxes)
         homes = {box.name: [s for s in self.stores if s.name == box.name] for box in self.boxes}
         self.faults = Faults(
             world,
             self.weather,
+            self.venue_weather,
             boxes=self.boxes,
             stores=self.stores,
             exchange=self.exchange,
             phone=self.phone,
             person=self.person,
+            watching=self.watching,
             homes=homes,
         )
         self.settling = Settling(world, self.watching, self.exchange, self.phone)
@@ -171,15 +176,16 @@ class Simulation:
         """Run to the end or to the first violation."""
         world, plan = self.world, self.plan
         began_s = time.process_time()
-        was_collecting = gc.isenabled()
-        gc.disable()  # cycles are few and small; a collection in the middle would cost a second
+        thresholds = gc.get_threshold()
+        gc.freeze()  # what was loaded stays; only what the run makes is looked through
+        gc.set_threshold(50_000, 20, 1000)
         try:
             with events_to(self.watching.hear):
                 self._play()
         finally:
             self._bury()
-            if was_collecting:
-                gc.enable()
+            gc.set_threshold(*thresholds)
+            gc.unfreeze()
         return Report(
             plan=plan,
             violations=world.violations,
@@ -207,7 +213,6 @@ class Simulation:
             if plan.has_storms:
                 faults.begin_calm()
             self._calm()
-            gc.collect(0)
         world.run_until(world.now + LAST_CALM_S)
         if not world.violations:
             self.settling.check_announcements()
@@ -236,6 +241,11 @@ class Simulation:
 
     def _bury(self) -> None:
         """End what the dead left behind, in silence: their `finally` blocks act on nothing."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of what was never awaited
+            self._close_all()
+
+    def _close_all(self) -> None:
         hook = sys.unraisablehook
         sys.unraisablehook = lambda _: None
         try:
@@ -257,4 +267,3 @@ def _close(coroutine: Any) -> None:
         coroutine.close()
     except (RuntimeError, ValueError):
         return  # it wanted to wait in a `finally` block; nothing runs any more
-

@@ -7,7 +7,7 @@ while it is frozen requests wait at its door, while it is down they are refused.
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from election.control_record import ControlRecord
@@ -163,7 +163,14 @@ class SimStore:
         self._open()
         now_s = self._now_s()
         return {
-            node_id: replace(reading, age_s=now_s - seen_s)
+            node_id: MemberReading(
+                node_id=node_id,
+                nonce=reading.nonce,
+                beat=reading.beat,
+                body=reading.body,
+                age_s=now_s - seen_s,
+                stores=reading.stores,
+            )
             for node_id, (reading, seen_s) in self.members.items()
         }
 

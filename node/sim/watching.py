@@ -4,7 +4,7 @@ Each method states one promise; a broken one ends the run. What is checked only 
 had time to settle is in settling.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exchange.identity import decode
@@ -33,6 +33,8 @@ class Watching:
         """Look at a world."""
         self._world, self._exchange = world, exchange
         self.boxes: Sequence[Box] = ()
+        # Told of the next write that leaves, once: a fault that waits for it.
+        self.on_next_send: Callable[[SimProcess], None] | None = None
         self.paused_since_s: float | None = None  # a person's pause that every box keeps
         self._sent: tuple[int, str] = (0, "")
         self._accepted_epoch = 0
@@ -68,6 +70,9 @@ class Watching:
 
     def note_send(self, process: SimProcess, epoch: int) -> None:
         """Under one epoch one process sends, and epochs only grow."""
+        strike, self.on_next_send = self.on_next_send, None
+        if strike is not None:
+            strike(process)
         highest, name = self._sent
         self._world.count("write sent")
         if epoch < highest or (epoch == highest and name != process.name):
@@ -145,9 +150,9 @@ class Watching:
             world.count(f"role {fields['to']}")
         if name == "takeover.finished" and process is not None:
             self._note_takeover(process, fields)
-        if name == "alert.queued" and process is not None and fields.get("kind") in TAKEOVERS:
-            if not process.box.disk.is_failing:
-                self.announced_durably.add(_permit_epoch(process))
+        is_announcement = name == "alert.queued" and fields.get("kind") in TAKEOVERS
+        if is_announcement and process is not None and not process.box.disk.is_failing:
+            self.announced_durably.add(_permit_epoch(process))
         if name not in QUIET_EVENTS:
             world.note(who, name, **fields)
         if name in BUGS or name not in EVENTS:

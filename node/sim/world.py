@@ -64,8 +64,7 @@ class World:
         heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= end_s and not self.violations:
             when_s, _, action = pop(heap)
-            if when_s > self.now:
-                self.now = when_s
+            self.now = max(self.now, when_s)
             self.events += 1
             action()
         if not self.violations:

@@ -139,15 +139,22 @@ async def test_a_later_or_equal_epoch_at_the_venue_ends_the_grant(other: int, fl
     assert node.role() is Role.STANDBY
 
 
-async def test_a_journal_of_a_later_epoch_ends_the_grant() -> None:
-    """Epochs grow: a grant below one that wrote is none."""
+@pytest.mark.parametrize(("granted", "floor"), [(3, 5), (5, 6)])
+async def test_a_journal_of_an_epoch_that_is_not_older_ends_the_grant(
+    granted: int, floor: int
+) -> None:
+    """Epochs grow: a grant below one that wrote is none, nor is one under the very same.
+
+    Found by simulation: a single store began empty, the next holder had never seen the last
+    epoch, no order of it rested at the venue, and two nodes traded under one epoch in turn.
+    """
     rig = await after_a_holder("90")
     await rig.start(epoch=5)
     await rig.trader.save_state(rig.seat)
     node = await new_shift_rig(rig)
-    node.grant(3)
+    node.grant(granted)
     await node.turn()
-    assert node.lease.floors == [5]
+    assert node.lease.floors == [floor]
     assert node.role() is Role.TAKEOVER
 
 

@@ -145,3 +145,11 @@ async def test_a_failed_check_is_asked_again_soon() -> None:
     node.rig.exchange.now_ms += 2_000
     await node.standby.cycle()
     assert node.health.venue_error == ""
+
+
+async def test_the_tail_teaches_which_epochs_were_used() -> None:
+    """R7: stores that begin empty forget them; the copy on this disk does not."""
+    node = await bench()
+    await node.standby.tail()
+    await node.standby.tail()
+    assert node.floors == [4]

@@ -1,0 +1,98 @@
+"""Many seeds, on several processors: what was simulated, what went wrong, how fast."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+from node.sim.simulation import Plan, Report, Simulation
+from node.sim.timeline import before_the_end, render_timeline
+
+HOUR_S = 3600.0
+MINUTE_S = 60.0
+SHOWN_S = 90.0  # of a failing seed's timeline
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """What a campaign showed. `failures` has each violation with its seed and timeline."""
+
+    seeds: int = 0
+    simulated_h: float = 0.0
+    led_h: float = 0.0
+    took_s: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[Plan, str, str]] = field(default_factory=list)
+
+    def add(self, report: Report) -> None:
+        """Add one run."""
+        self.seeds += 1
+        self.simulated_h += report.simulated_s / HOUR_S
+        self.led_h += report.led_s / HOUR_S
+        self.counts += report.counts
+        for violation in report.violations:
+            shown = before_the_end(report.timeline, seconds=SHOWN_S)
+            self.failures.append((report.plan, violation, render_timeline(shown)))
+
+    @property
+    def hours_per_minute(self) -> float:
+        """Simulated cluster hours in one minute of this machine."""
+        return self.simulated_h / (self.took_s / MINUTE_S) if self.took_s else 0.0
+
+    @property
+    def faults(self) -> int:
+        """How many faults struck, apart from messages."""
+        return sum(n for name, n in self.counts.items() if name.startswith("fault: "))
+
+
+def run_plan(plan: Plan) -> Report:
+    """Run one seed; the timeline comes along only if something went wrong."""
+    report = Simulation(plan).run()
+    if not report.violations:
+        report.timeline = []
+    return report
+
+
+def run_campaign(plans: Iterable[Plan], *, jobs: int) -> Iterator[Report]:
+    """Run all plans; with more than one job on as many processors, in any order of time."""
+    if jobs <= 1:
+        yield from map(run_plan, plans)
+        return
+    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(run_plan, plans)
+
+
+def summarise(plans: Iterable[Plan], *, jobs: int) -> Summary:
+    """Run all plans and add them up."""
+    began_s = time.monotonic()
+    summary = Summary()
+    for report in run_campaign(plans, jobs=jobs):
+        summary.add(report)
+    summary.took_s = time.monotonic() - began_s
+    return summary
+
+
+def render_summary(summary: Summary, *, stores: int) -> str:
+    """Return the figures of a campaign in words."""
+    counts = summary.counts
+    lines = [
+        f"stores {stores}: {summary.seeds} seeds, {summary.simulated_h:.1f} cluster hours in "
+        f"{summary.took_s:.0f} s ({summary.hours_per_minute:.1f} hours a minute), "
+        f"violations {len(summary.failures)}",
+        f"  somebody traded for {100 * summary.led_h / max(summary.simulated_h, 1e-9):.0f} % of "
+        f"the time; faults {summary.faults}, messages lost {counts['message lost']}, slow "
+        f"{counts['message slow']}, doubled {counts['message doubled']}",
+        f"  grants {counts['lease.granted']}, lapses {counts['lease.lapsed']}, deposed "
+        f"{counts['lease.deposed']}, fence kills {counts['fence kill']}, takeovers "
+        f"{counts['takeover.finished']}",
+        f"  orders accepted {counts['order accepted']}, fills {counts['fill']}, outcomes unknown "
+        f"{counts['order.unknown']}, killed with a write in flight "
+        f"{counts['killed with a write in flight']}, takeovers that adopted "
+        f"{counts['takeover adopts orders']}, with fills in the gap {counts['fill in a gap']}, "
+        f"with orders unclear {counts['takeover with orders in flight']}",
+        f"  pauses {counts['pause set']}, loss limits {counts['latch.loss_limit']}, books "
+        f"compared {counts['books compared']}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,49 @@
+"""`nodectl simulate`: figures, timeline, exit codes."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from node.cli.simulate import app
+from node.sim.simulation import Simulation
+
+RUNNER = CliRunner()
+
+
+def test_figures_as_json() -> None:
+    """0 and the counts, when no promise was broken."""
+    result = RUNNER.invoke(app, ["--seed", "2", "--hours", "0.01", "--stores", "1", "--json"])
+    assert result.exit_code == 0
+    said = json.loads(result.stdout)
+    assert said["violations"] == []
+    assert said["counts"]["lease.granted"] >= 1
+    assert said["simulated_h"] > 0.1
+
+
+def test_timeline_says_who_did_what() -> None:
+    """--show prints true time, who, and what in words."""
+    result = RUNNER.invoke(app, ["--hours", "0.01", "--calm", "--show"])
+    assert result.exit_code == 0
+    assert "is active now (before: takeover)" in result.stdout
+    assert "venue" in result.stdout
+
+
+def test_violation_is_exit_code_1_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken promise ends with its timeline, its seed and code 1."""
+    play = Simulation._play
+
+    def broken(simulation: Simulation) -> None:
+        play(simulation)
+        simulation.world.violate("a promise was broken on purpose")
+
+    monkeypatch.setattr(Simulation, "_play", broken)
+    result = RUNNER.invoke(app, ["--seed", "5", "--hours", "0.01", "--calm"])
+    assert result.exit_code == 1
+    assert "VIOLATION" in result.stdout
+    assert "seed 5, stores 3" in result.stdout
+
+
+def test_two_stores_are_refused() -> None:
+    """Only 1 or 3 stores can be configured, so only these are simulated."""
+    assert RUNNER.invoke(app, ["--stores", "2"]).exit_code != 0
