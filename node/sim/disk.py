@@ -12,6 +12,7 @@ from alerts.changes import Change
 from alerts.outbox_file import Loaded
 from election.errors import EpochFileUnusable
 from exchange.errors import JournalError
+from node.crashes import Crash, CrashBook, clear_latch, mark_told, note_crash
 from node.resources import FsyncProbe, Resources
 from node.sim.loop import Deferred
 from node.sim.process import SimProcess
@@ -32,6 +33,7 @@ class SimDisk:
         self.files: dict[str, dict[str, str]] = {}
         self.outbox: list[Change] | None = None
         self.traded_ms: int | None = None
+        self.crashes = CrashBook()
         self.last_done_s = 0.0  # when the write that was begun last will be over
 
     @property
@@ -204,6 +206,31 @@ class SimOutboxStorage:
     def _refuse_if_failing(self) -> None:
         if self._disk.is_failing:
             raise OSError(errno.EIO, "Input/output error")
+
+
+class SimCrashKeeper:
+    """`node.edges.CrashKeeper` by shape; there is nobody to note a kill here but the process."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        """Use the box's disk."""
+        self._disk = disk
+
+    @property
+    def book(self) -> CrashBook:
+        """The crashes as they are known now."""
+        return self._disk.crashes
+
+    def note(self, crash: Crash) -> None:
+        """Add this process's own end."""
+        self._disk.crashes = note_crash(self._disk.crashes, crash)
+
+    def clear(self, latch_id: str) -> None:
+        """Lift the latch of this id."""
+        self._disk.crashes = clear_latch(self._disk.crashes, latch_id)
+
+    def mark_told(self) -> None:
+        """Everything in the book was told."""
+        self._disk.crashes = mark_told(self._disk.crashes)
 
 
 class SimTradingMemory:

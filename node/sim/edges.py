@@ -16,24 +16,28 @@ from alerts.telegram import TelegramApi
 from election.address import StoreAddress
 from election.crew import Crew, CrewOrders
 from election.fence_note import FenceNote
+from election.heartbeat import Heartbeat
 from election.model import Identity, Incarnation, StoreName
 from election.ports import (
     ControlRecords,
     EpochFile,
     Fence,
+    GrantNotes,
     LeaseClock,
     LeaseStore,
     MemberRecords,
 )
+from election.promise import NOTHING_PROMISED, PromiseMemory
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import JournalDisk, Permit
 from node.config_model import Config
-from node.edges import BoxProbe, JournalLedger, Link, TradingMemory
+from node.edges import BoxProbe, CrashKeeper, JournalLedger, Link, PeerLink, TradingMemory
 from node.sim.boards import SimControl, SimLedger, SimMembers
 from node.sim.box import SimFence
 from node.sim.channel import Phone, SimChannel
 from node.sim.crew import SimCrew
 from node.sim.disk import (
+    SimCrashKeeper,
     SimEpochFile,
     SimJournalDisk,
     SimOutboxStorage,
@@ -138,6 +142,24 @@ class SimEdges:
     def fence_note(self) -> FenceNote | None:
         """Keep no note: the timeline says what froze."""
         return None
+
+    def grant_note(self, identity: Identity) -> GrantNotes | None:
+        """Keep no note: the simulated supervisor has no stop hook."""
+        del identity
+        return None  # noqa: RET501, PLR1711  (the type checker wants it said)
+
+    def crash_keeper(self) -> CrashKeeper:
+        """Return the crashes on the box's disk."""
+        return SimCrashKeeper(self._box.disk)
+
+    def promise_memory(self) -> PromiseMemory:
+        """Nobody stands down here."""
+        return NOTHING_PROMISED
+
+    def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerLink | None:
+        """The nodes do not speak directly here."""
+        del heartbeat, memory
+        return None  # noqa: RET501, PLR1711  (the type checker wants it said)
 
     def lease_stores(self) -> Sequence[LeaseStore]:
         """Return the records themselves; the crew carries the messages."""
