@@ -146,7 +146,7 @@ class SimEdges:
     def grant_note(self, identity: Identity) -> GrantNotes | None:
         """Keep no note: the simulated supervisor has no stop hook."""
         del identity
-        return None  # noqa: RET501, PLR1711  (the type checker wants it said)
+        return None
 
     def crash_keeper(self) -> CrashKeeper:
         """Return the crashes on the box's disk."""
@@ -159,7 +159,7 @@ class SimEdges:
     def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerLink | None:
         """The nodes do not speak directly here."""
         del heartbeat, memory
-        return None  # noqa: RET501, PLR1711  (the type checker wants it said)
+        return None
 
     def lease_stores(self) -> Sequence[LeaseStore]:
         """Return the records themselves; the crew carries the messages."""
