@@ -189,7 +189,7 @@ def check_drills(facts: DoctorFacts) -> Iterator[Finding]:
         level=Level.GOOD,
         area="drills",
         what=what,
-        fix="`nodectl switchover` takes a second; pulling the plug is the real thing",
+        fix="`nodectl drill switchover` takes a second; `nodectl drill plug` is the real thing",
     )
 
 

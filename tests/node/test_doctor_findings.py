@@ -134,7 +134,7 @@ def test_a_pair_whose_failover_nobody_tried_is_noted() -> None:
     old = only(facts_of(last_drill_ms=NOW_MS - 50 * DAY_MS), "drills")
     assert (never.level, old.level) == (Level.GOOD, Level.GOOD)
     assert "50 days ago" in old.what
-    assert "nodectl switchover" in old.fix
+    assert "nodectl drill plug" in old.fix
 
 
 def test_the_worst_comes_first_and_every_finding_has_a_fix() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from election.control_record import ControlRecord
-from node.latches import merge_latches
+from node.latches import NO_LATCHES, merge_latches
 
 
 def make(kind: str, version: int, **value: object) -> ControlRecord:
@@ -18,6 +18,14 @@ def test_latches_found_nowhere_count_as_paused() -> None:
     assert latches.is_paused
     assert not is_first
     assert "no control record" in latches.pause_reason
+
+
+def test_latches_drill_records_alone_prove_nothing() -> None:
+    """S6: a drill log in wiped stores must not set a cluster free whose pause was lost."""
+    for kind in NO_LATCHES:
+        latches, is_first = merge_latches({kind: make(kind, 3)}, is_first_start_allowed=False)
+        assert latches.is_paused
+        assert not is_first
 
 
 def test_latches_found_nowhere_after_init_start_free() -> None:
