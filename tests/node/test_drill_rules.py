@@ -1,6 +1,7 @@
 """A drill must not stop trading where the loss that it plays would; refusals are in words."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_a_healthy_majority_may_be_drilled_in_every_way(kind: DrillKind) -> None
     ],
 )
 def test_an_unfit_cluster_is_never_drilled(
-    kind: DrillKind, changes: dict[str, object], words: str
+    kind: DrillKind, changes: dict[str, Any], words: str
 ) -> None:
     """S6 and common sense: whichever drill, also when stops are accepted."""
     found = list_refusals(plan(kind, does_accept_stop=True), THREE, view(**changes))
