@@ -22,6 +22,8 @@ class ScriptName(StrEnum):
     LEDGER_WRITE = "ledger_write"
     CONTROL_PUT = "control_put"
     MEMBER_PUBLISH = "member_publish"
+    MOVE = "move"
+    LEDGER_CARRY = "ledger_carry"
 
 
 PRELUDE = "prelude"

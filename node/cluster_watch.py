@@ -100,6 +100,11 @@ class ClusterWatch:
         """What was wrong with this disk's copy when it was opened."""
         return self._disk.warnings
 
+    def kept_version(self, kind: str) -> int:
+        """Return the version of a record that this node's disk has, 0 for none."""
+        record = self._own.get(kind)
+        return 0 if record is None else record.version
+
     def first_start_allowed(self) -> bool:
         """True when `init` marked a new cluster and this node never saw a control record."""
         return self._was_empty and self._is_marked_new()

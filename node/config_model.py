@@ -7,6 +7,7 @@ Secrets are never here (secrets.py).
 """
 
 import hashlib
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -125,6 +126,12 @@ class StoreConfig(Section):
     release_username: str | None = None
     """ACL user of the stop hook, which may only release; used with the secret
     `stores.<name>.release_password`. Default none: the hook logs in as the node does."""
+
+
+def store_list_id(stores: Iterable[StoreConfig]) -> str:
+    """Return the hash of an ordered store list (R3)."""
+    listed = "\n".join(f"{s.name} {s.host}:{s.port}" for s in stores)
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
 
 class LeaseConfig(Section):
@@ -371,8 +378,7 @@ class Config(Section):
     @property
     def config_id(self) -> str:
         """Hash of the ordered store list: nodes that differ in it must not contend (R3)."""
-        listed = "\n".join(f"{s.name} {s.host}:{s.port}" for s in self.stores)
-        return hashlib.sha256(listed.encode()).hexdigest()[:16]
+        return store_list_id(self.stores)
 
     def timing(self) -> LeaseTiming:
         """Return the lease's timing. Raises election.errors.TimingRefused (also when loading)."""

@@ -121,7 +121,7 @@ def write_cluster(
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         (folder / FOLDER).chmod(0o700)
         for path, (body, mode) in contents.items():
-            _write(path, body, mode)
+            write_durably(path, body, mode)
         _ignore(folder / ".gitignore")
         config = load_config(folder / CONFIG_NAME, environ={})
     except OSError as error:
@@ -142,7 +142,7 @@ def _check(text: str) -> None:
             raise InitRefused(f"these answers do not fit together:\n{problems}") from None
 
 
-def _write(path: Path, text: str, mode: int) -> None:
+def write_durably(path: Path, text: str, mode: int) -> None:
     """Write durably under a temporary name; never readable by others, not for a moment."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)

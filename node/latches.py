@@ -16,6 +16,7 @@ LOSS_LIMIT = "loss_limit"
 CLUSTER = "cluster"
 SWITCHOVER = "switchover"
 ACCEPT = "accept"
+STORES = "stores"  # which store list counts, since a person replaced one
 CLEAR_CRASHES = "clear_crashes"
 LAST_CRASH = "last_crash"
 # Kinds that latch nothing: found alone they do not prove that the cluster was ever unpaused (S6).

@@ -25,6 +25,7 @@ from node.edges import (
 )
 from node.health import Health
 from node.mailbox import LeaseMailbox
+from node.replacing import replaced_reason
 from node.reporter import Reporter
 from node.shift_times import ShiftTimes
 from node.teller import Teller
@@ -68,8 +69,10 @@ class NodeParts:
     monotonic_s: Callable[[], float]
 
     def peer_reasons(self) -> tuple[str, ...]:
-        """Return why nobody may trade: the nodes speak to different servers (R13)."""
-        return () if self.peer is None else self.peer.picture().reasons
+        """Return why this node must not lead: other servers (R13), or an old store list (R3)."""
+        old = replaced_reason(self.watch.latches, self.identity.config_id)
+        different = () if self.peer is None else self.peer.picture().reasons
+        return (*different, *filter(None, [old]))
 
     def relies_on_promise(self) -> bool:
         """Tell whether this grant rests on the other node's promise (R14)."""

@@ -29,6 +29,7 @@ from node.config_model import Config
 from node.edges import Edges, Link
 from node.errors import NodeRefused
 from node.health import Health
+from node.latches import STORES
 from node.logs import LogHandle, log_event, setup_logs
 from node.mailbox import LeaseMailbox
 from node.member import member_body
@@ -200,6 +201,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
                 step_age_s=heartbeat.progress_age_s(),
             ),
             **picture_body(None if peer is None else peer.picture()),
+            "stores_kept": watch.kept_version(STORES),
         },
         wall_ms=edges.wall_ms,
         monotonic_s=edges.monotonic_s,

@@ -19,6 +19,7 @@ from election.address import StoreAddress
 from election.model import StoreName
 from election.peek import ClusterPeek, peek
 from node.config import Config, load_config
+from node.config_model import StoreConfig
 from node.errors import CommandRefused
 from node.secrets import Secrets, load_secrets, secrets_path
 
@@ -83,15 +84,17 @@ def open_secrets(config: Config, node: str | None) -> Secrets:
 
 def store_addresses(config: Config, secrets: Secrets) -> tuple[StoreAddress, ...]:
     """Return where the stores are and how to log in."""
-    return tuple(
-        StoreAddress(
-            name=StoreName(s.name),
-            host=s.host,
-            port=s.port,
-            username=s.username,
-            password=secrets.store_password(s.name),
-        )
-        for s in config.stores
+    return tuple(address_of(store, secrets) for store in config.stores)
+
+
+def address_of(store: StoreConfig, secrets: Secrets) -> StoreAddress:
+    """Return where one store is and how to log in."""
+    return StoreAddress(
+        name=StoreName(store.name),
+        host=store.host,
+        port=store.port,
+        username=store.username,
+        password=secrets.store_password(store.name),
     )
 
 

@@ -24,6 +24,7 @@ VERBS: Mapping[str, str] = {
     "status": "node.cli.status",
     "switchover": "node.cli.switchover",
     "stand-down": "node.cli.stand_down",
+    "stores": "node.cli.stores",
     "pause": "node.cli.pause",
     "resume": "node.cli.resume",
     "clear-crashes": "node.cli.clear_crashes",

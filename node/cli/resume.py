@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from election.peek import ClusterPeek, merged_members
 from node.cli.common import (
     ConfigOption,
     NodeOption,
@@ -14,8 +15,10 @@ from node.cli.common import (
     say,
 )
 from node.cli.decide import decide, living, records_of, wait_for_pause
+from node.config import Config
 from node.errors import CommandRefused
-from node.latches import ACCEPT, LOSS_LIMIT, PAUSE
+from node.latches import ACCEPT, LOSS_LIMIT, PAUSE, STORES, merge_latches
+from node.replacing import refuse_resume
 
 app = typer.Typer(add_completion=False)
 ReasonOption = Annotated[str, typer.Option("--reason", "-r", help="Why, for the record.")]
@@ -28,6 +31,14 @@ AcceptOption = Annotated[
 ]
 
 
+WithoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without", help="After `nodectl stores replace`: a node that is off and stays off."
+    ),
+]
+
+
 @app.command()
 def resume(
     config: ConfigOption = None,
@@ -36,6 +47,7 @@ def resume(
     reason: ReasonOption = "",
     *,
     accept_strategy: AcceptOption = False,
+    without: WithoutOption = None,
 ) -> None:
     """Lift the pause and the daily loss limit: the leader trades again.
 
@@ -45,6 +57,9 @@ def resume(
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)
     seen = look(settings, secrets)
+    stores = records_of(seen).get(STORES)
+    if stores is not None:
+        _check_stores(seen, settings, without or [])
     decisions: dict[str, dict[str, object]] = {PAUSE: {"is_paused": False}}
     limit = records_of(seen).get(LOSS_LIMIT)
     is_latched = limit is not None and bool(limit.value.get("is_latched", True))
@@ -58,7 +73,23 @@ def resume(
                 mend="make strategies and limits of both nodes equal, then accept",
             )
         decisions[ACCEPT] = {"fingerprint": marks.pop()}
+    if stores is not None and not stores.value.get("is_announced", False):
+        decisions[STORES] = {**stores.value, "is_announced": True}
     decide(settings, secrets, decisions, reason)
     effect = wait_for_pause(settings, secrets, is_paused=False)
     lifted = " (daily loss limit lifted too)" if is_latched else ""
     say(f"resumed {settings.cluster_id}{lifted}: {effect}")
+
+
+def _check_stores(seen: ClusterPeek, config: Config, without: list[str]) -> None:
+    """Refuse while a node may still use the store list from before a replacement (R3)."""
+    latches, _ = merge_latches(records_of(seen), is_first_start_allowed=False)
+    nodes = [n for n in config.nodes if n not in without]
+    members = {str(n): m for n, m in merged_members(seen).items()}
+    problem = refuse_resume(latches, members, nodes)
+    if problem:
+        raise CommandRefused(
+            problem,
+            mend="put the new cluster.toml on that box and restart its node; a box that stays off: "
+            "nodectl resume --without NODE (its file must be changed before it is started)",
+        )

@@ -23,7 +23,7 @@ from election.model import StoreName
 from election.peek import ClusterPeek, peek
 from exchange.paper.process import PaperAccount, PaperKey, PaperProcess
 from node.demo.node_process import NodeProcess, read_lines
-from node.demo.stores import ServerProgram, StoreServer, find_server
+from node.demo.stores import ServerProgram, StoreServer, find_server, free_port
 
 NODES = ("jetson", "raspberrypi")
 CLUSTER = "demo"
@@ -73,6 +73,7 @@ class StagePlan:
     secrets_toml: Mapping[str, str] = field(default_factory=dict)
     keys_of: Mapping[str, str] = field(default_factory=dict)  # node -> account name
     paper_options: Mapping[str, Any] = field(default_factory=dict)
+    has_peers: bool = False  # the nodes speak directly
 
 
 class Stage:
@@ -258,6 +259,11 @@ class Stage:
         seeds = self.__dict__.setdefault("_keys", {})
         return str(seeds.setdefault((node, what), random_secrets.token_hex(16)))
 
+    def _peer_address(self) -> list[str]:
+        if not self.plan.has_peers:
+            return []
+        return ['host = "127.0.0.1"', f"peer_port = {free_port()}"]
+
     def _write_cluster(self) -> None:
         lines = [
             "[cluster]",
@@ -268,9 +274,11 @@ class Stage:
             "[nodes.jetson]",
             'label = "Jetson Nano"',
             "index = 0",
+            *self._peer_address(),
             "[nodes.raspberrypi]",
             'label = "Raspberry Pi"',
             "index = 1",
+            *self._peer_address(),
         ]
         for store in self.stores:
             host = self.store_host(store)
@@ -298,6 +306,8 @@ class Stage:
                 f'api_secret = "{self._key(node, "secret")}"\n'
                 f'[stores.default]\npassword = "{self.store_password}"\n'
             )
+            if self.plan.has_peers:
+                text += f'[peer]\nkey = "{self._key("both", "peer")}"\n'
             text += self.plan.secrets_toml.get(node, "")
             _write_private(self.directory / "secrets" / f"{node}.toml", text)
         (self.directory / "new-cluster").write_text("")

@@ -165,7 +165,7 @@ class StoreServer:
         """
         self._folder = Path(tempfile.mkdtemp(prefix=f"hotspare-store-{self.name}-"))
         for _ in range(PORT_TRIES):
-            self.port = _free_port()
+            self.port = free_port()
             if self._launch():
                 return self
         raise ServerUnusable(f"store {self.name} found no port: {self._last_words()}")
@@ -309,7 +309,8 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port of loopback that nobody listens at now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

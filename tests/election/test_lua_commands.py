@@ -47,7 +47,8 @@ PACKAGE = Path(election.__file__).parent
 SCRIPTS = sorted((PACKAGE / "lua").glob("*.lua"))
 # Files whose capital words are names of commands that are sent.
 EDGES = ("connections.py", "one_shot.py", "peek.py", "post_mortem.py", "redis_scripts.py",
-         "redis_ledger.py", "redis_control.py", "redis_members.py", "redis_store.py")  # fmt: skip
+         "redis_ledger.py", "redis_control.py", "redis_members.py", "redis_move.py",
+         "redis_store.py")  # fmt: skip
 
 
 def code_of(script: Path) -> str:

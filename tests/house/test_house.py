@@ -79,6 +79,7 @@ PURE = (
     "node/latches.py",
     "node/peer_picture.py",
     "node/peer_rules.py",
+    "node/replacing.py",
     "node/role.py",
     "node/status.py",
     "node/status_render.py",

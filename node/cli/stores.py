@@ -1,0 +1,186 @@
+"""nodectl stores: the lease stores, and the one safe way to give the cluster another one (R3)."""
+
+import difflib
+from typing import Annotated, Any
+
+import typer
+
+from election.peek import merged_control
+from node.cli.common import (
+    ConfigOption,
+    JsonOption,
+    NodeOption,
+    ProfileOption,
+    look,
+    open_config,
+    open_secrets,
+    say,
+    say_json,
+)
+from node.cli.store_move import Move, Report
+from node.config import Config
+from node.config_rules import check_config
+from node.errors import CommandRefused
+from node.init import write_durably
+from node.latches import STORES, merge_latches
+from node.replacing import (
+    Change,
+    edit_file,
+    plan_change,
+)
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+WriteOption = Annotated[bool, typer.Option("--write", help="Change this machine's cluster.toml.")]
+NameOption = Annotated[
+    str | None, typer.Option("--name", help="Name of the new store. Default: the old one's.")
+]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option("--without", help="A node that is off and stays off for now.")
+]
+
+
+@app.command()
+def show(
+    config: ConfigOption = None,
+    node: NodeOption = None,
+    profile: ProfileOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each store: whether it answers, whom it names, and which store list it knows.
+
+    Exit codes: 0 all answer and know this list · 1 one does not · 4 mend configuration or secrets.
+    """
+    settings = open_config(config, profile)
+    seen = look(settings, open_secrets(settings, node))
+    latches, _ = merge_latches(merged_control(seen), is_first_start_allowed=False)
+    record = latches.records.get(STORES)
+    rows = [
+        {
+            "name": s.name,
+            "address": s.address_text,
+            "error": s.error or "",
+            "server": s.server_version,
+            "state": "" if s.record is None else str(s.record.state),
+            "names": "" if s.record is None else str(s.record.node_id),
+            "is_this_list": s.record is None or s.record.config_id == settings.config_id,
+        }
+        for s in seen.stores
+    ]
+    is_current = record is None or record.value.get("config_id") in {None, settings.config_id}
+    if as_json:
+        say_json({"config_id": settings.config_id, "is_current": is_current, "stores": rows})
+    else:
+        for row in rows:
+            state = row["error"] or f"{row['state'] or 'empty'} {row['names']}".strip()
+            other = "" if row["is_this_list"] else " (another store list)"
+            say(f"{row['name']:<12} {row['address']:<22} {row['server']:<8} {state}{other}")
+        if not is_current and record is not None:
+            say(f"! the store list was replaced by {record.by}: this cluster.toml is old")
+    is_good = is_current and all(not r["error"] and r["is_this_list"] for r in rows)
+    raise typer.Exit(0 if is_good else 1)
+
+
+@app.command()
+def replace(
+    old: Annotated[str, typer.Argument(help="Name of the store to replace.")],
+    address: Annotated[str, typer.Argument(help="Where the new one is: HOST or HOST:PORT.")],
+    config: ConfigOption = None,
+    node: NodeOption = None,
+    profile: ProfileOption = None,
+    name: NameOption = None,
+    without: WithoutOption = None,
+    *,
+    write: WriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace one lease store, with the cluster paused; say it again after any interruption.
+
+    It tells both nodes (durably) that their store list ends, waits until nobody holds the lease,
+    closes a majority of the present stores to the old list, and carries latches, journal and the
+    highest epoch over to the new one. Then both boxes get the new cluster.toml and a restart;
+    `nodectl resume` waits for both.
+
+    Exit codes: 0 done, change the files and restart · 1 refused, nothing changed · 3 begun, not
+    finished: say it again · 4 mend configuration or secrets.
+    """
+    settings = open_config(config, profile)
+    secrets = open_secrets(settings, node)
+    try:
+        change = plan_change(settings.stores, old, address, name)
+    except ValueError as error:
+        raise CommandRefused(str(error), mend="see `nodectl stores show`") from None
+    _check_new_list(settings, change)
+    report = Report(change=change)
+    move = Move(settings, secrets, change, report, tuple(without or ()))
+    move.run()
+    _edit(settings, report, may_write=write)
+    if as_json:
+        say_json(_to_json(report))
+    else:
+        _tell(report)
+
+
+def _check_new_list(config: Config, change: Change) -> None:
+    problems = check_config(config.model_copy(update={"stores": change.new}))
+    if problems:
+        said = "\n".join(f"  {problem.render()}" for problem in problems)
+        raise CommandRefused(f"the new store list is not possible:\n{said}", mend="mend that first")
+
+
+# --- the file, the words ----------------------------------------------------------------------
+
+
+def _edit(config: Config, report: Report, *, may_write: bool) -> None:
+    path = config.path
+    if path is None:
+        return
+    text = path.read_text(encoding="utf-8")
+    try:
+        edited = edit_file(text, report.change)
+    except ValueError as error:
+        report.problems.append(f"{path}: {error}; change it by hand")
+        return
+    report.diff = "".join(
+        difflib.unified_diff(
+            text.splitlines(keepends=True),
+            edited.splitlines(keepends=True),
+            str(path),
+            f"{path} (new)",
+        )
+    )
+    if may_write:
+        write_durably(path, edited, 0o644)
+        report.is_written = True
+
+
+def _tell(report: Report) -> None:
+    change = report.change
+    say(
+        f"{change.replaced.name} is replaced by {change.replacement.name} at "
+        f"{change.replacement.host}:{change.replacement.port}. Told: {', '.join(report.told)}. "
+        f"Closed to the old list: {', '.join(report.moved)}. Ready: {', '.join(report.ready)}."
+    )
+    for problem in report.problems:
+        say(f"! {problem} (say this command again when it answers)")
+    say("\n" + report.diff.rstrip("\n") + "\n")
+    first = "the other box" if report.is_written else "BOTH boxes"
+    say(
+        f"next: 1. make this change in cluster.toml on {first}\n"
+        "      2. if the store's name changed, its password's name in secrets/ too\n"
+        "      3. restart the node on both boxes\n"
+        "      4. nodectl status; then nodectl resume"
+    )
+
+
+def _to_json(report: Report) -> dict[str, Any]:
+    return {
+        "old": report.change.old_id,
+        "new": report.change.new_id,
+        "told": report.told,
+        "moved": report.moved,
+        "ready": report.ready,
+        "problems": report.problems,
+        "diff": report.diff,
+        "is_written": report.is_written,
+    }

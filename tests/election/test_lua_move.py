@@ -1,0 +1,146 @@
+"""Scripts that move a cluster to another list of stores, on a real server (R3, R4)."""
+
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from election.errors import StoreUnreachable
+from election.model import LeaseState, Refusal, StoreReply, WriteId
+from election.redis_move import StoreMover
+from election.redis_reply import keys_of
+from election.redis_store import RedisStore
+from node.demo.stores import StoreServer
+from tests.support.redis_servers import REQUEST_TIMEOUT_MS, address_of, admin_of, identity_of
+
+OLD, NEW = "c1", "c2"
+
+
+@pytest.fixture
+def admin(shared_server: StoreServer) -> Iterator[Redis]:
+    with admin_of(shared_server) as client:
+        yield client
+
+
+@pytest.fixture
+def store(shared_server: StoreServer, cluster_id: str) -> Iterator[RedisStore]:
+    made = RedisStore(
+        address_of(shared_server), cluster_id=cluster_id, request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def mover(shared_server: StoreServer, cluster_id: str) -> Iterator[StoreMover]:
+    made = StoreMover(
+        address_of(shared_server), cluster_id=cluster_id, request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
+    yield made
+    made.close()
+
+
+def acquire(store: RedisStore, cluster_id: str, config_id: str, epoch: int) -> StoreReply:
+    me = identity_of(cluster_id, config_id=config_id)
+    seen = store.observe(identity=me, new_wid=WriteId("o"))
+    if seen.record is None or not seen.is_ok:
+        return seen
+    return store.acquire(
+        identity=me,
+        epoch=epoch,
+        ttl_ms=6000,
+        expected_inc=seen.inc,
+        expected_wid=seen.record.wid,
+        new_wid=WriteId(f"a{epoch}"),
+        reason="",
+    )
+
+
+def release(store: RedisStore, cluster_id: str, held: StoreReply, epoch: int) -> None:
+    assert store.release(
+        identity=identity_of(cluster_id),
+        epoch=epoch,
+        expected_inc=held.inc,
+        new_wid=WriteId("r"),
+        drain_ms=0,
+        reserved_for="",
+        reason="",
+    ).is_ok
+
+
+def test_moved_store_refuses_the_old_list_for_good(
+    store: RedisStore, mover: StoreMover, cluster_id: str
+) -> None:
+    """Who still uses the old list can do nothing there; who uses the new one begins above."""
+    held = acquire(store, cluster_id, OLD, 7)
+    release(store, cluster_id, held, 7)
+    moved = mover.move(mover.observe(OLD), old=OLD, new=NEW, max_epoch=3, is_silent=False)
+    assert moved.is_ok
+    assert moved.record is not None
+    assert (moved.record.state, moved.record.max_epoch) == (LeaseState.VOID, 7)
+    old = identity_of(cluster_id, config_id=OLD)
+    assert store.observe(identity=old, new_wid=WriteId("x")).refusal is Refusal.OTHER_CONFIG
+    for refused in (
+        acquire(store, cluster_id, OLD, 99),
+        store.renew(identity=old, epoch=7, ttl_ms=1, expected_inc=held.inc, new_wid=WriteId("y")),
+    ):
+        assert refused.refusal is Refusal.OTHER_CONFIG
+    assert acquire(store, cluster_id, NEW, 7).refusal is Refusal.EPOCH
+    assert acquire(store, cluster_id, NEW, 8).is_ok
+
+
+def test_held_lease_is_not_taken_away(
+    store: RedisStore, mover: StoreMover, cluster_id: str
+) -> None:
+    """Only whoever has watched it for a whole ttl may say that the holder is silent (R6)."""
+    acquire(store, cluster_id, OLD, 7)
+    seen = mover.observe(OLD)
+    refused = mover.move(seen, old=OLD, new=NEW, max_epoch=0, is_silent=False)
+    assert refused.refusal is Refusal.NOT_MINE
+    assert mover.move(seen, old=OLD, new=NEW, max_epoch=0, is_silent=True).is_ok
+
+
+def test_a_write_in_between_refuses_the_move(
+    store: RedisStore, mover: StoreMover, cluster_id: str
+) -> None:
+    """Compare-and-set: a renewal after the look is not written over."""
+    held = acquire(store, cluster_id, OLD, 7)
+    seen = mover.observe(OLD)
+    assert store.renew(
+        identity=identity_of(cluster_id),
+        epoch=7,
+        ttl_ms=6000,
+        expected_inc=held.inc,
+        new_wid=WriteId("later"),
+    ).is_ok
+    assert (
+        mover.move(seen, old=OLD, new=NEW, max_epoch=0, is_silent=True).refusal is Refusal.CHANGED
+    )
+
+
+def test_new_store_starts_above_every_epoch(mover: StoreMover, cluster_id: str) -> None:
+    """max_epoch is carried over and never falls."""
+    seen = mover.observe(NEW)
+    raised = mover.move(seen, old=NEW, new=NEW, max_epoch=41, is_silent=False)
+    assert raised.record is not None
+    assert raised.record.max_epoch == 41
+    again = mover.move(mover.observe(NEW), old=NEW, new=NEW, max_epoch=5, is_silent=False)
+    assert again.record is not None
+    assert again.record.max_epoch == 41
+    assert mover.observe(OLD).refusal is Refusal.OTHER_CONFIG
+
+
+def test_documents_are_carried_once_and_never_over_a_holder(
+    store: RedisStore, mover: StoreMover, admin: Redis, cluster_id: str
+) -> None:
+    """What is there stays; a holder's journal is not touched."""
+    ledger = keys_of(cluster_id).ledger
+    admin.hset(ledger, "a", "mine")
+    assert mover.carry({"a": "other", "b": "{}"}, config_id=NEW) == 1
+    assert mover.carry({"a": "other", "b": "{}"}, config_id=NEW) == 0
+    assert admin.hgetall(ledger) == {"a": "mine", "b": "{}"}
+    assert acquire(store, cluster_id, NEW, 1).is_ok
+    with pytest.raises(StoreUnreachable, match="held"):
+        mover.carry({"c": "{}"}, config_id=NEW)
+    with pytest.raises(StoreUnreachable, match="config id"):
+        mover.carry({"c": "{}"}, config_id=OLD)
