@@ -16,6 +16,7 @@ from election.errors import PeerUnreachable, PromiseFileUnusable
 from election.heartbeat import Heartbeat
 from election.peer import PeerStatus, render_status
 from election.promise import (
+    NOT_KNOWN,
     NOTHING_PROMISED,
     Promise,
     PromiseMemory,
@@ -218,6 +219,16 @@ class PeerDesk:
             return self._forget(ttl_ms if isinstance(ttl_ms, int) else 0, "the holder agreed")
         self._adopt(answer.get("promise"))
         return _refused(str(answer.get("text", "")))
+
+    def doubt(self) -> None:
+        """The holder relies on a promise of this node that this disk does not know: stand down.
+
+        The disk was put back to an older image, or an end is on its way; asking tells which.
+        """
+        with self._lock:
+            if self.memory.state is PromiseState.NONE:
+                self._drive(StandDown(reason=self._words(NOT_KNOWN)))
+                self.memory = NOT_KNOWN
 
     def _adopt(self, body: object) -> None:
         """Take up a promise of this node that only the holder remembers: this disk was wiped."""

@@ -149,6 +149,8 @@ class PeerPost:
         self._check.step(facts.lives, Exchange(status=status, sent=sent, received=facts.at))
         self._status, self._heard_at_s, self._error = status, time.monotonic(), ""
         self._reasons = self._check.reasons
+        if status.relies_on and not facts.holder.epoch:
+            self._desk.doubt()
         self._note_heard(is_heard=True)
 
     def _mind(self, now_s: float) -> None:

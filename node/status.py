@@ -225,6 +225,16 @@ def _compare(
         for n, m in sorted(fresh.items())
         if m.body.get("config_id") not in (None, config.config_id)
     ]
+    remarks += [
+        f"{n} does not hear {m.body.get('peer')} directly: {m.body['peer_error']}"
+        for n, m in sorted(fresh.items())
+        if m.body.get("peer_error")
+    ]
+    remarks += [
+        f"{n} trades on by the promise of {m.body['relies_on']}, who has stood down"
+        for n, m in sorted(fresh.items())
+        if m.body.get("relies_on")
+    ]
     for key, words in (
         ("fingerprint", "strategy or limits"),
         ("account", "account"),

@@ -8,6 +8,7 @@ import pytest
 
 from election.errors import PeerUnreachable, PromiseFileUnusable
 from election.promise import NOT_KNOWN, NOTHING_PROMISED, PromiseMemory, PromiseState
+from election.signals import StandUp
 from node.peer_desk import Outcome
 from node.peer_rules import COMMAND
 from tests.support.peer_rig import Side, two_sides
@@ -191,6 +192,21 @@ def test_wiped_disk_is_freed_by_a_holder_that_relies_on_nothing(sides: tuple[Sid
     outcome: Outcome = standby.desk.end()
     assert outcome.code == "done"
     assert standby.file.load() == NOTHING_PROMISED
+
+
+def test_older_image_of_the_disk_learns_its_promise_again(sides: tuple[Side, Side]) -> None:
+    """The holder says that it relies on this node; the disk does not know: it stands down, asks."""
+    holder, standby = sides
+    command(standby, "begin")
+    holder.bench.stores[next(iter(holder.bench.stores))].set_down(True)
+    holder.bench.run(60.0)
+    standby.desk.memory = NOTHING_PROMISED
+    standby.file.store(NOTHING_PROMISED)
+    standby.bench.feed(StandUp(ttl_ms=0))
+    standby.desk.doubt()
+    assert standby.heartbeat.peer_facts().stood_down
+    standby.desk.end()
+    assert standby.file.load().promise_id == "p1"
 
 
 # --- a person ---------------------------------------------------------------------------------
