@@ -139,17 +139,13 @@ def acknowledged(record: ControlRecord, members: Mapping[str, MemberReading]) ->
     )
 
 
-def holders(seen: ClusterPeek) -> tuple[str, ...]:
-    """Return whom any store names as holder."""
-    return tuple(
-        sorted(
-            {
-                str(s.record.node_id)
-                for s in seen.answered
-                if s.record is not None and s.record.state is LeaseState.HELD
-            }
-        )
-    )
+def is_free(seen: ClusterPeek) -> bool:
+    """Tell whether a majority of the stores names no holder, so that nobody can hold.
+
+    A store that was away when the lease was given up still names one: that is watched for a ttl.
+    """
+    free = [s for s in seen.answered if s.record is None or s.record.state is not LeaseState.HELD]
+    return len(free) >= seen.majority
 
 
 def highest_epoch(*pictures: ClusterPeek) -> int:

@@ -20,7 +20,7 @@ from node.config import Config
 from node.config_model import StoreConfig
 from node.errors import CommandRefused
 from node.latches import STORES, merge_latches
-from node.replacing import Change, acknowledged, highest_epoch, holders, refuse_now
+from node.replacing import Change, acknowledged, highest_epoch, is_free, refuse_now
 from node.secrets import Secrets
 
 EFFECT_S = 30.0  # nodes look each second; the leader drains before it gives the lease up
@@ -92,8 +92,7 @@ class Move:
         self._wait(is_told, f"{', '.join(wanted)} to keep the decision on disk")
 
     def _is_free(self) -> bool:
-        seen = self._look(self.change.old)
-        return len(seen.answered) >= seen.majority and not holders(seen)
+        return is_free(self._look(self.change.old))
 
     def _close_old(self) -> None:
         """Give a majority of the present stores the new list: the old one is refused there."""

@@ -50,7 +50,7 @@ def pause(pair: Pair) -> None:
 
 def test_store_is_replaced_and_the_pair_goes_on(make_pair: PairMaker, tmp_path: Path) -> None:
     """The whole procedure; a node with the old file stays out, also after the old store returns."""
-    pair = make_pair(plan_of(grid_part()))
+    pair = make_pair(plan_of())
     old_file = tmp_path / "old.toml"
     old_file.write_text(pair.stage.config_path.read_text())
     pair.open()

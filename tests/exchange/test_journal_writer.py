@@ -4,10 +4,12 @@ import asyncio
 import threading
 from pathlib import Path
 
+from exchange.errors import JournalError
 from exchange.journal import Journal, merge
 from exchange.journal_file import JournalFile, read_journal
 from exchange.journal_writer import JournalWriter
 from exchange.memory_ledger import MemoryLedger, MemoryStore
+from exchange.ports import LedgerAnswer
 from tests.support.desk import MemoryDisk
 from tests.support.journals import make_id, make_record
 
@@ -16,6 +18,10 @@ def make_ledger() -> MemoryLedger:
     ledger = MemoryLedger([MemoryStore(str(n)) for n in range(3)])
     ledger.grant(1)
     return ledger
+
+
+def is_owing(writer: JournalWriter) -> bool:
+    return writer.is_owing
 
 
 async def put(writer: JournalWriter, counter: int) -> None:
@@ -87,3 +93,71 @@ async def test_concurrent_edits_and_flushes_lose_nothing(tmp_path: Path) -> None
     found = read_journal(tmp_path / "journal.jsonl")
     assert found.documents == writer.journal.documents() == dict(ledger.stores[0].documents)
     assert len(writer.journal.intents) == 20
+
+
+async def test_promise_of_the_other_node_waives_the_stores_but_not_the_disk() -> None:
+    """R14: nobody else may take over, so this disk is enough; what the store misses stays owed."""
+    ledger, disk = make_ledger(), MemoryDisk()
+    waived = [False]
+    writer = JournalWriter(
+        Journal(), epoch=1, ledger=ledger, disk=disk, is_ledger_waived=lambda: waived[0]
+    )
+    for store in ledger.stores:
+        store.is_up = False
+    await put(writer, 0)
+    assert not (await writer.flush()).is_accepted
+    waived[0] = True
+    written = await writer.flush()
+    assert written.is_accepted
+    assert written.ledger_reason
+    assert is_owing(writer) is True
+    for store in ledger.stores:
+        store.is_up = True
+    assert (await writer.flush()).is_accepted
+    assert is_owing(writer) is False
+    assert [dict(s.documents) for s in ledger.stores] == [writer.journal.documents()] * 3
+
+
+async def test_waived_stores_do_not_waive_a_disk_that_fails() -> None:
+    """Without store and disk nothing would know the intent."""
+
+    def fail() -> None:
+        raise JournalError("no space left on device")
+
+    ledger = make_ledger()
+    for store in ledger.stores:
+        store.is_up = False
+    writer = JournalWriter(
+        Journal(), epoch=1, ledger=ledger, disk=MemoryDisk(fail), is_ledger_waived=lambda: True
+    )
+    await put(writer, 0)
+    assert not (await writer.flush()).is_accepted
+
+
+async def test_store_that_is_away_is_waited_for_only_shortly_under_a_promise() -> None:
+    """An order's window would not last: a hanging store costs a tenth of a second, once."""
+    release = threading.Event()
+    calls: list[int] = []
+
+    class Hanging:
+        """A ledger that does not come back before the test lets it."""
+
+        def write(self, *, epoch: int, puts: object, deletes: object) -> LedgerAnswer:
+            calls.append(epoch)
+            assert release.wait(60)
+            return make_ledger().write(epoch=1, puts={}, deletes=())
+
+        def read(self) -> tuple[dict[str, str], ...]:
+            return ()
+
+    writer = JournalWriter(
+        Journal(), epoch=1, ledger=Hanging(), disk=MemoryDisk(), is_ledger_waived=lambda: True
+    )
+    await put(writer, 0)
+    assert (await writer.flush()).is_accepted
+    await put(writer, 1)
+    again = await writer.flush()
+    assert again.is_accepted
+    assert "has not ended" in again.ledger_reason
+    assert calls == [1]
+    release.set()

@@ -16,7 +16,7 @@ from node.replacing import (
     acknowledged,
     edit_file,
     highest_epoch,
-    holders,
+    is_free,
     parse_address,
     plan_change,
     refuse_now,
@@ -164,11 +164,13 @@ def test_who_has_it_on_disk_has_acknowledged(change: Change) -> None:
     assert acknowledged(told, members(raspberrypi={"config_id": change.new_id})) == ("raspberrypi",)
 
 
-def test_holders_and_epochs_are_read_from_every_store() -> None:
-    """Whoever any store names counts; the highest epoch of all is carried."""
+def test_freedom_needs_a_majority_and_epochs_come_from_every_store() -> None:
+    """One store that still names a holder was away at the release; two of them are a lease."""
     seen = picture(witness="jetson")
-    assert holders(seen) == ("jetson",)
-    assert holders(picture()) == ()
+    assert is_free(seen)
+    assert not is_free(picture(witness="jetson", raspberrypi="jetson"))
+    assert not is_free(picture(answered=1))
+    assert is_free(picture())
     assert highest_epoch(picture(), seen) == 7
     assert highest_epoch(picture()) == 0
 
