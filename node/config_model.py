@@ -83,8 +83,7 @@ class ClusterConfig(Section):
     quiet line. Default false: it must have been read once."""
 
     accept_no_peer: bool = False
-    """prod without the peer endpoint: true says that two nodes pointed at different store servers
-    may go undetected. Default false."""
+    """prod without the peer endpoint: true accepts that different stores go undetected. Default no."""
 
 
 class NodeConfig(Section):
