@@ -28,6 +28,7 @@ from tests.support.lease_sim import Box, Process, Report, Simulation, Weather
 
 RUNS = int(os.environ.get("HOTSPARE_SIM_RUNS", "300")) // 3
 MUTANT_RUNS = 400
+LATE_CHANCE = 0.01
 Note = tuple[int, Mapping[StoreName, Incarnation]]
 
 
@@ -67,6 +68,14 @@ class Mourned(Process):
             graves.append((self, self.note))
         for process, note in graves[-5:]:
             process.mourn(note)
+
+    def instant(self) -> Instant:
+        """Read the clock; now and then a release that was long under way arrives."""
+        graves = self.sim.graves  # type: ignore[attr-defined]
+        if graves and self.sim.rng.random() < LATE_CHANCE:
+            process, note = self.sim.rng.choice(graves)
+            process.mourn(note)
+        return super().instant()
 
     def mourn(self, note: Note) -> None:
         """Send the release of a note to every store it names."""
