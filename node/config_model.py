@@ -83,7 +83,7 @@ class ClusterConfig(Section):
     quiet line. Default false: it must have been read once."""
 
     accept_no_peer: bool = False
-    """prod without the peer endpoint: true accepts that different stores go undetected. Default no."""
+    """prod without the peer endpoint: true accepts what then goes undetected. Default false."""
 
 
 class NodeConfig(Section):
