@@ -35,6 +35,17 @@ unit: $(STAMP) ## run the tests without real node processes
 e2e: $(STAMP) ## run the tests with real node processes
 	@$(BIN)/python -m pytest -n 2 -m e2e $(PYTEST)
 
+COUNT ?= 300
+.PHONY: sim
+sim: $(STAMP) ## run the production pair in simulated storms: 80 seeds, about 50 cluster hours
+	@$(BIN)/nodectl simulate --seed 1 --count 40 --hours 0.5 --stores 3 --jobs 2
+	@$(BIN)/nodectl simulate --seed 1 --count 40 --hours 0.5 --stores 1 --jobs 2
+
+.PHONY: sim-night
+sim-night: $(STAMP) ## the same all night long: COUNT seeds of two hours for each topology
+	@$(BIN)/nodectl simulate --seed 100000 --count $(COUNT) --hours 2 --stores 3 --jobs 2
+	@$(BIN)/nodectl simulate --seed 100000 --count $(COUNT) --hours 2 --stores 1 --jobs 2
+
 .PHONY: chaos
 chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iproute2, nftables)
 	@$(BIN)/python -m pytest -n 2 -m "chaos and not alone and not soak" $(PYTEST)

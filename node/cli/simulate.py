@@ -53,14 +53,18 @@ def simulate(
         report = Simulation(plans[0]).run()
         say(render_timeline(report.timeline))
         raise typer.Exit(VIOLATED if report.violations else 0)
-    summary = summarise(plans, jobs=jobs)
-    if as_json:
-        say(json.dumps(_as_json(summary), indent=2))
-    else:
-        say(render_summary(summary, stores=stores))
-        for plan, violation, timeline in summary.failures:
+
+    def show_failure(plan: Plan, violation: str, timeline: str) -> None:
+        if not as_json:
             say(f"\n{timeline}\n")
-            say(f"seed {plan.seed}, stores {plan.stores}, hours {plan.hours}: {violation}")
+            say(f"seed {plan.seed}, stores {plan.stores}, hours {plan.hours}: {violation}\n")
+
+    summary = summarise(plans, jobs=jobs, on_failure=show_failure)
+    say(
+        json.dumps(_as_json(summary), indent=2)
+        if as_json
+        else render_summary(summary, stores=stores)
+    )
     raise typer.Exit(VIOLATED if summary.failures else 0)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -26,8 +26,9 @@ class Summary:
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[Plan, str, str]] = field(default_factory=list)
 
-    def add(self, report: Report) -> None:
-        """Add one run."""
+    def add(self, report: Report) -> list[tuple[Plan, str, str]]:
+        """Add one run; return what went wrong in it: plan, violation, end of the timeline."""
+        before = len(self.failures)
         self.seeds += 1
         self.simulated_h += report.simulated_s / HOUR_S
         self.led_h += report.led_s / HOUR_S
@@ -35,6 +36,7 @@ class Summary:
         for violation in report.violations:
             shown = before_the_end(report.timeline, seconds=SHOWN_S)
             self.failures.append((report.plan, violation, render_timeline(shown)))
+        return self.failures[before:]
 
     @property
     def hours_per_minute(self) -> float:
@@ -64,12 +66,18 @@ def run_campaign(plans: Iterable[Plan], *, jobs: int) -> Iterator[Report]:
         yield from pool.map(run_plan, plans)
 
 
-def summarise(plans: Iterable[Plan], *, jobs: int) -> Summary:
-    """Run all plans and add them up."""
+def summarise(
+    plans: Iterable[Plan],
+    *,
+    jobs: int,
+    on_failure: Callable[[Plan, str, str], None] = lambda _plan, _violation, _timeline: None,
+) -> Summary:
+    """Run all plans and add them up; `on_failure` is told of each violation when it is found."""
     began_s = time.monotonic()
     summary = Summary()
     for report in run_campaign(plans, jobs=jobs):
-        summary.add(report)
+        for failure in summary.add(report):
+            on_failure(*failure)
     summary.took_s = time.monotonic() - began_s
     return summary
 

@@ -41,6 +41,11 @@ class SimDisk:
         """True while writes fail."""
         return self._world.now < self.failing_until_s
 
+    @property
+    def is_unwell(self) -> bool:
+        """True while writes fail or wait."""
+        return self.is_failing or self._world.now < self.stalled_until_s
+
     def delay_s(self) -> float:
         """Return how long an operation that begins now takes."""
         waits_s = max(0.0, self.stalled_until_s - self._world.now)

@@ -246,8 +246,13 @@ class Faults:
 
     def pause_cluster(self) -> None:
         """A person pauses the cluster, and resumes it a while later."""
+        rng, world = self._world.rng, self._world
         self._person.pause()
-        self._world.after(self._world.rng.uniform(5, 60), self._person.resume)
+        if rng.random() < 0.4:  # noqa: PLR2004  (and whatever could remember it begins anew)
+            at_s = rng.uniform(8, 15)
+            world.after(at_s, self.crash)
+            world.after(at_s, self.lose_all_stores)
+        world.after(rng.uniform(5, 60), self._person.resume)
 
     # --- network -------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from node.sim.process import SimProcess
 
 T = TypeVar("T")
 CANCEL_WINDOW_MIN_MS = 100
+STALLS = 0.02  # share of writes that something holds up just before they leave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +130,13 @@ class SimGateway:
             not_after_ms=not_after_ms,
         )
 
+    def _busy_s(self) -> float:
+        rng = self._process.world.rng
+        if rng.random() < STALLS:
+            self._process.world.count("stall before the last hop")
+            return rng.uniform(0.3, 7.0)
+        return rng.uniform(0, 0.004)
+
     async def _send(self, effect: Callable[[], T], *, epoch: int) -> T | WriteResult:
         """Let the request out if the permit says so; a result says that nobody knows."""
         process = self._process
@@ -137,7 +145,7 @@ class SimGateway:
         )
         try:
             # Throttling, signing and a busy loop lie between the stamp and the last hop.
-            await asyncio.sleep(process.world.rng.uniform(0, 0.004))
+            await asyncio.sleep(self._busy_s())
             timeout_s = ticket.enter(is_change=True)
             process.box.note_send(process, epoch)
             return await request(

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from election.control_record import parse_control
 from election.model import StoreName
 from node.latches import LOSS_LIMIT, PAUSE, SWITCHOVER
 from node.sim.boards import SimControl
 from node.sim.fleet import SimFleet
 from node.sim.process import SimProcess
 from node.sim.watching import Watching
-from node.wiring import CONTROL_FILE
 
 if TYPE_CHECKING:
     from node.sim.box import Box
@@ -19,6 +17,8 @@ NAME = "person"
 # How much later than its being known everywhere a pause must have ended all placements: a write
 # that was under way, and the venue's window.
 EFFECT_S = 3.0
+# After so many seconds in which both nodes knew it, a pause survives whatever happens.
+KNOWN_S = 5
 
 
 class Person:
@@ -37,11 +37,13 @@ class Person:
         self._control = SimControl(process, fleet)
         self._watching, self._boxes = watching, boxes
         self._pause_version: int | None = None
+        self._known_for_s = 0
         self.is_pausing = False
 
     def pause(self) -> None:
         """Pause the cluster."""
         self.is_pausing = True
+        self._known_for_s = 0
 
         def done(put: object, error: BaseException | None) -> None:
             version = getattr(put, "version", 0)
@@ -78,16 +80,21 @@ class Person:
         version = self._pause_version
         if version is None or self._watching.paused_since_s is not None:
             return
-        for box in self._boxes:
-            text = box.disk.files.get(CONTROL_FILE, {}).get(PAUSE)
-            if text is None or parse_control(PAUSE, text).version < version:
-                return
-            runtime = box.runtime
-            if box.living is not None and runtime is not None:
-                known = runtime.parts.watch.latches.records.get(PAUSE)
-                if known is None or known.version < version:
-                    return
-        self._watching.paused_since_s = self._world.now + EFFECT_S
+        if not all(self._knows(box, version) for box in self._boxes):
+            self._known_for_s = 0
+            return
+        self._known_for_s += 1
+        if self._known_for_s >= KNOWN_S:
+            self._world.count("pause known everywhere")
+            self._watching.paused_since_s = self._world.now + EFFECT_S
+
+    def _knows(self, box: "Box", version: int) -> bool:
+        """Tell whether a box's node knows the pause and has a disk that could keep it."""
+        runtime = box.runtime
+        if box.living is None or runtime is None or box.disk.is_unwell:
+            return False
+        known = runtime.parts.watch.latches.records.get(PAUSE)
+        return known is not None and known.version >= version
 
     def _put(self, kind: str, value: Mapping[str, object], done: object) -> None:
         at_ms = int(self._world.now * 1000)

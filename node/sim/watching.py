@@ -84,6 +84,9 @@ class Watching:
                 of=name,
             )
         self._sent = (epoch, process.name)
+        permit = _permit(process)
+        if permit is None or permit.epoch != epoch or permit.remaining_s() <= 0:
+            self._world.violate("a write left without a permit", epoch=epoch, by=process.name)
         if any(box.living not in (None, process) and _is_open(box.living) for box in self.boxes):
             self._world.violate("a write left while another permit was open", by=process.name)
 

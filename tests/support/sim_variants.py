@@ -1,0 +1,206 @@
+"""Production code with one rule broken each, to see whether the simulator's checkers notice.
+
+Each variant is a context manager that breaks one rule for as long as it is entered; the seams are
+here, never in the product.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import PropertyMock, patch
+
+from alerts.changes import Row
+from alerts.outbox import Outbox
+from exchange import reconcile
+from exchange.ccxt_ticket import WriteTicket
+from exchange.intents import IntentEvent, IntentRecord, IntentState
+from exchange.journal_writer import JournalWriter, Written
+from node.cluster_watch import ClusterWatch
+from node.reconciling import Reconciling
+from node.sim.disk import SimEpochFile
+from node.sim.loop import Deferred
+from node.sim.stores import SimStore
+from node.standby import Standby
+
+Breaking = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A broken rule, where it is caught, and how many seeds that takes at most."""
+
+    rule: str
+    breaks: Breaking
+    stores: int
+    first_seed: int  # the seed that catches it
+    caught_by: str  # words of the checker
+
+
+@contextmanager
+def permit_not_asked() -> Iterator[None]:
+    """R9: the last hop sends although the permit has ended."""
+
+    def enter(ticket: WriteTicket, *, is_change: bool) -> float:
+        del is_change
+        return ticket._timeout_s
+
+    with patch.object(WriteTicket, "enter", enter), patch.object(WriteTicket, "close"):
+        yield
+
+
+@contextmanager
+def epoch_not_on_disk() -> Iterator[None]:
+    """R7: the epoch is asked for before it is durable."""
+
+    def store_soon(file: SimEpochFile, epoch: int) -> Deferred[None]:
+        del epoch
+        done: Deferred[None] = Deferred()
+        done.resolve(None)
+        return done
+
+    with patch.object(SimEpochFile, "store_soon", store_soon):
+        yield
+
+
+@contextmanager
+def absent_after_one_read() -> Iterator[None]:
+    """Absence rule: one read, before the deadline, proves that an order is not there."""
+
+    def judge(notes: Any, record: IntentRecord) -> None:
+        if record.state is not IntentState.UNKNOWN:
+            record = reconcile._step(notes, record, IntentEvent.LOSE)
+        reconcile._resolve_absent(notes, record, notes.inputs.snapshot.taken_venue_ms)
+
+    with patch.object(reconcile, "_account_for_unseen", judge):
+        yield
+
+
+@contextmanager
+def journal_not_written() -> Iterator[None]:
+    """S3: an order is sent without a journalled intent."""
+
+    async def flush(writer: JournalWriter) -> Written:
+        writer._owed_ledger.clear()
+        writer._owed_disk.clear()
+        return Written(is_accepted=True, is_on_disk=True)
+
+    with patch.object(JournalWriter, "flush", flush):
+        yield
+
+
+@contextmanager
+def no_tail() -> Iterator[None]:
+    """Amendment "Journal": the standby keeps no copy of its own."""
+
+    async def tail(standby: Standby) -> None:
+        standby.on_step("journal tail")
+
+    with patch.object(Standby, "tail", tail):
+        yield
+
+
+@contextmanager
+def journal_not_fenced() -> Iterator[None]:
+    """Amendment "Journal": a store takes documents from whoever writes."""
+
+    def write(store: SimStore, *, puts: Mapping[str, str], deletes: list[str], **_: object) -> None:
+        store._open()
+        store.ledger.update(puts)
+        for key in deletes:
+            store.ledger.pop(key, None)
+
+    with patch.object(SimStore, "write_ledger", write):
+        yield
+
+
+@contextmanager
+def latches_forgotten() -> Iterator[None]:
+    """S6: latches are neither kept on the own disk nor pushed again after a wipe."""
+
+    async def nothing(watch: ClusterWatch) -> None:
+        return None
+
+    with (
+        patch.object(ClusterWatch, "_keep", nothing),
+        patch.object(ClusterWatch, "push", nothing),
+        patch.object(ClusterWatch, "_is_ahead_of", lambda *_: False),
+    ):
+        yield
+
+
+@contextmanager
+def latches_not_merged() -> Iterator[None]:
+    """S6: what the stores say replaces what this node knows."""
+    merge = "node.cluster_watch.merge_latches"
+
+    def newest(*sources: Any, is_first_start_allowed: bool) -> Any:
+        from node.latches import merge_latches  # noqa: PLC0415  (the real one)
+
+        if len(sources) == 2 and sources[0]:  # a reading, and what is known
+            return merge_latches(sources[0], is_first_start_allowed=is_first_start_allowed)
+        return merge_latches(*sources, is_first_start_allowed=is_first_start_allowed)
+
+    with patch(merge, newest):
+        yield
+
+
+@contextmanager
+def takeover_without_own_disk() -> Iterator[None]:
+    """Amendment "Journal": a takeover believes the stores alone."""
+    gather = Standby.gather
+
+    async def only_stores(standby: Standby, *, stores_min: int = 0) -> Any:
+        disk = standby.disk
+        with patch.object(type(disk), "documents", PropertyMock(return_value={})):
+            return await gather(standby, stores_min=stores_min)
+
+    with patch.object(Standby, "gather", only_stores):
+        yield
+
+
+@contextmanager
+def repeats_not_marked() -> Iterator[None]:
+    """S5: a message whose answer was lost is told again as if it were new."""
+    with patch.object(Row, "is_possibly_sent", PropertyMock(return_value=False)):
+        yield
+
+
+@contextmanager
+def announcement_forgotten() -> Iterator[None]:
+    """S5: what was in flight when the process ended counts as told."""
+    apply = Outbox.plan_restart
+
+    def forget(outbox: Outbox) -> Any:
+        for row in outbox.rows:
+            outbox._rows.pop(row.number)
+        return apply(outbox)
+
+    with patch.object(Outbox, "plan_restart", forget):
+        yield
+
+
+@contextmanager
+def used_epoch_taken_again() -> Iterator[None]:
+    """R7: a grant under an epoch that the journal knows is used."""
+    gather = Reconciling._gather
+
+    async def believe(walk: Reconciling) -> Any:
+        granted = walk._granted
+        walk._granted = replace(granted, epoch=granted.epoch + 10_000)
+        try:
+            return await gather(walk)
+        finally:
+            walk._granted = granted
+
+    tail = Standby.tail
+
+    async def learn_nothing(standby: Standby) -> None:
+        standby._floor = 10_000
+        await tail(standby)
+
+    with (
+        patch.object(Reconciling, "_gather", believe),
+        patch.object(Standby, "tail", learn_nothing),
+    ):
+        yield
