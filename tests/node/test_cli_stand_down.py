@@ -1,0 +1,126 @@
+"""nodectl stand-down: what it says, what it refuses, how it ends with the node stopped (R14)."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from election.model import NodeId
+from election.promise import NOTHING_PROMISED, Promise, PromiseMemory, PromiseState
+from election.promise_file import DiskPromiseFile
+from election.state_lock import StateClaim
+from node.cli.main import app
+from node.demo.stores import free_port
+from tests.support.peer_rig import KEY
+from tests.support.status_cases import TWO
+
+runner = CliRunner()
+STANDING = PromiseMemory(
+    state=PromiseState.STANDING,
+    promise=Promise(
+        promise_id="p1",
+        by=NodeId("raspberrypi"),
+        by_nonce="n",
+        to=NodeId("jetson"),
+        to_nonce="m",
+        epoch=3,
+    ),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A pair on one machine whose nodes do not run."""
+    text = TWO.replace("two-boxes", "single-host").replace("192.168.1.12", "127.0.0.1")
+    for node in ("jetson", "raspberrypi"):
+        place = f'[nodes.{node}]\nhost = "127.0.0.1"\npeer_port = {free_port()}\n'
+        text = text.replace(f"[nodes.{node}]\n", place)
+    (tmp_path / "cluster.toml").write_text(text)
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    for node in ("jetson", "raspberrypi"):
+        path = tmp_path / "secrets" / f"{node}.toml"
+        path.write_text(f'[peer]\nkey = "{KEY}"\n')
+        path.chmod(0o600)
+        (tmp_path / "state" / node).mkdir(parents=True)
+    return tmp_path
+
+
+def nodectl(folder: Path, *arguments: str, answer: str = "") -> tuple[int, str]:
+    """Say it on the Pi."""
+    words = ["stand-down", "-n", "raspberrypi", "-c", str(folder / "cluster.toml"), *arguments]
+    result = runner.invoke(app, words, input=answer)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def file_of(folder: Path) -> DiskPromiseFile:
+    return DiskPromiseFile(folder / "state" / "raspberrypi" / "promise.json")
+
+
+def test_the_node_of_this_box_must_run(folder: Path) -> None:
+    """It is the node that promises; without it nothing is promised."""
+    code, text = nodectl(folder)
+    assert code == 1
+    assert "does not answer" in text
+    assert "start it first" in text
+    assert KEY not in text
+
+
+def test_without_the_endpoint_nobody_can_be_promised_anything(folder: Path) -> None:
+    """The mending names both settings."""
+    (folder / "secrets" / "raspberrypi.toml").write_text("")
+    code, text = nodectl(folder)
+    assert code == 1
+    assert "peer.key" in text
+
+
+def test_options_exclude_each_other(folder: Path) -> None:
+    """One thing at a time."""
+    assert nodectl(folder, "--end", "--force")[0] == 1
+
+
+def test_force_asks_whether_the_leader_is_off(folder: Path) -> None:
+    """The question names the box and what happens if the answer is wrong."""
+    file_of(folder).store(STANDING)
+    code, text = nodectl(folder, "--force", answer="n\n")
+    assert code == 1
+    assert "two nodes would trade" in text
+    assert "Jetson in the hall" in text
+    assert file_of(folder).load() == STANDING
+
+
+def test_force_ends_it_on_disk_while_the_node_is_stopped(folder: Path) -> None:
+    """A person says that the other box is off; the state directory is claimed meanwhile."""
+    file_of(folder).store(STANDING)
+    with StateClaim(folder / "state" / "raspberrypi"):
+        code, text = nodectl(folder, "--force", "--yes")
+        assert (code, "runs but does not answer" in text) == (1, True), text
+    assert file_of(folder).load() == STANDING
+    code, text = nodectl(folder, "--force", answer="y\n")
+    assert code == 0, text
+    assert file_of(folder).load() == NOTHING_PROMISED
+
+
+def test_show_says_what_is_promised_and_whom_it_cannot_hear(folder: Path) -> None:
+    """Exit code 1 while a promise stands, 0 when none does; also for programs."""
+    file_of(folder).store(STANDING)
+    code, text = nodectl(folder, "--show")
+    assert code == 1
+    assert "it promised Jetson in the hall not to contend" in text
+    assert text.count("not heard directly") == 2
+    code, text = nodectl(folder, "--show", "--json")
+    found = json.loads(text)
+    assert (code, found["promise"], found["given"]["epoch"]) == (1, "standing", 3)
+    file_of(folder).store(NOTHING_PROMISED)
+    code, text = nodectl(folder, "--show")
+    assert (code, "nothing is promised" in text) == (0, True)
+
+
+def test_show_warns_of_a_damaged_promise(folder: Path) -> None:
+    """What cannot be read may stand."""
+    (folder / "state" / "raspberrypi" / "promise.json").write_text("{")
+    code, text = nodectl(folder, "--show")
+    assert code == 1
+    assert "promise.json" in text

@@ -1,0 +1,204 @@
+"""nodectl stores at real lease servers with puppets: the walk, its refusals, said again (R3)."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from typer.testing import CliRunner
+
+from election.model import Identity, NodeId, Refusal, StoreReply, WriteId
+from election.redis_reply import keys_of
+from election.redis_store import RedisStore
+from exchange.journal import Journal
+from node.cli import store_move
+from node.cli.main import app
+from node.config import load_config
+from node.demo.stores import ServerMissing, StoreServer, find_server
+from tests.support.puppet_pair import (
+    NODES,
+    PASSWORD,
+    TIMEOUT_MS,
+    Puppets,
+    running_puppets,
+    running_stores,
+    wait_until,
+    write_config,
+)
+from tests.support.redis_servers import address_of, admin_of
+
+runner = CliRunner()
+DOCUMENTS = dict(Journal().edit(epoch=1, states={"BTC/USDT": {"a": 1}})[0].documents())
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[StoreServer]]:
+    """Three real store servers and a new one."""
+    try:
+        find_server()
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+    with (
+        running_stores(3) as found,
+        StoreServer("new", program=find_server(), password=PASSWORD).start() as new,
+    ):
+        yield [*found, new]
+
+
+@pytest.fixture
+def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
+    """A paused pair that beats and holds nothing; the stores are empty before."""
+    for server in servers:
+        server.restart()
+    with running_puppets(write_config(tmp_path, servers[:3])) as puppets:
+        puppets.holder = None
+        for node in NODES:
+            puppets.bodies[node] = {"stores_kept": 10**9, "role": "standby"}
+        for server in servers[:3]:  # the first beats took the lease
+            with admin_of(server) as admin:
+                admin.hset(keys_of(puppets.config.cluster_id).lease, "state", "released")
+                admin.hset(keys_of(puppets.config.cluster_id).ledger, mapping=DOCUMENTS)
+        assert nodectl(puppets, "pause")[0] == 0
+        yield puppets
+
+
+def nodectl(pair: Puppets, *arguments: str) -> tuple[int, str]:
+    """Run nodectl for the puppets' cluster."""
+    result = runner.invoke(app, [*arguments, "-c", str(pair.config.path)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def replace(pair: Puppets, new: StoreServer, *more: str) -> tuple[int, dict[str, Any], str]:
+    """Replace store three."""
+    code, text = nodectl(
+        pair, "stores", "replace", "three", f"{new.host}:{new.port}", "--json", *more
+    )
+    return code, json.loads(text) if text.startswith("{") else {}, text
+
+
+def observe(pair: Puppets, server: StoreServer, config_id: str) -> StoreReply:
+    """Look as a node with this store list would."""
+    store = RedisStore(
+        address_of(server), cluster_id=pair.config.cluster_id, request_timeout_ms=TIMEOUT_MS
+    )
+    try:
+        me = Identity(
+            cluster_id=pair.config.cluster_id,
+            config_id=config_id,
+            node_id=NodeId("jetson"),
+            nonce="n",
+        )
+        return store.observe(identity=me, new_wid=WriteId("w"))
+    finally:
+        store.close()
+
+
+def admin(server: StoreServer) -> Redis:
+    return admin_of(server)
+
+
+def test_the_walk_closes_the_old_list_and_carries_everything(
+    pair: Puppets, servers: list[StoreServer]
+) -> None:
+    """Old list refused at every store, latches, journal and highest epoch at the new one."""
+    text = pair.config.path.read_text() if pair.config.path else ""
+    code, report, said = replace(pair, servers[3], "--write")
+    assert code == 0, said
+    assert (report["moved"], report["problems"]) == (["one", "two", "three"], [])
+    assert report["is_written"]
+    for server in servers[:3]:
+        assert observe(pair, server, report["old"]).refusal is Refusal.OTHER_CONFIG
+    seen = observe(pair, servers[3], report["new"])
+    assert seen.record is not None
+    assert seen.record.max_epoch == 1
+    with admin(servers[3]) as client:
+        assert client.hgetall(keys_of(pair.config.cluster_id).ledger) == DOCUMENTS
+        kinds = client.hkeys(keys_of(pair.config.cluster_id).control)
+    assert {"pause", "stores", "cluster"} <= set(kinds)
+    assert pair.config.path is not None
+    assert load_config(pair.config.path, environ={}).config_id == report["new"]
+    assert nodectl(pair, "stores", "show")[0] == 0
+    # On the other box, with the old file: only the file is left to change.
+    pair.config.path.write_text(text)
+    assert nodectl(pair, "stores", "show")[0] == 1
+    code, again, said = replace(pair, servers[3], "--write")
+    assert (code, again["is_written"]) == (0, True), said
+    # Puppets do not announce the new list: resume waits.
+    code, said = nodectl(pair, "resume")
+    assert (code, "store list" in said) == (1, True), said
+    for node in NODES:
+        pair.bodies[node]["config_id"] = report["new"]
+    wait_until(lambda: nodectl(pair, "resume")[0] == 0)
+
+
+def test_it_begins_only_paused_and_heard(pair: Puppets, servers: list[StoreServer]) -> None:
+    """Refused, and nothing changed: running, unheard nodes, a new store that is away."""
+    assert nodectl(pair, "resume")[0] == 0
+    code, _, said = replace(pair, servers[3])
+    assert (code, "nodectl pause" in said) == (1, True), said
+    assert nodectl(pair, "pause")[0] == 0
+    servers[3].kill()
+    code, _, said = replace(pair, servers[3])
+    assert (code, "does not answer" in said) == (1, True), said
+    code, said = nodectl(pair, "stores", "replace", "four", "127.0.0.1:1")
+    assert (code, "no store 'four'" in said) == (1, True), said
+    code, said = nodectl(pair, "stores", "replace", "three", "192.168.1.5:bad")
+    assert (code, "no address" in said) == (1, True), said
+    assert nodectl(pair, "stores", "show")[0] == 0
+
+
+def test_nodes_that_do_not_keep_it_stop_the_walk(
+    pair: Puppets, servers: list[StoreServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told is kept on disk: until both nodes show that, no store is closed."""
+    monkeypatch.setattr(store_move, "EFFECT_S", 1.0)
+    pair.bodies["jetson"]["stores_kept"] = 0
+    code, _, said = replace(pair, servers[3])
+    assert (code, "keep the decision on disk" in said) == (3, True), said
+    assert observe(pair, servers[0], pair.config.config_id).is_ok
+    pair.bodies["jetson"]["stores_kept"] = 10**9
+    code, report, said = replace(pair, servers[3])
+    assert code == 0, said
+    assert report["told"] == sorted(NODES)
+
+
+def test_crash_in_the_middle_is_said_again(
+    pair: Puppets, servers: list[StoreServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed but not carried: nobody can lead, and the same command finishes it."""
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_move.Move, "_carry", crash)
+        result = runner.invoke(
+            app,
+            ["stores", "replace", "three", f"{servers[3].host}:{servers[3].port}",
+             "-c", str(pair.config.path)],
+        )  # fmt: skip
+        assert result.exit_code != 0
+    old = pair.config.config_id
+    assert observe(pair, servers[0], old).refusal is Refusal.OTHER_CONFIG
+    code, report, said = replace(pair, servers[3])
+    assert code == 0, said
+    assert "three" in report["ready"]
+
+
+def test_replaced_store_that_returns_has_no_effect(
+    pair: Puppets, servers: list[StoreServer]
+) -> None:
+    """Scenario 43: it still has the old list, and is one of three: two are closed to it."""
+    old = servers[2]
+    old.save()
+    old.kill()
+    code, report, said = replace(pair, servers[3])
+    assert code == 0, said
+    assert report["moved"] == ["one", "two"]
+    old.restart(keep=True)
+    usable = [observe(pair, s, report["old"]).is_ok for s in servers[:3]]
+    assert usable == [False, False, True]
