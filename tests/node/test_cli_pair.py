@@ -1,6 +1,7 @@
 """nodectl at real lease stores with a pair of puppets: decisions and their visible effect."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ from election.connections import StoreConnection
 from election.redis_control import ControlBoard
 from election.redis_reply import keys_of
 from exchange.journal import Journal
+from node.cli import clear_crashes as clear_module
 from node.cli import decide as decide_module
 from node.cli.main import app
 from node.demo.stores import ServerMissing, StoreServer, find_server
+from node.latches import CLEAR_CRASHES
 from tests.support.puppet_pair import (
     TIMEOUT_MS,
     Puppets,
@@ -125,6 +128,37 @@ def test_accepting_needs_one_fingerprint(pair: Puppets) -> None:
     code, text = nodectl(pair, "resume", "--accept-strategy")
     assert code == 1
     assert "2 fingerprints" in text
+
+
+def test_clearing_crashes_needs_a_node_that_waits(pair: Puppets) -> None:
+    """Nobody waits: exit 1, and nothing is written."""
+    code, text = nodectl(pair, "clear-crashes")
+    assert code == 1
+    assert "nodes that crashed too often: none" in text
+    board = ControlBoard(pair.addresses, pair.config.cluster_id, TIMEOUT_MS)
+    assert CLEAR_CRASHES not in board.read().records
+    board.close()
+
+
+def test_clearing_crashes_names_the_latch_and_waits_for_it(
+    pair: Puppets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the latch's id, so that an older word lifts no later latch; 3 until the node shows it."""
+    pair.bodies["raspberrypi"] = {"crash_latch_id": "abc123"}
+    wait_until(lambda: nodectl(pair, "status", "--json")[0] == 0)
+    monkeypatch.setattr(clear_module, "EFFECT_S", 0.5)
+    wait_until(lambda: nodectl(pair, "clear-crashes")[0] == 3)
+    board = ControlBoard(pair.addresses, pair.config.cluster_id, TIMEOUT_MS)
+    record = board.read().records[CLEAR_CRASHES]
+    board.close()
+    assert dict(record.value) == {"latch_id": "abc123", "node_id": "raspberrypi"}
+    monkeypatch.setattr(clear_module, "EFFECT_S", 30.0)
+    obedient = threading.Timer(1.0, pair.bodies.clear)
+    obedient.start()
+    code, text = nodectl(pair, "clear-crashes", "--reason", "power supply")
+    obedient.join()
+    assert code == 0, text
+    assert "crashes of raspberrypi cleared" in text
 
 
 def test_switchover_waits_until_the_other_node_trades(pair: Puppets) -> None:
