@@ -295,6 +295,8 @@ class Overseer:
     async def _watch_fitness(self, now_s: float) -> None:
         """Say why this node, which has just started, is no spare."""
         health = self.parts.health
+        if health.crash_loop:
+            return  # told with what lifts it (crash_watch.py)
         reasons = own_reasons(health.reasons)
         is_fit = has_lease(health.role) or not reasons
         if health.venue_error == NOT_ASKED or self._fit.step(is_fit=is_fit, now_s=now_s) is None:

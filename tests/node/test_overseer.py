@@ -259,6 +259,18 @@ async def test_a_latch_record_that_cannot_be_read_is_told_once() -> None:
         assert word in text
 
 
+@pytest.mark.parametrize(("crash_loop", "messages"), [("", 1), ("it ended 3 times", 0)])
+async def test_a_node_that_crashed_too_often_is_told_of_once_only(
+    crash_loop: str, messages: int
+) -> None:
+    """Its own message names the cure; "this node cannot take over" beside it would be noise."""
+    node = await world(Role.STANDBY)
+    node.health.crash_loop, node.health.reasons = crash_loop, ("venue: no answer",)
+    node.peer_is("active")
+    await node.watch_for(60)
+    assert node.ear.kinds() == [Kind.DEGRADED] * messages
+
+
 async def test_the_preferred_node_that_is_fit_again_is_told_once_and_nothing_moves() -> None:
     """R15: no automatic failback; after it was well for a while a person may hand over."""
     node = await world(is_spare_preferred=True)
