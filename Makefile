@@ -48,7 +48,7 @@ sim-night: $(STAMP) ## the same all night long: COUNT seeds of two hours for eac
 
 .PHONY: chaos
 chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iproute2, nftables)
-	@$(BIN)/python -m pytest -n 2 -m "chaos and not alone and not soak" $(PYTEST)
+	@$(BIN)/python -m pytest -n 3 -m "chaos and not alone and not soak" $(PYTEST)
 	@$(BIN)/python -m pytest -m "chaos and alone and not soak" $(PYTEST)
 
 .PHONY: chaos-soak
