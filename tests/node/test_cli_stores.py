@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner
 
+from election.control_record import parse_control
 from election.model import Identity, NodeId, Refusal, StoreReply, WriteId
 from election.redis_reply import keys_of
 from election.redis_store import RedisStore
@@ -17,6 +18,8 @@ from node.cli import store_move
 from node.cli.main import app
 from node.config import load_config
 from node.demo.stores import ServerMissing, StoreServer, find_server
+from node.latches import STORES, Latches
+from node.replacing import replaced_reason
 from tests.support.puppet_pair import (
     NODES,
     PASSWORD,
@@ -202,3 +205,26 @@ def test_replaced_store_that_returns_has_no_effect(
     old.restart(keep=True)
     usable = [observe(pair, s, report["old"]).is_ok for s in servers[:3]]
     assert usable == [False, False, True]
+
+
+def test_stores_alone_do_not_retire_a_list(pair: Puppets, servers: list[StoreServer]) -> None:
+    """ADR 0016's counter-example: a store that restarts forgets that it was closed.
+
+    With the replaced one back, a majority of the old list lets an old node in. What keeps it out
+    is the decision on its own disk, which it was asked to keep before anything was closed.
+    """
+    old = servers[2]
+    old.save()
+    old.kill()
+    code, report, said = replace(pair, servers[3])
+    assert code == 0, said
+    with admin(servers[1]) as client:
+        text = client.hget(keys_of(pair.config.cluster_id).control, STORES)
+    old.restart(keep=True)
+    servers[0].restart()
+    usable = [observe(pair, s, report["old"]).is_ok for s in servers[:3]]
+    assert usable == [True, False, True]
+    kept = parse_control(STORES, str(text))
+    latches = Latches(records={STORES: kept}, is_complete=True)
+    assert replaced_reason(latches, report["old"])
+    assert not replaced_reason(latches, report["new"])
