@@ -186,6 +186,10 @@ def test_standby_box_reboots_with_the_store_while_the_leader_trades(make_pair: P
     pair.wait_active(PI)
     pair.wait_order(PI)
     pair.judge()
+    key = str(pair.stage._key("both", "peer"))
+    for node in NODES:  # the secret reaches no log
+        assert key not in pair.node(node).log_path.read_text()
+        assert key not in pair.node(node).console.read_text()
 
 
 def test_leader_dies_while_the_other_one_has_stood_down(make_pair: PairMaker) -> None:

@@ -1,6 +1,7 @@
 """The peer endpoint on real sockets: who is believed, what strangers learn, what is bounded."""
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -8,11 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from election.errors import PeerUnreachable
+from election.peer import parse_status
 from election.peer_auth import CHALLENGE_S, ChallengeBook, Route, sign_request
+from election.promise import parse_memory, parse_promise
 from node.peer_client import CHALLENGE_PATH, STAND_DOWN_PATH, STATUS_PATH, PeerClient
-from node.peer_http import BODY_MAX, HEAD_MAX, Message, exchange, render_request
+from node.peer_http import (
+    BODY_MAX,
+    HEAD_MAX,
+    Malformed,
+    Message,
+    exchange,
+    parse_head,
+    render_request,
+)
 from node.peer_server import CONNECTIONS_MAX, PeerServer
 from tests.support.peer_rig import CLUSTER, KEY, Side, two_sides
 from tests.support.status_cases import TWO, make_config
@@ -271,3 +284,27 @@ def test_request_is_what_it_says() -> None:
         b"GET /x HTTP/1.1\r\nHost: h:1\r\nA: b\r\nContent-Type: application/json\r\n"
         b"Content-Length: 2\r\nConnection: close\r\n\r\n{}"
     )
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300))
+def test_any_head_is_a_message_or_malformed(raw: bytes) -> None:
+    """Whatever a stranger sends has one of two outcomes."""
+    with contextlib.suppress(Malformed):
+        message, length = parse_head(raw)
+        assert 0 <= length <= BODY_MAX
+        assert message.status or message.method is not None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=20,
+))  # fmt: skip
+def test_any_json_is_a_promise_or_refused(value: object) -> None:
+    """What the other node says is checked field by field; nothing else is raised."""
+    text = json.dumps(value)
+    for parse in (parse_status, parse_memory, lambda t: parse_promise(json.loads(t))):
+        with contextlib.suppress(ValueError):
+            parse(text)
