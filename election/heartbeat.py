@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from election.crew import BuildCrew, CrewOrders
+from election.epoch_memory import EpochMemory
 from election.errors import EpochFileUnusable
 from election.fence_note import FenceNote
 from election.gate import move_gate
@@ -152,6 +153,7 @@ class Heartbeat:
         self._crash = ""
         self._listeners: dict[int, tuple[PromiseStimulus, Callable[[PeerFacts], None]]] = {}
         self._asked: EligibilitySet | None = None
+        self._memory = EpochMemory(disk_epoch)
 
     # --- called by the node --------------------------------------------------------------------
 
@@ -308,7 +310,7 @@ class Heartbeat:
         try:
             if is_due:
                 self._drive(self._tick())
-            if stimulus is not None:
+            if stimulus is not None and not self._memory.takes(stimulus):
                 self._drive(stimulus)
                 _, then = self._listeners.pop(id(stimulus), (None, None))
                 if then is not None:
@@ -347,6 +349,8 @@ class Heartbeat:
                 outcome = self._execute(command)
                 if outcome is not None:
                     stimuli.append(outcome)
+        if (order := self._memory.note(self._machine.max_epoch)) is not None:
+            self._crew.store_epoch(order)
 
     def _execute(self, command: Command) -> Stimulus | None:
         match command:

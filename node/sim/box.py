@@ -143,6 +143,18 @@ class Box:
         self.world.note(self.process.name, "process ended", why=why)
         self.world.after(self.world.rng.uniform(*RESTART_S), self.start)
 
+    def mend(self) -> None:
+        """Let cables, disk, clock and power be as they should be."""
+        for wire in (*self.wires.values(), self.venue_wire):
+            wire.cut_there_until_s = wire.cut_back_until_s = wire.slow_until_s = 0.0
+        self.disk.stalled_until_s = self.disk.failing_until_s = 0.0
+        self.temperature_c = 50.0
+        self.clock.slew(self.clock.raw_rate)  # what NTP had to correct is corrected
+        if self.living is not None:
+            self.living.kill_soon(0)
+        self.get_power()
+        self.start()
+
     def suspend(self, seconds: float) -> None:
         """Let nothing run for a while, nor two of the clocks."""
         world, clock = self.world, self.clock

@@ -110,15 +110,7 @@ class Faults:
         for weather in (self._weather, self._venue_weather):
             weather.lost = weather.slow = weather.doubled = 0.0
         for box in self._boxes:
-            for wire in (*box.wires.values(), box.venue_wire):
-                wire.cut_there_until_s = wire.cut_back_until_s = wire.slow_until_s = 0.0
-            box.disk.stalled_until_s = box.disk.failing_until_s = 0.0
-            box.temperature_c = 50.0
-            box.clock.slew(box.clock.raw_rate)  # what NTP had to correct is corrected
-            if box.living is not None:
-                box.living.kill_soon(0)
-            box.get_power()
-            box.start()
+            box.mend()
         self._watching.on_next_send = None
         for store in self._stores:
             store.set_down(is_down=False)
@@ -140,6 +132,13 @@ class Faults:
         self._world.count(f"fault: {kind.__name__.replace('_', ' ')}")
         kind()
         self._next()
+
+    def _while_it_storms(self, fault: Callable[[], None]) -> Callable[[], None]:
+        def strike() -> None:
+            if self._is_storm:
+                fault()
+
+        return strike
 
     def _note(self, what: str, **details: object) -> None:
         self._world.note("weather", what, **details)
@@ -250,8 +249,8 @@ class Faults:
         self._person.pause()
         if rng.random() < 0.4:  # noqa: PLR2004  (and whatever could remember it begins anew)
             at_s = rng.uniform(8, 15)
-            world.after(at_s, self.crash)
-            world.after(at_s, self.lose_all_stores)
+            world.after(at_s, self._while_it_storms(self.crash))
+            world.after(at_s, self._while_it_storms(self.lose_all_stores))
         world.after(rng.uniform(5, 60), self._person.resume)
 
     # --- network -------------------------------------------------------------------------------

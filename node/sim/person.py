@@ -19,6 +19,7 @@ NAME = "person"
 EFFECT_S = 3.0
 # After so many seconds in which both nodes knew it, a pause survives whatever happens.
 KNOWN_S = 5
+RETRY_S = 5.0  # between two tries of a person whom too few stores heard
 
 
 class Person:
@@ -60,15 +61,27 @@ class Person:
         self._pause_version = None
         self._watching.paused_since_s = None
         self._world.note(NAME, "resumes")
-        self._put(PAUSE, {"is_paused": False}, _nobody_waits)
+        self._lift()
 
-        def read(reading: object, error: BaseException | None) -> None:
-            records = getattr(reading, "records", {})
-            limit = records.get(LOSS_LIMIT)
-            if error is None and limit is not None and limit.value.get("is_latched", True):
-                self._put(LOSS_LIMIT, {**limit.value, "is_latched": False}, _nobody_waits)
+    def _lift(self) -> None:
+        """Lift pause and loss limit; say it again as long as no majority took it."""
+        if self.is_pausing:
+            return
+        control, world = self._control, self._world
 
-        self._control.read().then(read)
+        def retry_unless_taken(put: object, _: BaseException | None) -> None:
+            if not getattr(put, "is_majority", False):
+                world.after(RETRY_S, self._lift)
+
+        self._put(PAUSE, {"is_paused": False}, retry_unless_taken)
+
+        def read(reading: object, _: BaseException | None) -> None:
+            limit = getattr(reading, "records", {}).get(LOSS_LIMIT)
+            if limit is not None and limit.value.get("is_latched", True):
+                lifted = {**limit.value, "is_latched": False}
+                self._put(LOSS_LIMIT, lifted, retry_unless_taken)
+
+        control.read().then(read)
 
     def ask_switchover(self, holder: str, to: str) -> None:
         """Ask the leader to hand over."""

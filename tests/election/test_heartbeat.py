@@ -205,6 +205,22 @@ def memory(store: LeaseStore) -> SlowStore:
     return store
 
 
+def test_standby_keeps_the_epochs_it_has_seen_on_its_disk(
+    nodes: list[Node], stores: list[LeaseStore], tmp_path: Path
+) -> None:
+    """R7: stores that begin empty forget which epochs were used; a node that only watched, and is
+    restarted then, does not.
+
+    Found by simulation: the single store was lost, the standby restarted, and both nodes traded
+    under one epoch, one after the other.
+    """
+    holder = start_holder(nodes, stores, tmp_path)
+    epoch = holder.heartbeat.permit.epoch
+    start_standby(nodes, stores, tmp_path)
+    file = DiskEpochFile(tmp_path / "pi" / "epoch")
+    wait_until(lambda: file.load() == epoch, "the standby to write the epoch down")
+
+
 def test_grant_opens_gate_arms_fence_and_is_on_disk(
     nodes: list[Node], stores: list[LeaseStore], tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ PURE = (
     "election/calls.py",
     "election/contest.py",
     "election/control_record.py",
+    "election/epoch_memory.py",
     "election/holding.py",
     "election/instants.py",
     "election/machine.py",
