@@ -108,11 +108,11 @@ def topology_row(config: Config) -> Row:
 
 def list_losses(config: Config) -> tuple[Loss, ...]:
     """Return what each single failure would do, boxes first."""
+    is_alone = config.cluster.topology is Topology.SINGLE_HOST  # no cable between anything
     return (
         *(_box_loss(config, node) for node in config.nodes),
         *(_store_loss(config, store.name) for store in config.stores),
-        _link_loss(config),
-        _switch_loss(config),
+        *(() if is_alone else (_link_loss(config), _switch_loss(config))),
         Loss(
             what="the home uplink",
             effect="nobody reaches the venue, so nobody hands over; resting orders stay there; "
@@ -189,7 +189,7 @@ def _link_loss(config: Config) -> Loss:
     what = "the link between the two boxes"
     shared = [store.name for store in config.stores if store.name not in config.nodes]
     boxes = [node for node in config.nodes if stores_on(config, node)]
-    if config.cluster.topology is Topology.SINGLE_HOST or not boxes:
+    if not boxes:
         return Loss(
             what=what, effect="nothing: no store is reached over it", stops=False, about_s=0
         )

@@ -1,6 +1,7 @@
 """The doctor's words: topology, single failures, findings, measurement. Pure."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from node.config_model import Config
 from node.doctor.findings import Finding, Level
@@ -9,6 +10,7 @@ from node.doctor.samples import Advice, Measured, StoreFigures
 from node.durations import show_duration
 from node.status_render import table
 
+WIDTH, INDENT = 96, " " * 6
 MARKS = {Level.ACT: "ACT ", Level.LOOK: "look", Level.GOOD: "note"}
 
 
@@ -22,7 +24,7 @@ def render_losses(config: Config, row: Row, losses: Sequence[Loss]) -> str:
     ]
     for loss in losses:
         lines.append(f"  {loss.what}: {_how_long(loss)}")
-        lines.append(f"      {loss.effect}")
+        lines += wrap(loss.effect, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
     return "\n".join(lines)
 
 
@@ -32,8 +34,9 @@ def render_findings(findings: Sequence[Finding]) -> str:
         return "nothing was found that should be mended"
     lines = []
     for finding in findings:
-        lines.append(f"{MARKS[finding.level]}  {finding.area}: {finding.what}")
-        lines.append(f"      → {finding.fix}")
+        told = f"{MARKS[finding.level]}  {finding.area}: {finding.what}"
+        lines += wrap(told, WIDTH, subsequent_indent=INDENT)
+        lines += wrap(f"→ {finding.fix}", WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
     return "\n".join(lines)
 
 

@@ -129,7 +129,8 @@ def advise(measured: Measured, timing: LeaseTiming, *, node_gap_s: float | None)
         f"one counted renewal to the next: margin {margin:.1f}x, wanted {MARGIN_WANTED:g}x"
     )
     found = [lost, kept]
-    if node_gap_s is not None and node_gap_s > measured.worst_age_s:
+    is_node_slow = node_gap_s is not None and node_gap_s > measured.worst_age_s
+    if is_node_slow and margin < MARGIN_WANTED:
         found.append(
             f"the slowest part is a node itself: it paused {node_gap_s:.2f} s between heartbeats"
         )

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from election.cut import PEER
+from election.grant_note import read_boot_id
 from exchange.orders import OrderEvent, OrderEventKind
+from node.crashes import Crash
 from node.drill.model import (
     DRILL,
     DrillKind,
@@ -190,6 +192,7 @@ class Driller:
     def _die(self, request: DrillRequest, reason: str) -> None:
         self._armed = None
         log_event("drill.started", drill=request.drill_id, kind=request.kind.value, reason=reason)
+        self._own_up(request)
         self.hands.hang(LAST_WORDS_S)
         self.hands.kill()
 
@@ -202,9 +205,25 @@ class Driller:
             kind=request.kind.value,
             reason=f"the work loop sleeps for {seconds:.0f} s",
         )
+        self._own_up(request)
         self.hands.hang(seconds)
         # Reached without a fence only (dev): the lease has lapsed meanwhile.
         log_event("drill.ended", drill=request.drill_id)
+
+    def _own_up(self, request: DrillRequest) -> None:
+        """Write down why this process dies: a drill is no crash that counts against the node."""
+        self.parts.crashes.note(
+            Crash(
+                nonce=self.parts.identity.nonce,
+                epoch=request.epoch,
+                boot_id=read_boot_id(),
+                at_boottime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
+                at_wall_ms=self.parts.wall_ms(),
+                how=f"it ended in drill {request.drill_id}",
+                why_not_counted="a person asked for it: a drill",
+                was_told=True,
+            )
+        )
 
     def _cut(self, request: DrillRequest, names: Sequence[str], now_s: float) -> None:
         switch = next((a.cut for a in self.parts.addresses if a.cut is not None), None)

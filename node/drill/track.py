@@ -42,7 +42,7 @@ class Track:
     _renewed_at_s: float | None = None
 
     def step(self, seen: ClusterPeek, now_s: float) -> None:
-        """Take one look that ended at `now_s`."""
+        """Take one look that began at `now_s`; answers come within milliseconds, or never."""
         members = merged_members(seen)
         for node_id, member in members.items():
             if member.age_s <= MEMBER_FRESH_S:

@@ -168,9 +168,8 @@ class DrillWatch:
         drill_id = self.request.drill_id
         # Who is cut off cannot be back, whatever its own store shows of it.
         self._until(lambda: not self.track.is_running(drill_id), self.request.lasting_s + HEED_S)
-        back_from_s = time.monotonic()
         if self._until(self._is_back, self.back_within_s):
-            self._back_s = time.monotonic() - back_from_s
+            self._back_s = time.monotonic() - (self.track.last_renewal_s or self.asked_s)
 
     def _has_begun(self) -> bool:
         """The holder went silent, or another one is there already."""
@@ -263,7 +262,9 @@ class DrillWatch:
     def _until(self, is_done: Callable[[], bool], timeout_s: float) -> bool:
         until_s = time.monotonic() + max(0.0, timeout_s)
         while True:
-            self.track.step(self.look(), time.monotonic())
+            # Ages are those of the moment of asking: a store without power makes a look long.
+            begun_s = time.monotonic()
+            self.track.step(self.look(), begun_s)
             if is_done():
                 return True
             if time.monotonic() >= until_s:

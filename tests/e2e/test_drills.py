@@ -69,8 +69,11 @@ def judge_failover(pair: Pair, bot: BotApiThread, result: dict[str, Any], kind: 
     granted, ready = seen["granted"], seen["reconciled, trading"]
     assert granted is not None
     assert ready is not None
-    # Nobody may take a lease of 3 s earlier (R6); the store's clock shows when it was written.
-    assert 2.9 < granted <= ready
+    assert granted <= ready
+    if kind in {"partition", "plug"}:
+        # Nobody may take a lease of 3 s earlier (R6); after a crash a restarted process may give
+        # its predecessor's lease back.
+        assert granted > 3.0
     assert seen["alert delivered"] is not None
     assert any("each once, in the order of the epochs" in note for note in result["notes"])
     assert any(note.startswith("last order before") for note in result["notes"])

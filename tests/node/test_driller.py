@@ -10,6 +10,7 @@ from election.control_record import ControlRecord
 from election.cut import PEER, StoreCut
 from election.model import StoreName
 from exchange.orders import OrderEvent, OrderEventKind
+from node.crashes import Crash
 from node.drill.driller import CRASH_WAIT_S, REQUEST_S, Driller
 from node.drill.model import DRILL, TICKET_S, DrillKind, DrillRequest, ticket_at
 from node.health import Health
@@ -42,6 +43,7 @@ class World:
         self.spares: tuple[str, ...] = ("raspberrypi",)
         self.health = Health(role=Role.ACTIVE)
         self.hands = Hands()
+        self.crashes: list[Crash] = []
         self.cut = StoreCut(lambda: self.now_s)
         self.drills = SimpleNamespace(is_allowed=True)
         self.permit = SimpleNamespace(epoch=7)
@@ -56,6 +58,8 @@ class World:
             heartbeat=SimpleNamespace(permit=self.permit),
             watch=self.watch,
             health=self.health,
+            crashes=SimpleNamespace(note=self.crashes.append),
+            wall_ms=lambda: 1,
             addresses=tuple(
                 StoreAddress(name=StoreName(n), host="127.0.0.1", port=1, cut=self.cut)
                 for n in names
@@ -124,6 +128,20 @@ def test_a_crash_waits_for_an_order_in_flight() -> None:
     assert not world.is_hurt
     world.send_order()
     assert world.hands.done[-1] == "kill"
+
+
+def test_a_death_in_a_drill_does_not_count_against_the_node() -> None:
+    """R16: three crashes in ten minutes make a node stand aside; drills are no crashes."""
+    for kind in (DrillKind.CRASH, DrillKind.HANG):
+        world = World()
+        world.ask(kind)
+        world.send_order()
+        (crash,) = world.crashes
+        assert crash.nonce == NONCE
+        assert "drill" in crash.why_not_counted
+    cut = World()
+    cut.ask(DrillKind.PARTITION)
+    assert cut.crashes == []
 
 
 def test_a_crash_of_a_quiet_leader_happens_all_the_same() -> None:
