@@ -29,7 +29,7 @@ test: unit e2e ## run all tests
 
 .PHONY: unit
 unit: $(STAMP) ## run the tests without real node processes
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not chaos" $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not chaos and not bench" $(PYTEST)
 
 .PHONY: e2e
 e2e: $(STAMP) ## run the tests with real node processes
@@ -54,6 +54,10 @@ chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iprout
 .PHONY: chaos-soak
 chaos-soak: $(STAMP) ## half an hour of jitter with every core busy: no leadership change
 	@$(BIN)/python -m pytest -s -m "chaos and soak" $(PYTEST)
+
+.PHONY: bench-failover
+bench-failover: $(STAMP) ## measure failovers, and what else one could pick (root; BENCH='--runs 2' tries it)
+	@$(BIN)/python -m tests.bench.main $(BENCH)
 
 .PHONY: lint
 lint: $(STAMP) ## check style and formatting

@@ -118,7 +118,8 @@ class ControlBoard:
         """Put known records back, e.g. after a store lost its data; doing it twice is harmless.
 
         A store counts as accepting when it has every record in this or a higher version.
-        `version` is the highest one pushed.
+        `version` is the highest one pushed. Once a majority has them the others are awaited only
+        shortly: a takeover pushes, and must not wait for the store of the box that died.
         """
         rendered = [(record, _rendered(record)) for record in records]
 
@@ -129,7 +130,7 @@ class ControlBoard:
                     continue
                 raise StoreUnreachable(f"{connection.address.text} refused: {detail}")
 
-        found = self._fleet.ask(push_one)
+        found = self._fleet.ask(push_one, enough=self._fleet.majority, grace_s=LATE_STORE_GRACE_S)
         return ControlPut(
             accepted_by=tuple(found.answers),
             is_majority=len(found.answers) >= self._fleet.majority,

@@ -5,6 +5,7 @@ before anything is looked at; a look that failed is repeated in the next turn, s
 loop goes on hearing events, pauses and requests to end; latches are read at the moment of acting.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from election.model import Granted
@@ -54,6 +55,7 @@ class Reconciling:
         self._before = Merged(journal=Journal(), documents={})
         self._fills: tuple[CountedFill, ...] = ()
         self._trouble = ""
+        self._pushing: asyncio.Future[None] | None = None
 
     async def attempt(self) -> Settled | None:
         """Go as far as stores and venue let it; None means: try again in the next turn.
@@ -70,6 +72,8 @@ class Reconciling:
             findings = await self._look(trader)
             active = self._build_active(trader, findings)
             plan, execution = await self._settle(trader, active, findings)
+            if self._pushing is not None:
+                await self._pushing
         except VenueError as error:
             self._note_trouble(f"{type(error).__name__}: {error}")
             self._parts.heartbeat.progress("takeover attempt")
@@ -119,7 +123,8 @@ class Reconciling:
         trader = Trader(parts.trader_parts, writer=writer)
         self.trader, self._before = trader, merged
         await trader.flush()
-        await parts.watch.push()
+        # Beside the look at the venue: a store of the box that died is awaited for a moment.
+        self._pushing = asyncio.ensure_future(parts.watch.push())
         for problem in seat_all(parts.seats, trader):
             parts.reporter.damaged("state", where="merged journal", why=problem)
         return trader

@@ -1,6 +1,7 @@
 """Control records: versions decide, on real servers and in the pure merge."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -192,6 +193,25 @@ def test_known_records_are_pushed_back_after_a_loss(
     texts = {server.name: (shown(server), shown(server, "loss_limit")) for server in three}
     assert texts["x"] == texts["y"] == texts["z"]
     assert None not in texts["x"]
+
+
+def test_a_push_does_not_wait_for_the_store_of_a_dead_box(
+    board: ControlBoard, three: list[StoreServer]
+) -> None:
+    """A takeover pushes: with a majority it goes on, whatever the third store's time limit is."""
+    board.put("pause", {"is_paused": True}, "ann", 1, "")
+    records = tuple(board.read().records.values())
+    limit_s = 40
+    patient = ControlBoard([address_of(server) for server in three], CLUSTER, limit_s * 1000)
+    three[0].pause()
+    began_s = time.monotonic()
+    push = patient.push(records)
+    took_s = time.monotonic() - began_s
+    three[0].resume()
+    patient.close()
+    assert push.is_majority
+    assert set(push.accepted_by) == {"y", "z"}
+    assert took_s < limit_s / 2
 
 
 def test_a_push_never_replaces_a_newer_record(

@@ -7,6 +7,7 @@ fault they succeed. `api.messages` is what a person would see on the phone, in o
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ class Shown:
     text: str
     is_html: bool
     is_silent: bool
+    at_wall_s: float = field(default_factory=time.time, compare=False)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""Benchmarks: how long a failover takes, and what else a user could pick. Not in `make test`."""

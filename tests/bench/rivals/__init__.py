@@ -1,0 +1,1 @@
+"""What a user would otherwise pick, each as its documentation recommends it."""
