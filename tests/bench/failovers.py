@@ -37,7 +37,8 @@ CRASH: Mapping[str, str] = {
 }
 
 PACER_FILE = "pacer.py"
-# A new order with every candle, so that the first order waits for the failover and not for a wish.
+# A new order with every candle, and candles so short that each look at them (a node looks once a
+# second, and at once when it becomes active) finds a new one: the first order waits for nothing.
 PACER = '''
 """pacer: with every candle one new order far below the market, and the former one cancelled."""
 
@@ -133,12 +134,13 @@ def hang(lab: Lab, victim: str) -> float:
 
 
 def switch(lab: Lab, victim: str) -> float:
-    """Ask for it on the command line; T0 is when the old leader was told to hand over."""
-    seen = len(lab.pair.events(victim, "switchover.requested"))
+    """Ask for it on the command line; T0 is when the old leader closes its gate."""
+    seen = len(lab.pair.events(victim, "role.changed", to="draining"))
     heir = PI if victim == JETSON else JETSON
     done = lab.stage.nodectl("switchover", "--to", heir)
     assert done.returncode == 0, done.stderr
-    return float(wall_ms(lab.pair.events(victim, "switchover.requested")[seen]))
+    drains = lab.pair.events(victim, "role.changed", to="draining")
+    return float(wall_ms(drains[seen]))
 
 
 CASES: Mapping[str, Case] = {
@@ -159,7 +161,7 @@ CASES: Mapping[str, Case] = {
 
 def plan_for(case: Case) -> StagePlan:
     """Return the cluster of a case: one strategy with an order every second."""
-    paper = walk("bench", "40000", "20", speed=60, volatility=0.0005)
+    paper = walk("bench", "40000", "20", speed=600, volatility=0.0002)
     changes: dict[str, Any] = {} if case.lease is None else {"lease": dict(case.lease)}
     return plan_of(
         StrategyPart(use=PACER_FILE, symbol=BTC, paper=paper),
