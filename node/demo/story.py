@@ -228,7 +228,7 @@ class Story:
         # A market that only stands still would still fill an order that crosses the spread.
         stage.paper.halt(part.symbol for part in stage.plan.parts)
         self.say("the market is closed; the holder counts what was filled")
-        stage.wait_for(self._is_all_counted, "every fill to be counted")
+        stage.wait_for(self.is_all_counted, "every fill to be counted")
         stage.paper.write_balances()
         # The spare first, so that stopping the holder is no reason to take over.
         holder = majority_holder(stage.peek())
@@ -239,7 +239,8 @@ class Story:
                 node.wait(30.0)
         self.say("both nodes were asked to end, and did")
 
-    def _is_all_counted(self) -> bool:
+    def is_all_counted(self) -> bool:
+        """Tell whether every fill at the venue is in a node's log."""
         stage = self.stage
         fills = {
             (line["symbol"], str(line["trade_id"]))

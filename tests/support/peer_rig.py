@@ -1,11 +1,13 @@
 """Two desks and two endpoints on loopback; the heartbeat is one by shape that steps a bench."""
 
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from election.heartbeat import Heartbeat
+from election.model import LeaseView
 from election.peer_auth import Route
 from election.promise import NOTHING_PROMISED, PromiseMemory
 from election.promise_file import DiskPromiseFile
@@ -30,21 +32,33 @@ class SteppedHeartbeat:
         self.bench = bench
         self.identity = bench.me
         self.is_deaf = False
+        self.guard = threading.RLock()  # the test, the endpoint and the poll are three threads
 
     def promise(self, stimulus: PromiseStimulus, then: Callable[[PeerFacts], None]) -> None:
         if not self.is_deaf:
-            self.bench.feed(stimulus)
-            then(self.peer_facts())
+            with self.guard:
+                self.bench.feed(stimulus)
+                then(self.peer_facts())
 
     def peer_facts(self) -> PeerFacts:
-        now, machine = self.bench.clock.now(), self.bench.machine
-        return PeerFacts(
-            at=now,
-            lives=machine.promises.lives(now),
-            holder=machine.promises.facts(now),
-            stood_down=machine.promises.reason,
-            max_epoch=machine.max_epoch,
-        )
+        with self.guard:
+            now, machine = self.bench.clock.now(), self.bench.machine
+            return PeerFacts(
+                at=now,
+                lives=machine.promises.lives(now),
+                holder=machine.promises.facts(now),
+                stood_down=machine.promises.reason,
+                max_epoch=machine.max_epoch,
+            )
+
+    def view(self) -> LeaseView:
+        with self.guard:
+            return self.bench.machine.view(self.bench.clock.now())
+
+    def run(self, seconds: float) -> None:
+        """Let time pass for the machine."""
+        with self.guard:
+            self.bench.run(seconds)
 
 
 class Side:
