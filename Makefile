@@ -54,6 +54,17 @@ chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iprout
 .PHONY: chaos-soak
 chaos-soak: $(STAMP) ## half an hour of jitter with every core busy: no leadership change
 	@$(BIN)/python -m pytest -s -m "chaos and soak" $(PYTEST)
+.PHONY: hunt
+hunt: $(STAMP) ## look for the first seed that shows each broken lease rule, from 0
+	@$(BIN)/python -m tests.broken.hunt $(HUNT)
+
+.PHONY: load-bearing
+load-bearing: $(STAMP) ## renew the tables of docs/load-bearing.md
+	@$(BIN)/python -m tests.broken.table
+
+.PHONY: mutants
+mutants: $(STAMP) ## change election/ at random and count what the tests notice (COUNT= SEED= MODULES=)
+	@$(BIN)/python -m tests.mutation.run --count $(or $(COUNT),0) --seed $(or $(SEED),0) $(MODULES)
 
 .PHONY: bench-failover
 bench-failover: $(STAMP) ## measure failovers, and what else one could pick (root; BENCH='--runs 2' tries it)

@@ -429,3 +429,21 @@ def test_foreign_record_is_never_written(identity: Identity, code: str) -> None:
     assert set(bench.verbs()) == {Verb.OBSERVE}
     assert [e.code for e in bench.of(Anomaly) if isinstance(e, Anomaly)] == [code]
     assert bench.machine.view(bench.clock.now()).takeover_in_s is None
+
+
+def test_nothing_is_asked_for_while_a_write_of_the_last_grant_is_under_way() -> None:
+    """A node contends again only when its former grant is settled (R7, kernel fence)."""
+    bench = Bench().hold()
+    assert bench.permit.begin_write(epoch=bench.permit.epoch, needed_s=0.1)
+    bench.stores[StoreName("x")].set_down(True)
+    bench.run(6)
+    assert bench.is_in(Phase.CONTENDING)
+    bench.stores[StoreName("x")].set_down(False)
+    bench.asked_epochs.clear()
+
+    bench.run(20)
+    assert bench.asked_epochs == []
+
+    bench.permit.end_write()
+    bench.run(10)
+    assert bench.is_open()

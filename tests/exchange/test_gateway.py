@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from exchange.clock_offset import VenueTime
 from exchange.model import ClientOrderId, OrderStatus, OrderType, TimeInForce, WriteOutcome
 from tests.support.bad_server import BAD_ANSWERS, BadServer, Fate, Request, refusal, reply_json
 from tests.support.venue_link import API_KEY, API_SECRET, Rig, an_intent, open_rig
@@ -65,6 +66,20 @@ async def test_place_stamps_the_venues_time_not_this_machines(ahead_ms: int) -> 
     assert result.outcome is WriteOutcome.CONFIRMED
     assert len(ahead_of_us) == 1
     assert -30_000 < ahead_of_us[0] <= 0
+
+
+async def test_place_stamps_the_earliest_time_that_the_venue_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An ill-known venue time is stamped at its lower end: never ahead of the venue (R9, H12)."""
+    known = VenueTime(earliest_ms=1_700_000_000_000.0, error_ms=800.0, age_s=0.1)
+    async with BadServer() as server, open_rig(server.url) as rig:
+        monkeypatch.setattr(rig.gateway._clock, "estimate", lambda: known)
+        result = await rig.gateway.place(an_intent())
+        sent = server.changes()[0].params
+
+    assert int(sent["timestamp"]) == int(known.earliest_ms)
+    assert result.deadline_venue_ms == int(known.earliest_ms) + int(sent["recvWindow"])
 
 
 async def test_place_market_order_sends_a_quantity() -> None:

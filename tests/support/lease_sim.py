@@ -2,20 +2,24 @@
 
 Every node runs the real `LeaseMachine`, `LeasePermit`, `execute` and `move_gate`; stores are
 `MemoryStore`s. Simulated are: time (each node has its own two clocks, of bounded rate error), the
-links (lost, slow, reordered, cut), the kernel fence, pauses, kills and restarts of processes, and
-the stores' restarts, rollbacks, wipes, flushes and freezes.
+links (lost, slow, reordered, duplicated, cut), the kernel fence, pauses, kills and restarts of
+processes, the stores' restarts, rollbacks, wipes, flushes and freezes, and the way of an order to a
+venue that judges its deadline (`lease_weather.py`).
 
 Invariants, checked after every event, in true time:
 
 1. never two open gates;
 2. no gate opens while a living process still has a write of an older grant in flight;
-3. the epochs under which orders are sent are unique and grow.
+3. the epochs under which orders are sent are unique and grow, and so do a node's own grants;
+4. the venue never takes an order of an older epoch after the gate of a later one has opened.
+
+`Bounds` adds what is not S1 or S2: how long nobody leads, votes stolen, needless refusals.
 """
 
 import heapq
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from election.errors import StoreUnreachable
 from election.gate import move_gate
@@ -30,6 +34,7 @@ from election.model import (
     LeaseEvent,
     LeaseTiming,
     NodeId,
+    Refusal,
     StoreName,
     StoreReply,
     WriteId,
@@ -53,36 +58,19 @@ from election.signals import (
     StoreEpoch,
     SuspendGate,
     Tick,
+    Verb,
 )
 from election.store_worker import execute
+from tests.support.lease_weather import Bounds, Faults, Report, Weather, calm
+
+__all__ = ["Bounds", "Report", "Simulation", "Weather", "build_machine", "calm"]
+
+# A venue's window as configured, what is taken off the permit for it, how ill its time is known.
+RECV_WINDOW_S = 5.0
+MARGIN_S = 0.05
+OFFSET_ERROR_S = 0.05
 
 BuildMachine = Callable[[Identity, LeaseTiming, Sequence[StoreName], int, int], LeaseMachine]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weather:
-    """How hostile the run is; probabilities are per message, periods are means in seconds."""
-
-    lost: float = 0.03
-    slow: float = 0.08
-    slow_max_s: float = 12.0
-    fault_every_s: float = 2.5
-    duration_s: float = 40.0
-    rate_error: float = 0.02
-    slew: float = 0.08
-
-
-@dataclass(slots=True)
-class Report:
-    """What a run showed."""
-
-    violations: list[str] = field(default_factory=list)
-    grants: list[tuple[float, NodeId, int]] = field(default_factory=list)
-    led_s: float = 0.0
-    duration_s: float = 0.0
-    writes: int = 0
-    fence_kills: int = 0
-    lapses: int = 0
 
 
 def build_machine(
@@ -111,6 +99,11 @@ class SimClock:
     def slew(self, boot_rate: float) -> None:
         self._boot, self._raw, _ = self.read()
         self._base, self.boot_rate = self._sim.now, boot_rate
+
+    def jump(self, by_s: float) -> None:
+        """Set both clocks; a kernel must never do that."""
+        self._boot, self._raw, _ = self.read()
+        self._base, self._boot, self._raw = self._sim.now, self._boot + by_s, self._raw + by_s
 
     def true_time_of(self, boot_s: float) -> float:
         return self._base + (boot_s - self._boot) / self.boot_rate
@@ -141,6 +134,7 @@ class SimFence:
             self.schedule()  # the clock was slewed meanwhile
             return
         self._sim.report.fence_kills += 1
+        self._sim.report.healthy_kills += not self._process.was_troubled
         self._process.kill()
 
     def disarm(self) -> None:
@@ -153,12 +147,17 @@ class Box:
     def __init__(self, sim: "Simulation", name: str) -> None:
         rng = sim.rng
         error = sim.weather.rate_error
-        raw = 1 + rng.uniform(-error, error)
+        raw = 1 + (
+            rng.choice([-error, error]) if sim.weather.is_extreme else rng.uniform(-error, error)
+        )
         self.sim, self.name = sim, NodeId(name)
+        self.node_id = NodeId("A") if sim.weather.has_one_id else self.name
+        lists = sim.weather.lists
+        self.timing = sim.timings[name]
+        self.list = lists[name == "B"] if lists else "".join(s.name for s in sim.stores)
         self.clock = SimClock(sim, raw, raw, rng.uniform(5, 1000))
-        self.disk_epoch = 0
+        self.disk_epoch = self.granted_epoch = 0
         self.floor = 0
-        self.cut: dict[StoreName, float] = {}
         self.process = self.begin_process()
 
     def begin_process(self) -> "Process":
@@ -175,18 +174,19 @@ class Process:
     def __init__(self, box: Box) -> None:
         sim = box.sim
         self.box, self.sim = box, sim
-        self.timing = sim.timings[box.name]
-        self.is_alive, self.is_hung = True, False
-        self.paused_until = 0.0
+        self.is_alive, self.was_troubled = True, False
+        self.paused_until = self.hung_until = 0.0
+        self.timing = box.timing
         self.nonce = f"{box.name}-{sim.next_number()}"
         self.identity = Identity(
-            cluster_id="sim", config_id="c", node_id=box.name, nonce=self.nonce
+            cluster_id="sim", config_id=box.list, node_id=box.node_id, nonce=self.nonce
         )
-        names = [store.name for store in sim.stores]
+        names = [StoreName(letter) for letter in box.list]
         self.machine = self.build(names)
         self.fence = SimFence(sim, self)
         fence: Fence = sim.build_fence(self.fence)
         self.permit = LeasePermit(clock=box.clock, fence=fence, timing=self.timing)
+        self.unknown_until = -1.0  # latest deadline of a write that ended without an answer
         self.progress_at = instant_of(box.clock.read())
         self.may_order_epoch = 0
         self.wants_release = False
@@ -218,6 +218,24 @@ class Process:
     def kill(self) -> None:
         self.is_alive = False
         self.sim.at(self.sim.now + self.sim.rng.uniform(0.5, 8), self.box.restart)
+
+    def hang(self, for_s: float) -> None:
+        """Hang the work loop for a while; the heartbeat and the permit live on."""
+        is_held = self.is_alive and self.permit.remaining_s() > 0
+        if not self.is_hung and is_held:
+            self.sim.watch_hang(self, for_s)
+        self.hung_until = max(self.hung_until, self.sim.now + for_s)
+        self.was_troubled = True
+
+    def be_unfit(self, for_s: float) -> None:
+        """Report the node unfit, and fit again after a while."""
+        self.feed(EligibilitySet(reasons=("unfit for a moment",)))
+        self.after(for_s, lambda: self.feed(EligibilitySet(reasons=())))
+
+    @property
+    def is_hung(self) -> bool:
+        """True while the work loop hangs."""
+        return self.sim.now < self.hung_until
 
     # --- the coordinator ---
 
@@ -251,7 +269,7 @@ class Process:
                 self.after(self.sim.rng.uniform(0.001, 0.05), lambda: self.persisted(command.epoch))
             case OpenGate() | ExtendGate():
                 if isinstance(command, OpenGate):
-                    self.sim.check_opening(self)
+                    self.sim.check_opening(self, command.epoch)
                 outcome = move_gate(self.permit, command)
                 return [] if outcome is None else [outcome]
             case SuspendGate():
@@ -295,11 +313,27 @@ class Process:
             self.write(self.may_order_epoch)
 
     def write(self, epoch: int) -> None:
-        if not self.permit.begin_write(epoch=epoch, needed_s=self.timing.guard_ms / 1000):
+        """Sign an order, ask the permit for the last time, and let it out (R9)."""
+        limit_s = self.timing.guard_ms / 1000
+        stamp_s = self.sim.now - self.sim.rng.uniform(0, OFFSET_ERROR_S)  # never ahead (H12)
+        deadline_s = stamp_s + min(RECV_WINDOW_S, self.permit.remaining_s() - MARGIN_S)
+        if not self.permit.begin_write(epoch=epoch, needed_s=limit_s):
             return
         self.sim.note_write(self, epoch)
-        limit_s = self.timing.guard_ms / 1000
-        self.after(self.sim.rng.uniform(0.01, limit_s), self.permit.end_write)
+        travel_s = self.sim.order_travel_s()
+        self.sim.at(
+            self.sim.now + travel_s,  # the bytes are in the kernel's buffer: they leave anyhow
+            lambda: self.sim.judge_order(self.nonce, epoch, deadline_s),
+        )
+        if 2 * travel_s < limit_s:
+            self.after(2 * travel_s, self.permit.end_write)
+        else:
+            self.after(limit_s, lambda: self.end_unknown(deadline_s))
+
+    def end_unknown(self, deadline_s: float) -> None:
+        """No answer in time: the venue may still take the order until its deadline."""
+        self.unknown_until = max(self.unknown_until, deadline_s)
+        self.permit.end_write()
 
     def try_release(self) -> None:
         self.permit.close(reason="switchover")
@@ -307,7 +341,8 @@ class Process:
         if self.permit.in_flight == 0:
             self.wants_release = False
             reserved = self.sim.rng.choice(["", "A", "B"])
-            self.feed(ReleaseAsked(drain_ms=0, reserved_for=reserved, reason="switchover"))
+            drain_ms = max(0, int((self.unknown_until - self.sim.now) * 1000) + 1)  # R10
+            self.feed(ReleaseAsked(drain_ms=drain_ms, reserved_for=reserved, reason="switchover"))
             self.sim.note_release()
 
     # --- one call to one store ---
@@ -324,6 +359,9 @@ class Process:
         if there is None:
             return
         sim.at(sim.now + there, lambda: self.arrive(call, sent, back))
+        if sim.rng.random() < sim.weather.duplicated and not sim.is_calm:
+            again_s = there + sim.rng.uniform(0, sim.weather.slow_max_s)
+            sim.at(sim.now + again_s, lambda: self.arrive(call, sent, back))
 
     def arrive(self, call: Call, sent: Instant, back: float | None) -> None:
         """The request is at the store, even if its sender is dead by now."""
@@ -334,12 +372,14 @@ class Process:
             return
         wid = WriteId(f"w{sim.next_number()}")
         store = sim.store(call.store)
+        is_robbing = sim.is_held_by_another(self, store)
         try:
             reply = execute(
                 store, call, identity=self.identity, ttl_ms=self.timing.ttl_ms, new_wid=wid
             )
         except StoreUnreachable:
             return
+        sim.note_reply(self, call, reply, is_robbing=is_robbing)
         if back is not None:
             sim.at(sim.now + back, lambda: self.run(lambda: self.receive(call, reply, sent)))
 
@@ -367,7 +407,7 @@ class Link:
 
     def _one(self) -> float | None:
         rng, weather = self._sim.rng, self._sim.weather
-        dice = rng.random()
+        dice = 1.0 if self._sim.is_calm else rng.random()
         if dice < weather.lost:
             return None
         if dice < weather.lost + weather.slow:
@@ -375,7 +415,7 @@ class Link:
         return rng.uniform(0.0005, 0.01)
 
 
-class Simulation:
+class Simulation(Faults):
     """One run from one seed."""
 
     def __init__(
@@ -386,54 +426,66 @@ class Simulation:
         weather: Weather,
         timing: LeaseTiming | None = None,
         timing_of_b: LeaseTiming | None = None,
+        bounds: Bounds | None = None,
         build: BuildMachine = build_machine,
         build_fence: Callable[[SimFence], Fence] = lambda fence: fence,
     ) -> None:
         self.rng = random.Random(seed)
         self.weather, self.build, self.build_fence = weather, build, build_fence
-        self.timing = timing or LeaseTiming()
+        self.timing, self.bounds = timing or LeaseTiming(), bounds or Bounds()
         self.timings = {"A": self.timing, "B": timing_of_b or self.timing}
+        if weather.ttl_ms:
+            for name, ttl_ms in zip("AB", weather.ttl_ms, strict=True):
+                self.timings[name] = replace(self.timings[name], ttl_ms=ttl_ms)
         self.now = 0.0
         self.report = Report(duration_s=weather.duration_s)
         self.venue_floor: tuple[int, str] = (0, "")
+        self.opened_epoch = 0
         self.frozen_until: dict[StoreName, float] = {}
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
+        self._leaderless_since = 0.0
+        letters = "".join(sorted(set("".join(weather.lists)))) if weather.lists else "xyz"[:stores]
         self.stores = [
             MemoryStore(name, now_us=lambda: 0, new_inc=lambda: f"life{self.next_number()}")
-            for name in "xyz"[:stores]
+            for name in letters
         ]
-        self._snapshots: dict[StoreName, list[Snapshot]] = {s.name: [] for s in self.stores}
+        for store in self.stores:
+            store.set_down(store.name in weather.down)
+        self.snapshots: dict[StoreName, list[Snapshot]] = {s.name: [] for s in self.stores}
         self.links = {(NodeId(n), s.name): Link(self) for n in "AB" for s in self.stores}
-        self.boxes: Sequence[Box] = [self.build_box("A"), self.build_box("B")]
+        self.boxes: Sequence[Box] = ()
+        self.boxes = [self.build_box("A"), self.build_box("B")]
 
     def build_box(self, name: str) -> Box:
         return Box(self, name)
-
-    def next_number(self) -> int:
-        self._number += 1
-        return self._number
-
-    def at(self, when: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._heap, (when, self.next_number(), action))
 
     def store(self, name: StoreName) -> MemoryStore:
         return next(store for store in self.stores if store.name == name)
 
     def run(self) -> Report:
         """Run until the end or the first violation."""
-        self.at(self.rng.expovariate(1 / self.weather.fault_every_s), self._fault)
+        self.at(self.rng.expovariate(1 / self.weather.fault_every_s), self.strike)
         self.at(1.0, self._take_snapshots)
         while self._heap and not self.report.violations:
             when, _, action = heapq.heappop(self._heap)
             if when > self.weather.duration_s:
                 break
             before, self.now = self.now, max(when, self.now)
-            if any(self._is_open(box) for box in self.boxes):
+            open_count = sum(self._is_open(box) for box in self.boxes)
+            if open_count:
                 self.report.led_s += self.now - before
+            if open_count > 1:
+                self.report.overlap_s += self.now - before
             action()
             self._check_gates()
+            self._check_leader()
+        self._check_bounds()
         return self.report
+
+    def blame(self, text: str) -> None:
+        """Note a violation."""
+        self.report.violations.append(f"{self.now:.3f}: {text}")
 
     # --- invariants ---
 
@@ -441,160 +493,124 @@ class Simulation:
         return box.process.is_alive and box.process.permit.remaining_s() > 0
 
     def _check_gates(self) -> None:
-        if all(self._is_open(box) for box in self.boxes):
-            self.report.violations.append(f"{self.now:.3f}: two open gates")
+        if self.bounds.overlap_s is None and all(self._is_open(box) for box in self.boxes):
+            self.blame("two open gates")
 
-    def check_opening(self, process: Process) -> None:
+    def check_opening(self, process: Process, epoch: int) -> None:
+        self.opened_epoch = max(self.opened_epoch, epoch)
         for box in self.boxes:
             other = box.process
-            if other is not process and other.is_alive and other.permit.in_flight:
-                self.report.violations.append(
-                    f"{self.now:.3f}: {process.box.name} opens while {box.name} has a write "
-                    "in flight"
-                )
+            is_judged = other is not process and self.bounds.overlap_s is None
+            if is_judged and other.is_alive and other.permit.in_flight:
+                self.blame(f"{process.box.name} opens while {box.name} has a write in flight")
 
     def note_grant(self, process: Process, epoch: int) -> None:
         self.report.grants.append((self.now, process.box.name, epoch))
+        if epoch <= process.box.granted_epoch:
+            self.blame(f"{process.nonce} is granted epoch {epoch} a second time")
+        process.box.granted_epoch = epoch
 
     def note_write(self, process: Process, epoch: int) -> None:
         self.report.writes += 1
         highest, nonce = self.venue_floor
-        if epoch < highest or (epoch == highest and nonce != process.nonce):
-            self.report.violations.append(
-                f"{self.now:.3f}: {process.nonce} sends under epoch {epoch} after {highest} "
-                f"of {nonce}"
-            )
+        is_older = epoch < highest or (epoch == highest and nonce != process.nonce)
+        if is_older and self.bounds.overlap_s is None:
+            self.blame(f"{process.nonce} sends under epoch {epoch} after {highest} of {nonce}")
         self.venue_floor = (max(epoch, highest), process.nonce)
 
-    def note_release(self) -> None:
-        """Now and then a store later comes back with the record as it was just released (H2)."""
-        if self.rng.random() < 0.6:
-            store = self._some_store()
-            self.at(
-                self.now + self.rng.uniform(0.002, 0.3),
-                lambda: self._snapshots[store.name].append(store.snapshot()),
-            )
-            self.at(
-                self.now + self.rng.uniform(0.5, 6.0),
-                lambda: store.rollback(self._snapshots[store.name][-1]),
+    def order_travel_s(self) -> float:
+        """Draw how long an order is under way to the venue."""
+        if self.rng.random() < self.weather.order_slow and not self.is_calm:
+            return self.rng.uniform(0.2, self.weather.slow_max_s)
+        return self.rng.uniform(0.005, 0.2)
+
+    def judge_order(self, nonce: str, epoch: int, deadline_s: float) -> None:
+        """Take an order, or refuse it for its deadline, as the venue does (S2)."""
+        if self.now > deadline_s:
+            self.report.late += 1
+            return
+        self.report.accepted += 1
+        if epoch < self.opened_epoch and self.bounds.overlap_s is None:
+            self.blame(
+                f"the venue takes an order of {nonce}, epoch {epoch}, after "
+                f"{self.opened_epoch} opened"
             )
 
-    # --- weather ---
+    # --- bounds ---
+
+    def is_held_by_another(self, process: Process, store: MemoryStore) -> bool:
+        """Tell whether the store's record names another process whose gate is open."""
+        record = store.snapshot().record
+        return record is not None and any(
+            box.process is not process
+            and record.nonce == box.process.nonce
+            and record.epoch == box.process.permit.epoch
+            and self._is_open(box)
+            for box in self.boxes
+        )
+
+    def note_reply(
+        self, process: Process, call: Call, reply: StoreReply, *, is_robbing: bool
+    ) -> None:
+        """Count votes taken from a holder, and renewals refused for the holder's own writes."""
+        if call.verb is Verb.ACQUIRE and reply.is_ok:
+            self.report.stolen += is_robbing
+        is_own = reply.record is not None and reply.record.nonce == process.nonce
+        if call.verb is Verb.RENEW and reply.refusal is Refusal.CHANGED:
+            self.report.refused_own += is_own
+
+    def watch_hang(self, process: Process, for_s: float) -> None:
+        """Check later that a hung holder lost its gate, and its life."""
+        held_s, alive_s = self.bounds.hung_s, self.bounds.hung_alive_s
+
+        def check(limit_s: float, what: str, is_still: Callable[[], bool]) -> None:
+            if for_s > limit_s:
+                self.at(
+                    self.now + limit_s,
+                    lambda: self.blame(f"a hung holder {what}") if is_still() else None,
+                )
+
+        if held_s is not None:
+            check(
+                held_s, "still leads", lambda: process.is_alive and process.permit.remaining_s() > 0
+            )
+        if alive_s is not None:
+            check(alive_s, "still lives", lambda: process.is_alive)
+
+    def _check_leader(self) -> None:
+        limit_s, from_s = self.bounds.leaderless_s, self.bounds.leaderless_from_s
+        if limit_s is None:
+            return
+        if from_s is None:
+            from_s = 0.0 if self.report.grants else self.weather.duration_s
+        if self.now < from_s or any(self._is_open(box) for box in self.boxes):
+            self._leaderless_since = max(self.now, from_s)
+            return
+        gap_s = self.now - self._leaderless_since
+        self.report.leaderless_s = max(self.report.leaderless_s, gap_s)
+        if gap_s > limit_s:
+            self.blame(f"nobody leads for more than {limit_s} s")
+
+    def _check_bounds(self) -> None:
+        for name in ("stolen", "refused_own", "healthy_kills", "overlap_s"):
+            limit = getattr(self.bounds, name)
+            shown = getattr(self.report, name)
+            if limit is not None and shown > limit:
+                self.blame(f"{name} is {shown:.3g}, more than {limit}")
+
+    # --- snapshots ---
+
+    def note_release(self) -> None:
+        """Now and then a store comes back later as it was at the release, or just after (H2)."""
+        if self.is_calm or "roll_back" not in self.weather.faults:
+            return
+        store, after_s = self.rng.choice(self.stores), self.rng.choice([0.0, 0.0, 0.002, 0.1, 0.3])
+        kept: list[Snapshot] = []
+        self.at(self.now + after_s, lambda: kept.append(store.snapshot()))
+        if self.rng.random() < 0.6:
+            self.at(self.now + self.rng.uniform(0.5, 6.0), lambda: store.rollback(kept[0]))
 
     def _take_snapshots(self) -> None:
         for store in self.stores:
-            self._snapshots[store.name].append(store.snapshot())
+            self.snapshots[store.name].append(store.snapshot())
         self.at(self.now + self.rng.uniform(0.3, 3.0), self._take_snapshots)
-
-    def _fault(self) -> None:
-        rng = self.rng
-        rng.choice(self.faults())()
-        self.at(self.now + rng.expovariate(1 / self.weather.fault_every_s), self._fault)
-
-    def faults(self) -> list[Callable[[], None]]:
-        return [
-            self._pause,
-            self._kill,
-            self._hang,
-            self._switchover,
-            self._switchover,
-            self._cut,
-            self._cut,
-            self._restart_store,
-            self._restart_store,
-            self._roll_back,
-            self._roll_back,
-            self._flush,
-            self._freeze,
-            self._down,
-            self._slew,
-            self._set_wall,
-            self._cut_box,
-            self._cut_all_but_one,
-        ]
-
-    def _process(self) -> Process:
-        return self.rng.choice(self.boxes).process
-
-    def _some_store(self) -> MemoryStore:
-        return self.rng.choice(self.stores)
-
-    def _long_s(self) -> float:
-        return self.rng.choice([self.rng.uniform(0.1, 2.5), self.rng.uniform(2.0, 18.0)])
-
-    def _pause(self) -> None:
-        self._process().paused_until = self.now + self._long_s()
-
-    def _kill(self) -> None:
-        process = self._process()
-        if process.is_alive:
-            process.kill()
-
-    def _hang(self) -> None:
-        process = self._process()
-        process.is_hung = True
-        self.at(self.now + self._long_s(), lambda: setattr(process, "is_hung", False))
-
-    def _switchover(self) -> None:
-        process = self._process()
-        if process.permit.remaining_s() > 0:
-            process.wants_release = True
-
-    def _cut(self) -> None:
-        link = self.rng.choice(list(self.links.values()))
-        until = self.now + self._long_s()
-        direction = self.rng.randrange(3)
-        if direction != 0:
-            link.cut_there_until = until
-        if direction != 1:
-            link.cut_back_until = until
-
-    def _cut_all_but_one(self) -> None:
-        name, until = self.rng.choice("AB"), self.now + self._long_s()
-        spared = self._some_store().name
-        for (box, store), link in self.links.items():
-            if box == name and store != spared:
-                link.cut_there_until = link.cut_back_until = until
-
-    def _cut_box(self) -> None:
-        name = self.rng.choice("AB")
-        until = self.now + self._long_s()
-        for (box, _), link in self.links.items():
-            if box == name:
-                link.cut_there_until = link.cut_back_until = until
-
-    def _restart_store(self) -> None:
-        self._some_store().restart(keep=self.rng.random() < 0.5)
-
-    def _roll_back(self) -> None:
-        store = self._some_store()
-        if snapshots := self._snapshots[store.name]:
-            store.rollback(self.rng.choice(snapshots[-6:]))
-
-    def _flush(self) -> None:
-        store = self._some_store()
-        store.flush()
-        if self.rng.random() < 0.3:
-            self.at(self.now + self.rng.uniform(0.1, 5.0), store.flush)
-
-    def _freeze(self) -> None:
-        self.frozen_until[self._some_store().name] = self.now + self._long_s()
-
-    def _down(self) -> None:
-        store = self._some_store()
-        store.set_down(True)
-        self.at(self.now + self._long_s(), lambda: store.set_down(False))
-
-    def _slew(self) -> None:
-        box = self.rng.choice(self.boxes)
-        slew = self.weather.slew
-        box.clock.slew(box.clock.raw_rate * (1 + self.rng.uniform(-slew, slew)))
-        box.process.fence.schedule()
-
-    def _set_wall(self) -> None:
-        self.rng.choice(self.boxes).clock.wall_offset_s += self.rng.choice([3600, -3600, 0.3])
-
-
-def calm(weather: Weather) -> Weather:
-    """Return the same run without faults and with perfect links."""
-    return replace(weather, lost=0.0, slow=0.0, fault_every_s=1e9)

@@ -392,7 +392,7 @@ class PromiseSimulation(Simulation):
     def _forget(self, box: PromiseBox) -> None:
         if box.process.is_alive:
             box.process.kill()
-        box.memory, box.disk_epoch = NOT_KNOWN, 0
+        box.memory, box.disk_epoch, box.granted_epoch = NOT_KNOWN, 0, 0
 
     def _force(self) -> None:
         """A person who sees that the other box is dead ends the promise here."""
