@@ -24,6 +24,7 @@ from election.signals import (
     EpochNotStored,
     EpochStored,
     FloorRaised,
+    Tick,
     Verb,
 )
 from election.standing import Phase
@@ -447,3 +448,74 @@ def test_nothing_is_asked_for_while_a_write_of_the_last_grant_is_under_way() -> 
     bench.permit.end_write()
     bench.run(10)
     assert bench.is_open()
+
+
+# --- when to look again ---------------------------------------------------------------------------
+
+
+def test_contender_wakes_just_after_the_record_becomes_takeable() -> None:
+    """The wait is no longer than the rule asks for: the tick comes at the moment, not after it."""
+    bench = Bench()
+    bench.tick()
+    bench.deliver()
+    now, timing = bench.clock.now(), bench.timing
+    assert bench.machine.wake_in_s(now) == pytest.approx(timing.observe_ms / 2000)
+    left_s = bench.machine.view(now).takeover_in_s
+    assert left_s is not None
+    bench.clock.advance(left_s - 0.1)
+    assert bench.machine.wake_in_s(bench.clock.now()) == pytest.approx(0.101)
+
+
+def test_record_that_is_takeable_already_waits_for_a_tick() -> None:
+    """What keeps a node from asking now is looked at again by the next tick, not in a hurry."""
+    bench = Bench()
+    bench.feed(EligibilitySet(reasons=("unfit",)))
+    bench.rival_takes("x", 3)
+    bench.rival_releases("x", 3)
+    bench.tick()
+    bench.deliver()
+    assert bench.machine.view(bench.clock.now()).takeover_in_s == 0
+    assert bench.machine.wake_in_s(bench.clock.now()) == pytest.approx(0.25)
+
+
+def test_holder_wakes_for_its_ticks_whatever_the_record_says() -> None:
+    """A holder renews by ticks; when its own record would become takeable is nothing to it."""
+    bench = Bench().hold()
+    left_s = bench.machine._world.observed.takeable_in_s(bench.clock.now())
+    assert left_s is not None
+    bench.clock.advance(left_s - 0.1)
+    assert bench.machine.wake_in_s(bench.clock.now()) == pytest.approx(0.25)
+
+
+# --- small steps that only a mutant would take --------------------------------------------------
+
+
+def test_node_whose_work_loop_never_began_does_not_contend() -> None:
+    """No progress yet is no progress (R8); the reason is told."""
+    bench = Bench()
+    told = bench.machine.view(bench.clock.now()).ineligible
+    assert "the work loop has not completed a step yet" in told
+    for _ in range(40):
+        bench.clock.advance(0.25)
+        bench.feed(Tick(progress_at=None, progress_label="", is_settled=True))
+        bench.deliver()
+    assert bench.asked_epochs == []
+
+
+def test_epoch_that_another_was_granted_meanwhile_is_not_asked_for() -> None:
+    """While the disk wrote, somebody else was granted the very epoch, and released it (R7)."""
+    bench = Bench()
+    bench.disk_works = False
+    bench.run(8)
+    asked = bench.asked_epochs[-1]
+    bench.rival_takes("x", asked)
+    bench.rival_releases("x", asked)
+    bench.clock.advance(1.0)
+    bench.tick()
+    bench.deliver()
+    bench.log.clear()
+
+    bench.feed(EpochStored(epoch=asked))
+
+    assert Verb.ACQUIRE not in bench.verbs()
+    assert bench.is_in(Phase.CONTENDING)

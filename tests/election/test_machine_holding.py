@@ -16,7 +16,7 @@ from election.model import (
     StoreName,
     WriteId,
 )
-from election.signals import FloorRaised, ReleaseAsked, Verb
+from election.signals import FloorRaised, GateRefused, ReleaseAsked, Verb
 from election.standing import TRANSITIONS, Phase, Turn
 from tests.support.lease_bench import STEP_S, Bench
 
@@ -487,3 +487,28 @@ def test_every_phase_is_reached_and_left() -> None:
         assert any(source is phase for source, _ in TRANSITIONS)
         assert phase in TRANSITIONS.values()
     assert {turn for _, turn in TRANSITIONS} == set(Turn)
+
+
+def test_release_is_repeated_for_one_ttl_and_no_longer() -> None:
+    """After one ttl the record has run out by itself: the node hears that nobody said yes (R10)."""
+    bench = Bench().hold()
+    bench.stores[StoreName("x")].set_down(True)
+    bench.permit.close(reason="switchover")
+    bench.feed(ReleaseAsked(drain_ms=0, reserved_for="", reason="switchover"))
+    bench.run(5.5)
+    assert bench.of(Released) == []
+    bench.run(1.0)
+    assert [e.was_acknowledged for e in bench.of(Released) if isinstance(e, Released)] == [False]
+
+
+def test_refused_gate_ends_the_grant_it_belongs_to_and_no_other() -> None:
+    """Without its fence a node neither leads nor contends (kernel fence)."""
+    bench = Bench().hold()
+    epoch = bench.permit.epoch
+    bench.feed(GateRefused(epoch=epoch - 1, error="of an older grant", is_fence_unavailable=False))
+    assert bench.is_in(Phase.HOLDING)
+    bench.feed(GateRefused(epoch=epoch, error="no timer", is_fence_unavailable=True))
+    assert bench.is_in(Phase.CONTENDING)
+    assert [e.epoch for e in bench.of(Lapsed) if isinstance(e, Lapsed)] == [epoch]
+    told = bench.machine.view(bench.clock.now()).ineligible
+    assert any("the kernel fence is not available: no timer" in reason for reason in told)

@@ -2,4 +2,11 @@
 
 from collections.abc import Mapping
 
-EQUIVALENT: Mapping[str, str] = {}
+EQUIVALENT: Mapping[str, str] = {
+    'election/machine.py: delete: self._progress_label = "" -> pass': (
+        "read only when a tick has brought progress, and that tick sets the label too"
+    ),
+    "election/machine.py: flip: self._is_hung = False -> self._is_hung = True": (
+        "set by the first tick, before anything reads it; nothing is held before a tick"
+    ),
+}

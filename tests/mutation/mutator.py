@@ -86,7 +86,11 @@ def _changeable(node: ast.AST) -> Iterator[ast.AST]:
     """Walk the tree, leaving out what is no behaviour."""
     if isinstance(node, ast.Assert | ast.Import | ast.ImportFrom | ast.JoinedStr | ast.Raise):
         return
-    yield node
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Name(id="assert_never"))):
+            return
+        case _:
+            yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "args") and not isinstance(
             node, ast.Call

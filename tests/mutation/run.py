@@ -43,13 +43,13 @@ LADDER = (
     ("hangs", 1, 1),
 )
 SIMULATION_S = 30.0
+# None of these looks at real time: a busy machine must not make a mutant look noticed.
 TESTS = (
     "tests/election/test_machine_contending.py",
     "tests/election/test_machine_holding.py",
     "tests/election/test_observation.py",
     "tests/election/test_clock.py",
     "tests/election/test_permit.py",
-    "tests/election/test_heartbeat.py",
 )
 
 
