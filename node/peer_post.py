@@ -23,6 +23,7 @@ from node.peer_server import PeerServer
 POLL_S: Final = 1.0
 MIND_S: Final = 3.0  # a restarted node asks so often to be let off its promise
 STOP_S: Final = 2.0
+SILENT_AFTER: Final = 3  # polls without an answer; one that is lost is no news
 CUT_OFF: Final = "cut off by a drill"
 REFUSED_EVERY_S: Final = 60.0  # strangers at the endpoint are logged at most so often
 
@@ -91,6 +92,7 @@ class PeerPost:
         self._heard_at_s: float | None = None
         self._reasons: tuple[str, ...] = ()
         self._was_heard: bool | None = None
+        self._failures = 0
         self._mind_due_s = self._refused_due_s = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="peer-poll", daemon=True)
@@ -143,8 +145,11 @@ class PeerPost:
             status = self._client.status()
         except PeerUnreachable as error:
             self._error = str(error)
-            self._note_heard(is_heard=False)
+            self._failures += 1
+            if self._failures >= SILENT_AFTER:
+                self._note_heard(is_heard=False)
             return
+        self._failures = 0
         facts = self._heartbeat.peer_facts()
         self._check.step(facts.lives, Exchange(status=status, sent=sent, received=facts.at))
         self._status, self._heard_at_s, self._error = status, time.monotonic(), ""

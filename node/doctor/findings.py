@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from node.config_model import Config, Topology
 from node.doctor.losses import survives_box, topology_row
+from node.peer_rules import peer_sentence
 from node.status_model import StatusView, Verdict
 from node.topology import REMEDY
 
@@ -81,6 +82,19 @@ def check_topology(facts: DoctorFacts) -> Iterator[Finding]:
         + ("; accepted in the configuration" if is_accepted else ""),
         fix=REMEDY,
     )
+
+
+def check_peer(facts: DoctorFacts) -> Iterator[Finding]:
+    """Nodes that do not speak directly cannot find out that they use different servers (R13)."""
+    config = facts.config
+    sentence = peer_sentence(config, has_key=True)
+    if sentence and not config.cluster.accept_no_peer:
+        yield Finding(
+            level=Level.LOOK,
+            area="peer",
+            what=sentence,
+            fix="give both nodes a host in cluster.toml and one peer.key in their secrets",
+        )
 
 
 def check_stores(facts: DoctorFacts) -> Iterator[Finding]:
@@ -198,6 +212,7 @@ CHECKS: tuple[Callable[[DoctorFacts], Iterator[Finding]], ...] = (
     check_stores,
     check_one_machine,
     check_topology,
+    check_peer,
     check_nodes,
     check_heartbeat,
     check_drills,

@@ -145,3 +145,14 @@ def test_the_worst_comes_first_and_every_finding_has_a_fix() -> None:
     assert [f.level for f in found] == sorted((f.level for f in found), reverse=True)
     assert all(f.fix for f in found)
     assert len(CHECKS) >= 7
+
+
+def test_a_pair_that_does_not_speak_directly_is_found() -> None:
+    """R13: two nodes pointed at different servers would go undetected; a word accepts that."""
+    nodes = {n: node.model_copy(update={"host": None}) for n, node in THREE.nodes.items()}
+    silent = THREE.model_copy(update={"nodes": nodes})
+    (found,) = list_findings(facts_of(silent))
+    assert (found.level, found.area) == (Level.LOOK, "peer")
+    assert "different store servers" in found.what
+    cluster = THREE.cluster.model_copy(update={"accept_no_peer": True})
+    assert list_findings(facts_of(silent.model_copy(update={"cluster": cluster}))) == ()

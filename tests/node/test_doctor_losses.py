@@ -23,7 +23,10 @@ def config_of(
     return Config.model_validate(
         {
             "cluster": {"name": "home", "topology": topology, "preferred_node": "jetson"},
-            "nodes": {node: {"index": place} for place, node in enumerate(nodes)},
+            "nodes": {
+                node: {"index": place, "host": f"192.168.1.{11 + place}"}
+                for place, node in enumerate(nodes)
+            },
             "stores": [{"name": name, "host": HOSTS.get(name, "192.168.1.99")} for name in stores],
             "strategies": [{"use": "hold", "symbols": ["BTC/USDT"]}],
         }
