@@ -136,6 +136,11 @@ class PeerDesk:
     def begin(self) -> Outcome:
         """Promise the holder not to contend."""
         with self._lock:
+            if self.memory.is_of_earlier_process(self.heartbeat.identity.nonce):
+                # It would end by itself as soon as the holder agrees: a new one is wanted.
+                ended = self._end()
+                if ended.code != DONE:
+                    return ended
             return self._begin()
 
     def _begin(self) -> Outcome:  # noqa: PLR0911  (one line for each reason)

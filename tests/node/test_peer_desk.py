@@ -1,6 +1,7 @@
 """The walk of a promise between two desks over real sockets, step by step (R14)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,31 @@ def test_said_twice_is_the_same_promise(sides: tuple[Side, Side]) -> None:
     holder, standby = sides
     assert command(standby, "begin") == command(standby, "begin")
     assert len(standby.told) == 1
+    assert relies(holder)
+
+
+def test_restarted_node_stands_down_anew(sides: tuple[Side, Side]) -> None:
+    """A promise of an earlier process would end by itself: whoever asks again gets a new one."""
+    holder, standby = sides
+    command(standby, "begin")
+    earlier = standby.desk.memory.promise
+    assert earlier is not None
+    standby.desk.memory = PromiseMemory(
+        state=PromiseState.STANDING, promise=replace(earlier, by_nonce="an earlier process")
+    )
+    standby.desk.new_id = lambda: "p2"
+    holder.bench.run(1.0)  # the store acknowledges
+    assert command(standby, "begin")["code"] == "done"
+    relied = holder.heartbeat.peer_facts().holder.relies_on
+    assert relied is not None
+    assert (relied.promise_id, relied.by_nonce) == ("p2", standby.heartbeat.identity.nonce)
+    # While no store acknowledges, the holder does not let go of the one it has.
+    standby.desk.memory = PromiseMemory(
+        state=PromiseState.STANDING, promise=replace(relied, by_nonce="an earlier process")
+    )
+    holder.bench.stores[next(iter(holder.bench.stores))].set_down(True)
+    holder.bench.run(30.0)
+    assert command(standby, "begin")["code"] == "refused"
     assert relies(holder)
 
 
