@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from node.config_model import Config
 from node.health import Health
+from node.role import has_lease
 from node.version import program_version
 
 
@@ -20,6 +21,7 @@ def member_body(
     now_wall_ms: int,
     now_s: float,
     step_age_s: float | None,
+    stores_answered: int | None = None,
     shift: Mapping[str, int] = MappingProxyType({}),
 ) -> Mapping[str, object]:
     """Return the facts as JSON values; what is unknown is None.
@@ -32,6 +34,8 @@ def member_body(
         is_paused: whether it acts as paused.
         now_wall_ms: Unix time.
         now_s: monotonic.
+        stores_answered: stores that answered the last look, None before the first. A node that
+            is cut off still shows itself in the store on its own box.
         shift: the last order and the last closed gate (shift_times.py).
         step_age_s: since the work loop's last completed step, None before the first. The board is
             fed beside the work loop: without this a standby that hangs would look fit.
@@ -40,6 +44,9 @@ def member_body(
     reasons = list(health.reasons)
     if step_age_s is not None and step_age_s > config.lease.hang_limit_ms / 1000:
         reasons.append(f"work loop: it has completed no step for {step_age_s:.0f} s")
+    total = len(config.stores)
+    if stores_answered is not None and 2 * stores_answered <= total and not has_lease(health.role):
+        reasons.append(f"stores: it reaches {stores_answered} of {total}, no majority")
     proof_age_s = now_s - health.venue_proven_s
     return {
         "role": health.role.value,

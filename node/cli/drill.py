@@ -49,6 +49,7 @@ from node.drill.rules import (
     DrillPlan,
     default_lasting_s,
     list_refusals,
+    would_stop,
 )
 from node.drill.track import running_of, tickets_of
 from node.drill.venue_look import CANNOT_READ, check_log, check_orders
@@ -165,7 +166,8 @@ def drill(
         say=tell,
         back_within_s=back_s,
         has_alerts=settings.telegram.chat_id is not None,
-        does_accept_stop=accept_stop,
+        # Where nothing stops there is nothing to accept: then the usual verdict counts.
+        does_accept_stop=accept_stop and would_stop(plan, settings, request.holder),
     )
     at_ms = wall_ms()
     _ask(request, settings, secrets)
@@ -283,7 +285,13 @@ def _ask(request: DrillRequest, config: Config, secrets: Secrets) -> None:
     decisions: dict[str, dict[str, object]] = {DRILL: request.to_value()}
     if request.kind is DrillKind.SWITCHOVER:
         decisions[SWITCHOVER] = {"to": request.target, "from": request.holder}
-    decide(config, secrets, decisions, reason)
+    try:
+        decide(config, secrets, decisions, reason)
+    except CommandRefused as refused:
+        # A store that took it may still show it to the nodes while their tickets are good.
+        refused.exit_code = CANNOT_TELL
+        refused.mend = f"it may still be done within two minutes; {refused.mend}"
+        raise
 
 
 def _with_venue(

@@ -67,7 +67,7 @@ def _refusals_of_kind(plan: DrillPlan, config: Config, holder: str) -> Iterator[
             if plan.target not in {store.name for store in config.stores}:
                 known = ", ".join(store.name for store in config.stores)
                 yield f"there is no store {plan.target!r}; use one of: {known}"
-            elif not survives_store(config, plan.target) and not plan.does_accept_stop:
+            elif would_stop(plan, config, holder) and not plan.does_accept_stop:
                 yield (
                     f"{plan.target} is the only store that decides: without it the leader stops "
                     "after its validity. A witness would remove that; --accept-stop runs it all "
@@ -85,8 +85,7 @@ def _refusals_of_kind(plan: DrillPlan, config: Config, holder: str) -> Iterator[
                     f"{holder} leads and is this box: it cannot watch itself lose power; run it on "
                     "the standby's box"
                 )
-            has_box = config.cluster.topology is not Topology.SINGLE_HOST
-            if has_box and not survives_box(config, holder) and not plan.does_accept_stop:
+            if would_stop(plan, config, holder) and not plan.does_accept_stop:
                 on_it = ", ".join(stores_on(config, holder))
                 yield (
                     f"the box of {holder} carries the store {on_it}: pulling its plug stops "
@@ -94,6 +93,14 @@ def _refusals_of_kind(plan: DrillPlan, config: Config, holder: str) -> Iterator[
                 )
         case _:
             pass
+
+
+def would_stop(plan: DrillPlan, config: Config, holder: str) -> bool:
+    """Tell whether this drill stops trading, as the loss that it plays would."""
+    if plan.kind is DrillKind.STORE:
+        return not survives_store(config, plan.target)
+    is_one_machine = config.cluster.topology is Topology.SINGLE_HOST
+    return plan.kind is DrillKind.PLUG and not is_one_machine and not survives_box(config, holder)
 
 
 def failover_budget_s(config: Config) -> float:

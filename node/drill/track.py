@@ -37,6 +37,7 @@ class Track:
     store_silent_s: float = 0.0
     was_store_silent: bool = False
     last_order_ms: int | None = None
+    _fresh: set[str] = field(default_factory=set)
     _bodies: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _times: Mapping[str, Any] = field(default_factory=dict)
     _renewed_at_s: float | None = None
@@ -44,8 +45,9 @@ class Track:
     def step(self, seen: ClusterPeek, now_s: float) -> None:
         """Take one look that began at `now_s`; answers come within milliseconds, or never."""
         members = merged_members(seen)
+        self._fresh = {str(n) for n, m in members.items() if m.age_s <= MEMBER_FRESH_S}
         for node_id, member in members.items():
-            if member.age_s <= MEMBER_FRESH_S:
+            if str(node_id) in self._fresh:
                 self._bodies[str(node_id)] = member.body
         self._note_last_order()
         self._note_cut()
@@ -53,6 +55,7 @@ class Track:
         self._note_renewals(seen, now_s)
         found = majority_holder(seen)
         if found is None:
+            self.new_holder, self.is_trading = None, False
             return
         self.new_holder, self.is_trading = str(found.node_id), self._trades(str(found.node_id))
         if found.epoch > self.epoch:
@@ -134,7 +137,8 @@ class Track:
         return ages[0] if ages else 0.0
 
     def _trades(self, node_id: str) -> bool:
-        return str(self.body(node_id).get("role", "")) == Role.ACTIVE.value
+        is_active = str(self.body(node_id).get("role", "")) == Role.ACTIVE.value
+        return node_id in self._fresh and is_active
 
     def _find_spares(self, seen: ClusterPeek) -> tuple[str, ...]:
         holder = majority_holder(seen)

@@ -92,6 +92,10 @@ def judge(request: DrillRequest, seen: Seen, config: Config) -> DrillResult:
 
 
 def _failover_phases(request: DrillRequest, seen: Seen, config: Config) -> Iterator[Phase]:
+    if seen.does_accept_stop:
+        # Nobody could take over: what is measured is how long nobody traded.
+        yield Phase(name="somebody trades again", after_s=seen.back_s, budget_s=seen.back_budget_s)
+        return
     is_planned = request.kind is DrillKind.SWITCHOVER
     budget_s = switchover_budget_s(config) if is_planned else failover_budget_s(config)
     stop_budget_s = stop_renewing_budget_s(config, request.kind)
@@ -125,9 +129,11 @@ def _first_order(seen: Seen, budget_s: float) -> Phase:
 def _failover_problems(request: DrillRequest, seen: Seen) -> Iterator[str]:
     if seen.was_interrupted:
         yield "the watching was interrupted"
+    if seen.does_accept_stop:
+        if seen.new_holder is None:
+            yield "nobody leads after it was plugged in again"
+        return
     if seen.new_epoch is None:
-        if seen.does_accept_stop:
-            return
         yield "nobody took over"
         return
     if seen.new_epoch <= request.epoch:
@@ -190,10 +196,10 @@ def _summary(
         return f"{what}: {problems[0]}"
     if outcome is Outcome.LATE:
         return f"{what}: late: {'; '.join(map(_late_words, late))}"
+    if seen.does_accept_stop:
+        return f"{what}: trading stopped safely, as accepted, and went on by itself"
     if request.kind is DrillKind.STORE:
         return f"{what}: trading went on under epoch {seen.new_epoch}"
-    if seen.ready_s is None:
-        return f"{what}: trading stopped safely, as accepted"
     return f"{what}: {seen.new_holder} was ready after {seen.ready_s:.1f} s"
 
 

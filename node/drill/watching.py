@@ -79,7 +79,7 @@ class DrillWatch:
         back_budget_s: float | None = self.back_within_s
         if request.kind is DrillKind.STORE:
             back_budget_s = STORE_BACK_S
-        elif track.new_epoch is None:
+        elif track.new_epoch is None and not self.does_accept_stop:
             back_budget_s = None
         if request.kind is DrillKind.SWITCHOVER and track.new_epoch is not None:
             closed_ms = closed_at_ms(track.body(request.holder), request.epoch)
@@ -94,7 +94,6 @@ class DrillWatch:
                 back_s=self._back_s,
                 back_budget_s=back_budget_s,
             )
-        is_planned_stop = self.does_accept_stop
         return Seen(
             by=by,
             at_ms=at_ms,
@@ -112,7 +111,7 @@ class DrillWatch:
             back_budget_s=back_budget_s,
             gap_s=track.longest_gap_s,
             was_cut=self._was_cut(),
-            does_accept_stop=is_planned_stop,
+            does_accept_stop=self.does_accept_stop,
             was_interrupted=self._was_interrupted,
         )
 
@@ -152,10 +151,12 @@ class DrillWatch:
         if not self._until(self._has_begun, PULL_S if is_plug else stop_s + HEED_S):
             self._tell("ignored", self._why_nothing())
             return
-        if not self._until(self._is_granted, LATE_FACTOR * budget_s + LATE_EXTRA_S):
+        if self.does_accept_stop:
+            self._until(lambda: False, budget_s)
+            self._tell("stopped", "nobody can take over: trading has stopped, as accepted")
+        elif not self._until(self._is_granted, LATE_FACTOR * budget_s + LATE_EXTRA_S):
             self._tell("nobody", "nobody took over")
-            if not self.does_accept_stop:
-                return
+            return
         else:
             self._until(self._is_ready, LATE_FACTOR * budget_s + LATE_EXTRA_S)
             ready_s = time.monotonic()
@@ -214,6 +215,8 @@ class DrillWatch:
 
     def _is_back(self) -> bool:
         hurt = self.request.holder
+        if self.does_accept_stop and not self.track.is_trading:
+            return False
         if hurt not in self.track.spares and self.track.new_holder != hurt:
             return False
         if self.track.new_holder == hurt and not self.track.is_trading:

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -245,4 +246,74 @@ def test_a_paused_cluster_and_one_without_a_spare_are_not_drilled(make_pair: Pai
     refused = pair.stage.nodectl("drill", "crash", "--yes")
     assert (refused.returncode, "no fit spare" in refused.stderr) == (1, True)
     assert pair.events(JETSON, "drill.requested") == []
+    pair.judge()
+
+
+def test_ctrl_c_ends_the_watching_and_changes_nothing(make_pair: PairMaker) -> None:
+    """Nobody pulled the plug after all: exit 3, no entry in the history, the pair trades on."""
+    pair = make_pair(plan_of(extra_toml=DRILLS))
+    pair.open()
+    changes = pair.stage.role_changes(JETSON)
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "node.cli.main",
+            "drill",
+            "plug",
+            "--yes",
+            "--node",
+            PI,
+            "--config",
+            str(pair.stage.config_path),
+        ],
+        cwd=pair.stage.directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as asked:
+        pair.wait(lambda: "drill" in pair.latches()[0], "the drill to begin")
+        asked.send_signal(signal.SIGINT)
+        said, errors = asked.communicate(timeout=60)
+    assert asked.returncode == 3, errors
+    assert "pull the plug of jetson now" in said
+    assert "interrupted before anything was seen" in errors
+    assert json.loads(pair.stage.nodectl("drill", "history", "--json").stdout) == []
+    pair.wait_order(JETSON)
+    assert pair.stage.role_changes(JETSON) == changes
+    pair.judge()
+
+
+def test_ctrl_c_ends_a_measurement_with_what_it_has(make_pair: PairMaker) -> None:
+    """`doctor --measure 1h` that is stopped after a few seconds still judges."""
+    pair = make_pair(plan_of())
+    pair.open()
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "node.cli.main",
+            "doctor",
+            "--measure",
+            "1h",
+            "--json",
+            "--config",
+            str(pair.stage.config_path),
+        ],
+        cwd=pair.stage.directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as measuring:
+        assert measuring.stderr is not None
+        while "5 of 3600 s" not in (line := measuring.stderr.readline()):
+            assert line, "it said how far it is"
+        measuring.send_signal(signal.SIGINT)
+        said, errors = measuring.communicate(timeout=60)
+    shown = json.loads(said)
+    assert shown["measured"]["rounds"] > 5, errors
+    assert shown["advice"]["words"]
+    assert measuring.returncode == shown["exit_code"]
+    # The nodes tell their own pauses; a renewal each half second leaves one of about that.
+    assert pair.member(JETSON)["longest_gap_ms"] > 300
     pair.judge()

@@ -126,6 +126,19 @@ def test_a_stop_that_was_accepted_is_no_failure() -> None:
     assert judge(request(DrillKind.STORE, "raspberrypi"), seen, TWO).outcome is Outcome.PASSED
 
 
+def test_the_plug_of_the_box_with_the_only_store_is_judged_by_the_return() -> None:
+    """Nobody can take over; that trading goes on when the box is back is what must be shown."""
+    seen = replace(
+        GOOD, does_accept_stop=True, new_holder="jetson", new_epoch=9, ready_s=None, granted_s=None
+    )
+    plug = request(DrillKind.PLUG)
+    passed = judge(plug, seen, TWO)
+    assert passed.outcome is Outcome.PASSED
+    assert "trading stopped safely" in passed.summary
+    assert judge(plug, replace(seen, back_s=None), TWO).outcome is Outcome.LATE
+    assert judge(plug, replace(seen, new_holder=None), TWO).outcome is Outcome.FAILED
+
+
 def test_what_was_not_checked_is_said() -> None:
     """No chat, no venue record: notes, not silence."""
     seen = replace(GOOD, has_alerts=False, alert_s=None, why_no_venue="VenueRefused: key")

@@ -50,3 +50,35 @@ def test_the_age_of_the_last_proof_is_published(config: Config) -> None:
     assert body_of(config, Health(), step_age_s=0)["venue_proof_age_s"] is None
     proven = Health(venue_proven_s=93.5)
     assert body_of(config, proven, step_age_s=0)["venue_proof_age_s"] == 6.5
+
+
+@pytest.mark.parametrize(
+    ("role", "answered", "is_fit"),
+    [
+        (Role.STANDBY, None, True),
+        (Role.STANDBY, 3, True),
+        (Role.STANDBY, 2, True),
+        (Role.STANDBY, 1, False),
+        (Role.STANDBY, 0, False),
+        (Role.ACTIVE, 1, True),
+    ],
+)
+def test_a_standby_that_reaches_no_majority_of_the_stores_is_no_spare(
+    config: Config, role: Role, answered: int | None, *, is_fit: bool
+) -> None:
+    """Cut off from the others it still shows itself in the store on its own box (R13)."""
+    health = Health(role=role, is_ready=True, venue_error="", reasons=())
+    body = member_body(
+        config,
+        "jetson",
+        health,
+        "f",
+        is_paused=False,
+        now_wall_ms=1,
+        now_s=100.0,
+        step_age_s=0.0,
+        stores_answered=answered,
+    )
+    reasons = body["reasons"]
+    assert isinstance(reasons, list)
+    assert (reasons == []) is is_fit, reasons
