@@ -52,7 +52,7 @@ chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iprout
 	@$(BIN)/python -m pytest -m "chaos and alone and not soak" $(PYTEST)
 
 .PHONY: chaos-soak
-chaos-soak: $(STAMP) ## half an hour of jitter with every core busy: no leadership change
+chaos-soak: $(STAMP) ## an hour and more: jitter with every core busy, all mishaps at random
 	@$(BIN)/python -m pytest -s -m "chaos and soak" $(PYTEST)
 .PHONY: hunt
 hunt: $(STAMP) ## look for the first seed that shows each broken lease rule, from 0

@@ -10,6 +10,7 @@ import pytest
 from node.demo.stage import StagePlan
 from node.demo.stores import ServerMissing, find_server
 from tests.chaos.lab import Lab, running_lab
+from tests.chaos.lab_disk import be_private
 from tests.chaos.lab_net import Net
 from tests.chaos.lab_space import why_not
 from tests.support.pair import plan_of
@@ -33,6 +34,8 @@ def lab_here() -> None:
         find_server()
     except ServerMissing as error:
         pytest.skip(str(error))
+    # Before any thread starts that must see the small disks of this process.
+    be_private()
 
 
 @pytest.fixture

@@ -157,6 +157,9 @@ class Lab:
     def judge_permits(self) -> None:
         """S1 on the one clock that all hosts share: a grant comes after the older permit's end."""
         grants = {node: self.pair.events(node, "lease.granted") for node in NODES}
+        for node, reports in ((n, self.pair.events(n, "takeover.finished")) for n in NODES):
+            unseen = [e["epoch"] for e in reports if (node, e["epoch"]) not in self.fences.ends]
+            assert not unseen, f"the fences of epochs {unseen} of {node} were never seen"
         problems = find_overlaps(grants, self.fences.ends, self.clock_offsets_s)
         assert not problems, "\n".join(problems)
 

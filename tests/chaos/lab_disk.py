@@ -28,7 +28,7 @@ class SmallDisk:
             OSError: the kernel gave no mount namespace.
             CalledProcessError: it could not be mounted.
         """
-        _be_private()
+        be_private()
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._ballast = directory / "ballast"
@@ -61,8 +61,8 @@ class SmallDisk:
         _run("umount", "-l", str(self.directory))
 
 
-def _be_private() -> None:
-    """Give this thread mounts of its own, once."""
+def be_private() -> None:
+    """Give this thread, and those that it starts from now on, mounts of their own; once."""
     me = threading.get_native_id()
     if me in _private:
         return
