@@ -218,6 +218,18 @@ class Heartbeat:
         """
         return self._permit.settle()
 
+    def settle_unless_hung(self) -> bool:
+        """`settle` for the work loop's thread while its turn still waits for a bounded answer.
+
+        Such a wait may last longer than the guard: a node that is cut off from everything would
+        be killed although it is well. A loop whose last step is older than the hang limit keeps
+        its fence: that is why it lost the lease.
+        """
+        age_s = self.progress_age_s()
+        if age_s is None or age_s > self._timing.hang_limit_ms / 1000:
+            return False
+        return self.settle()
+
     def set_eligibility(self, reasons: tuple[str, ...]) -> None:
         """Set the node's reasons not to contend; empty means that it may. A holder keeps it."""
         trouble = (self._disk_trouble,) if self._disk_trouble else ()

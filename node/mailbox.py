@@ -8,7 +8,7 @@ one that begins or ends a grant, without which the role would be wrong for good.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from election.model import Deposed, Granted, Lapsed, LeaseEvent, Released
 
@@ -37,6 +37,11 @@ class LeaseMailbox:
         # A loop that is already closed has nobody left to wake.
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._woken.set)
+
+    def run_soon(self, action: Callable[[], object]) -> None:
+        """Have the work loop's thread run something while its turn waits; from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(action)
 
     def take_all(self) -> tuple[LeaseEvent, ...]:
         """Take every event, oldest first."""

@@ -152,6 +152,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
     def publish(event: LeaseEvent) -> None:
         if isinstance(event, Lapsed | Deposed) and runtimes:
             runtimes[0].shift.note_over(event.epoch)
+            mailbox.run_soon(heartbeat.settle_unless_hung)
         mailbox.publish(event)
 
     memory = edges.promise_memory()

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -251,6 +252,7 @@ def test_hung_work_loop_loses_the_lease_and_keeps_its_fence(
     lapsed = holder.last(Lapsed)
     assert isinstance(lapsed, Lapsed)
     assert "reading candles" in lapsed.reason
+    assert not holder.heartbeat.settle_unless_hung()
     assert holder.fence.is_armed()
     granted = standby.last(Granted)
     assert isinstance(granted, Granted)
@@ -260,6 +262,34 @@ def test_hung_work_loop_loses_the_lease_and_keeps_its_fence(
     # Had it been for a moment only, the loop's next step takes the fence away.
     holder.works.set()
     wait_until(lambda: not holder.fence.is_armed(), "the loop to settle")
+
+
+def test_loop_that_waits_for_an_answer_may_settle_and_a_hung_one_may_not(
+    nodes: list[Node], stores: list[LeaseStore], tmp_path: Path
+) -> None:
+    """The fence is for who is stuck: a turn that waits, longer than the guard, is not.
+
+    Cut off from everything, a work loop waits for its last read when the lease lapses; its
+    thread is free, and takes the fence away. After the hang limit it does not any more.
+    """
+    waiting = replace(SHORT, hang_limit_ms=2800)
+    holder = start_holder(nodes, stores, tmp_path, waiting)
+    settled: list[bool] = []
+
+    def on_lapse(event: LeaseEvent) -> None:
+        if isinstance(event, Lapsed):
+            settled.append(holder.heartbeat.settle_unless_hung())
+
+    holder.trouble = on_lapse
+    holder.works.clear()  # no step is completed from here on
+    for store in stores:
+        memory(store).set_down(True)
+    wait_until(lambda: holder.count(Lapsed) == 1, "the lapse")
+    age_s = holder.heartbeat.progress_age_s()
+    assert age_s is not None
+    if age_s < waiting.hang_limit_ms / 1000:  # else this machine stood still: that is a hang
+        assert settled == [True]
+        assert not holder.fence.is_armed()
 
 
 def test_release_hands_over_at_once(
