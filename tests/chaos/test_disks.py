@@ -29,16 +29,18 @@ def disks(lab: Lab) -> Iterator[dict[str, SmallDisk]]:
 
 
 def test_disk_full_on_the_spare(lab: Lab, disks: dict[str, SmallDisk]) -> None:
-    """41: a spare without room to write takes nothing; with room it does."""
+    """41: a spare without room to write takes nothing, and says so; the leader's box returns."""
     lab.pair.open()
     disks[PI].fill()
     lab.pair.wait(lambda: lab.pair.member(PI).get("reasons"), "the reason on the board")
     lab.pull(JETSON)
     lab.wait_phone("nobody trades")
     assert lab.pair.epochs(PI) == []
+    assert not lab.pair.requests(PI)
+    lab.plug(JETSON)
+    lab.pair.wait(lambda: lab.leader() == JETSON, "the Jetson to trade again")
+    lab.pair.wait_order(JETSON)
     disks[PI].free()
-    lab.pair.wait(lambda: lab.leader() == PI, "the Pi to trade")
-    lab.pair.wait_order(PI)
     lab.judge()
 
 
@@ -47,6 +49,6 @@ def test_disk_full_on_the_leader(lab: Lab, disks: dict[str, SmallDisk]) -> None:
     lab.pair.open()
     disks[JETSON].fill()
     lab.wait_next(JETSON)
+    assert lab.pair.events(PI, "lease.granted")[-1]["was_released"], "handed over, not taken"
     disks[JETSON].free()
-    lab.wait_pair()
     lab.judge()
