@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from election.control_record import parse_control
 from election.model import Identity, NodeId, Refusal, StoreReply, WriteId
+from election.peek import peek
 from election.redis_reply import keys_of
 from election.redis_store import RedisStore
 from exchange.journal import Journal
@@ -160,6 +161,12 @@ def test_nodes_that_do_not_keep_it_stop_the_walk(
     """Told is kept on disk: until both nodes show that, no store is closed."""
     monkeypatch.setattr(store_move, "EFFECT_S", 1.0)
     pair.bodies["jetson"]["stores_kept"] = 0
+
+    def is_shown() -> bool:
+        seen = peek(pair.addresses, cluster_id=pair.config.cluster_id, timeout_s=20)
+        return all(s.members[NodeId("jetson")].body["stores_kept"] == 0 for s in seen.stores)
+
+    wait_until(is_shown)  # a beat from before would count as kept
     code, _, said = replace(pair, servers[3])
     assert (code, "keep the decision on disk" in said) == (3, True), said
     assert observe(pair, servers[0], pair.config.config_id).is_ok
