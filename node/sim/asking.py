@@ -9,6 +9,9 @@ from node.sim.network import Wire
 from node.sim.process import SimProcess
 
 T = TypeVar("T")
+# Of the writes that are slow, so many arrive when their sender has just given up, around the end
+# of the window in which the venue still takes them: where a wrong proof of absence would show.
+SLOW_S, LATE, LATE_S = 0.05, 0.6, (0.9, 1.7)
 DONE_ANYWAY = 0.3  # share of writes that a venue in trouble carries out all the same
 
 
@@ -37,6 +40,8 @@ class _Request(Generic[T]):
         world = self._world
         there_s, back_s = wire.delays()
         if there_s is not None:
+            if self._is_write and there_s > SLOW_S and world.rng.random() < LATE:
+                there_s = world.rng.uniform(*LATE_S)
             there_s += 0.02 * world.rng.random()  # what the venue itself takes
         if there_s is None or world.now + there_s > self._deadline_s:
             self._end_at(self._deadline_s, None, "no answer in time")

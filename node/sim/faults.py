@@ -4,7 +4,7 @@ Rules of this file: every fault is within what the documents promise to survive;
 by name, so that a campaign can show that it really happened.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,8 +43,11 @@ class Faults:
         person: "Person",
         watching: "Watching",
         homes: Mapping[str, Sequence[SimStore]],
+        only: Collection[str] = (),
     ) -> None:
-        """Bind what can break; `homes` names the stores that run on each box."""
+        """Bind what can break; `homes` names the stores that run on each box,
+        `only` the faults that may strike (empty: all).
+        """
         self._world, self._weather, self._venue_weather = world, weather, venue_weather
         self._boxes, self._stores = tuple(boxes), tuple(stores)
         self._exchange, self._phone, self._person = exchange, phone, person
@@ -88,6 +91,8 @@ class Faults:
             self.power_cut,
             self.crash,
         )
+        if only:
+            self._kinds = tuple(kind for kind in self._kinds if kind.__name__ in only)
 
     # --- weather -------------------------------------------------------------------------------
 
@@ -151,8 +156,6 @@ class Faults:
             kept.append(store.data())
             del kept[:-SNAPSHOTS_KEPT]
         self._world.after(self._world.rng.uniform(1.0, 8.0), self._take_snapshots)
-
-    # --- choices -------------------------------------------------------------------------------
 
     def _box(self) -> "Box":
         rng = self._world.rng
@@ -330,8 +333,6 @@ class Faults:
         self._note("store down", store=store.name)
         store.set_down(is_down=True)
         self._world.after(self._long_s(), partial(store.set_down, is_down=False))
-
-    # --- clocks --------------------------------------------------------------------------------
 
     def slew(self) -> None:
         """NTP bends the rate of a box's boot clock."""

@@ -133,8 +133,10 @@ class SimGateway:
     def _busy_s(self) -> float:
         rng = self._process.world.rng
         if rng.random() < STALLS:
+            # What the last hop is for: nothing of this process runs, then it goes on as if
+            # nothing had been (SIGSTOP, swapping, a virtual machine that was moved).
             self._process.world.count("stall before the last hop")
-            return rng.uniform(0.3, 7.0)
+            self._process.pause(rng.uniform(0.3, 6.0))
         return rng.uniform(0, 0.004)
 
     async def _send(self, effect: Callable[[], T], *, epoch: int) -> T | WriteResult:

@@ -43,13 +43,18 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is run. `hours` is simulated time, in whole storms and calms, at least one of each."""
+    """What is run.
+
+    `hours` is simulated time, in whole storms and calms, at least one of each. `only` names the
+    faults that may strike; empty for all of them.
+    """
 
     seed: int
     hours: float = 1.0
     stores: int = 3
     fault_every_s: float = FAULT_EVERY_S
     has_storms: bool = True
+    only: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -158,6 +163,7 @@ class Simulation:
             person=self.person,
             watching=self.watching,
             homes=homes,
+            only=plan.only,
         )
         self.settling = Settling(world, self.watching, self.exchange, self.phone)
         self.led_s = 0.0

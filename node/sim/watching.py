@@ -125,6 +125,10 @@ class Watching:
             if process is None or runtime is None or process.is_paused:
                 continue
             latches = runtime.parts.watch.latches
+            since_s, watch = self.paused_since_s, runtime.parts.watch
+            is_known = since_s is not None and self._world.now > since_s and watch.has_looked
+            if is_known and not latches.is_paused:
+                self._world.violate("a pause was forgotten", by=process.name)
             seen = self._seen_latches.setdefault(process.name, {})
             for kind, record in latches.records.items():
                 is_set = bool(record.value.get("is_paused") or record.value.get("is_latched"))
