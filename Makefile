@@ -37,9 +37,9 @@ e2e: $(STAMP) ## run the tests with real node processes
 
 COUNT ?= 300
 .PHONY: sim
-sim: $(STAMP) ## run the production pair in simulated storms: 80 seeds, about 50 cluster hours
-	@$(BIN)/nodectl simulate --seed 1 --count 40 --hours 0.5 --stores 3 --jobs 2
-	@$(BIN)/nodectl simulate --seed 1 --count 40 --hours 0.5 --stores 1 --jobs 2
+sim: $(STAMP) ## run the production pair in simulated storms: 40 seeds, about 30 cluster hours
+	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 3 --jobs 2
+	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 1 --jobs 2
 
 .PHONY: sim-night
 sim-night: $(STAMP) ## the same all night long: COUNT seeds of two hours for each topology

@@ -6,7 +6,7 @@ here, never in the product.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
@@ -17,7 +17,6 @@ from exchange.ccxt_ticket import WriteTicket
 from exchange.intents import IntentEvent, IntentRecord, IntentState
 from exchange.journal_writer import JournalWriter, Written
 from node.cluster_watch import ClusterWatch
-from node.reconciling import Reconciling
 from node.sim.disk import SimEpochFile
 from node.sim.loop import Deferred
 from node.sim.stores import SimStore
@@ -28,12 +27,10 @@ Breaking = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A broken rule, where it is caught, and how many seeds that takes at most."""
+    """A broken rule, the faults that bring it out, and which checker must notice."""
 
-    rule: str
     breaks: Breaking
-    stores: int
-    first_seed: int  # the seed that catches it
+    only: tuple[str, ...]
     caught_by: str  # words of the checker
 
 
@@ -177,30 +174,4 @@ def announcement_forgotten() -> Iterator[None]:
         return apply(outbox)
 
     with patch.object(Outbox, "plan_restart", forget):
-        yield
-
-
-@contextmanager
-def used_epoch_taken_again() -> Iterator[None]:
-    """R7: a grant under an epoch that the journal knows is used."""
-    gather = Reconciling._gather
-
-    async def believe(walk: Reconciling) -> Any:
-        granted = walk._granted
-        walk._granted = replace(granted, epoch=granted.epoch + 10_000)
-        try:
-            return await gather(walk)
-        finally:
-            walk._granted = granted
-
-    tail = Standby.tail
-
-    async def learn_nothing(standby: Standby) -> None:
-        standby._floor = 10_000
-        await tail(standby)
-
-    with (
-        patch.object(Reconciling, "_gather", believe),
-        patch.object(Standby, "tail", learn_nothing),
-    ):
         yield
