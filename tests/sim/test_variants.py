@@ -36,7 +36,7 @@ VARIANTS = {
     "a takeover believes the stores alone": Variant(
         breaks=sim_variants.takeover_without_own_disk,
         only=("lose_all_stores", "kill", "crash"),
-        caught_by="announced twice",
+        caught_by="an order was doubled",
     ),
     "a repeated message does not say so": Variant(
         breaks=sim_variants.repeats_not_marked,
