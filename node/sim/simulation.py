@@ -46,7 +46,7 @@ class Plan:
     """What is run.
 
     `hours` is simulated time, in whole storms and calms, at least one of each. `only` names the
-    faults that may strike; empty for all of them.
+    faults that may strike; empty for all of them. `is_strict`: see settling.py.
     """
 
     seed: int
@@ -55,6 +55,7 @@ class Plan:
     fault_every_s: float = FAULT_EVERY_S
     has_storms: bool = True
     only: tuple[str, ...] = ()
+    is_strict: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -165,7 +166,9 @@ class Simulation:
             homes=homes,
             only=plan.only,
         )
-        self.settling = Settling(world, self.watching, self.exchange, self.phone)
+        self.settling = Settling(
+            world, self.watching, self.exchange, self.phone, is_strict=plan.is_strict
+        )
         self.led_s = 0.0
 
     def _build_node(self, process: SimProcess) -> Runtime:
