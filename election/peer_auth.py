@@ -2,10 +2,11 @@
 
 Rules of this file: pure (time and randomness are parameters). A request is believed only if it is
 signed over a challenge that this process issued a moment ago and that was not used before; an
-answer only if it is signed over the challenge of its request. Who speaks to whom, and in which
-direction, is part of what is signed: nothing can be sent back to its sender, to another node or
-to another cluster. Challenges cost no memory until a signature was right, so that a stranger who
-asks for many fills nothing.
+answer only if it is signed over this very request, whose nonce its asker has just made up: whoever
+sits in between and hands out an old challenge gets no use of the old answer to it. Who speaks to
+whom, and in which direction, is part of what is signed: nothing can be sent back to its sender, to
+another node or to another cluster. Challenges cost no memory until a signature was right, so that
+a stranger who asks for many fills nothing.
 """
 
 import hashlib
@@ -30,14 +31,26 @@ class Route:
     receiver: str
 
 
-def sign_request(key: str, route: Route, method: str, path: str, challenge: str, body: str) -> str:
-    """Return the signature of a request, in hexadecimal."""
-    return _mac(key, "request", route, (method, path, challenge), body)
+def sign_request(
+    key: str, route: Route, method: str, path: str, challenge: str, body: str, *, nonce: str = ""
+) -> str:
+    """Return the signature of a request, in hexadecimal.
+
+    Args:
+        key: the shared secret.
+        route: who asks whom.
+        method: of the request.
+        path: of the request.
+        challenge: that the receiver gave.
+        body: of the request.
+        nonce: random, of this request alone; without one its answer could be an old one.
+    """
+    return _mac(key, "request", route, (method, path, challenge, nonce), body)
 
 
-def sign_answer(key: str, route: Route, status: int, challenge: str, body: str) -> str:
-    """Return the signature of the answer to a request with this challenge."""
-    return _mac(key, "answer", route, (str(status), challenge), body)
+def sign_answer(key: str, route: Route, status: int, request: str, body: str) -> str:
+    """Return the signature of the answer to the request that has this signature."""
+    return _mac(key, "answer", route, (str(status), request), body)
 
 
 def is_signature(given: str, expected: str) -> bool:

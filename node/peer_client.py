@@ -5,6 +5,7 @@ signed over this very request is no answer. The key is never part of a message, 
 """
 
 import json
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ CHALLENGE_PATH: Final = "/v1/challenge"
 STATUS_PATH: Final = "/v1/status"
 STAND_DOWN_PATH: Final = "/v1/stand-down"
 FROM, CHALLENGE, SIGNATURE = "X-Hotspare-From", "X-Hotspare-Challenge", "X-Hotspare-Signature"
+NONCE: Final = "X-Hotspare-Nonce"
 TIMEOUT_S: Final = 1.5
 CHALLENGE_LENGTH_MAX: Final = 200
 
@@ -73,8 +75,14 @@ class PeerClient:
         challenge = exchange(self.host, self.port, first, timeout_s=timeout_s).body.strip()
         if not challenge.isascii() or not 0 < len(challenge) <= CHALLENGE_LENGTH_MAX:
             raise PeerUnreachable(f"{self.host}:{self.port}: it does not speak as a node does")
-        signature = sign_request(self.key, self.route, method, path, challenge, body)
-        headers = {FROM: self.route.sender, CHALLENGE: challenge, SIGNATURE: signature}
+        nonce = secrets.token_hex(16)
+        signature = sign_request(self.key, self.route, method, path, challenge, body, nonce=nonce)
+        headers = {
+            FROM: self.route.sender,
+            CHALLENGE: challenge,
+            NONCE: nonce,
+            SIGNATURE: signature,
+        }
         left_s = max(deadline_s - time.monotonic(), 0.05)
         asked = Message(method=method, path=path, headers=headers, body=body)
         answer = exchange(self.host, self.port, asked, timeout_s=left_s)
@@ -83,7 +91,7 @@ class PeerClient:
             sender=self.route.receiver,
             receiver=self.route.sender,
         )
-        expected = sign_answer(self.key, back, answer.status, challenge, answer.body)
+        expected = sign_answer(self.key, back, answer.status, signature, answer.body)
         given = answer.headers.get(SIGNATURE.lower(), "")
         if answer.status == 403 and not given:  # noqa: PLR2004
             raise PeerUnreachable(

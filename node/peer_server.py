@@ -21,6 +21,7 @@ from node.peer_client import (
     CHALLENGE_LENGTH_MAX,
     CHALLENGE_PATH,
     FROM,
+    NONCE,
     SIGNATURE,
     STAND_DOWN_PATH,
     STATUS_PATH,
@@ -179,7 +180,8 @@ class PeerServer:
             case _:
                 return _NO
         back = Route(cluster_id=self._cluster_id, sender=self._node_id, receiver=sender)
-        signature = sign_answer(self._key, back, 200, challenge, body)
+        asked = request.headers[SIGNATURE.lower()]
+        signature = sign_answer(self._key, back, 200, asked, body)
         return Message(status=200, headers={SIGNATURE: signature}, body=body)
 
     def _is_believed(self, request: Message, sender: str, challenge: str) -> bool:
@@ -190,7 +192,13 @@ class PeerServer:
             return False
         route = Route(cluster_id=self._cluster_id, sender=sender, receiver=self._node_id)
         expected = sign_request(
-            self._key, route, request.method, request.path, challenge, request.body
+            self._key,
+            route,
+            request.method,
+            request.path,
+            challenge,
+            request.body,
+            nonce=request.headers.get(NONCE.lower(), ""),
         )
         if not is_signature(given, expected):
             self._on_refused(f"a signature that is not {sender}'s; is peer.key the same?")

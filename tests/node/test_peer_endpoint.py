@@ -154,6 +154,41 @@ def test_client_believes_only_signed_answers(sides: tuple[Side, Side]) -> None:
     assert KEY not in repr(client)
 
 
+def test_an_old_answer_is_no_answer_to_a_new_request(sides: tuple[Side, Side]) -> None:
+    """R14: whoever sits in between replays challenge and answer; the promise must not end by it."""
+    holder, standby = sides
+    recorded: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as between:
+
+        def carry(*, is_replay: bool) -> None:
+            for number in range(2):  # a challenge, then the request
+                link, _ = between.accept()
+                with link:
+                    data = b""
+                    while not _is_whole(data):
+                        data += link.recv(4096)
+                    if not is_replay:
+                        recorded.append(holder.raw(data))
+                    link.sendall(recorded[number])
+
+        client = standby.client_to("jetson", between.getsockname()[1])
+        for is_replay in (False, True):
+            thread = threading.Thread(target=carry, kwargs={"is_replay": is_replay}, daemon=True)
+            thread.start()
+            if is_replay:
+                with pytest.raises(PeerUnreachable, match="not signed"):
+                    client.stand_down({"step": "end", "promise_id": ""}, timeout_s=10.0)
+            else:
+                answer = client.stand_down({"step": "end", "promise_id": ""}, timeout_s=10.0)
+                assert answer["code"] == "done"
+            thread.join(10.0)
+
+
+def _is_whole(data: bytes) -> bool:
+    head, mark, body = data.partition(b"\r\n\r\n")
+    return bool(mark) and len(body) == parse_head(head)[1]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
