@@ -3,7 +3,6 @@
 from tests.broken.variant import ByTests, Variant
 from tests.support.edited import Edit
 
-GATEWAY = "exchange/ccxt_gateway.py"
 TICKET = "exchange/ccxt_ticket.py"
 
 VARIANTS = (
@@ -40,7 +39,7 @@ VARIANTS = (
         "permit by as much.",
         edits=(
             Edit(
-                GATEWAY,
+                TICKET,
                 "now_ms = int(known.earliest_ms)",
                 "now_ms = int(known.earliest_ms + known.error_ms)",
             ),
@@ -76,8 +75,8 @@ VARIANTS = (
         edits=(
             Edit(
                 "exchange/clock_offset.py",
-                "passed_ms = self.received.least_until_s(now) * 1000",
-                "passed_ms = self.received.most_until_s(now) * 1000",
+                "earliest_ms = max(earliest_ms, sample.venue_ms + least_s * 1000 * _SLOWEST)",
+                "earliest_ms = max(earliest_ms, sample.venue_ms + age_s * 1000 * _SLOWEST)",
             ),
         ),
         proof=ByTests(tests=("tests/exchange/test_clock_offset.py",)),

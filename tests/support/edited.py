@@ -133,9 +133,9 @@ def _take_from_environment() -> None:
     sys.meta_path.insert(0, EditedFinder(texts))
     scripts = {Path(p).stem: text for p, text in texts.items() if p.endswith(".lua")}
     if scripts:
-        redis_scripts = import_module("election.redis_scripts")
-        read = redis_scripts.read_lua
-        redis_scripts.__dict__["read_lua"] = lambda name: scripts.get(name) or read(name)
+        script_text = import_module("election.script_text")
+        read = script_text.read_lua
+        script_text.__dict__["read_lua"] = lambda name: scripts.get(name) or read(name)
 
 
 _take_from_environment()
