@@ -106,8 +106,11 @@ class Person:
         runtime = box.runtime
         if box.living is None or runtime is None or box.disk.is_unwell:
             return False
-        known = runtime.parts.watch.latches.records.get(PAUSE)
-        return known is not None and known.version >= version
+        # As `nodectl pause` looks: the node must show the pause itself. A higher version alone
+        # may be an older decision that the stores had forgotten (docs/simulation.md).
+        latches = runtime.parts.watch.latches
+        known = latches.records.get(PAUSE)
+        return known is not None and known.version >= version and latches.is_paused
 
     def _put(self, kind: str, value: Mapping[str, object], done: object) -> None:
         at_ms = int(self._world.now * 1000)
