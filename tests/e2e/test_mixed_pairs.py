@@ -152,6 +152,53 @@ def test_failover_between_releases(
     pair.judge()
 
 
+def without_peer(text: str) -> str:
+    """Return a configuration or secrets file as it was before the nodes spoke directly."""
+    lines, section = [], ""
+    for line in text.splitlines():
+        section = line if line.startswith("[") else section
+        is_address = section.startswith("[nodes.") and line.startswith(("host", "peer_port"))
+        if section != "[peer]" and not is_address:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("stores", [3, 1])
+def test_update_that_adds_the_peer_endpoint(
+    make_pair: PairMaker, older: Mapping[str, str], stores: int
+) -> None:
+    """Scenario 32, R13: the updated spare speaks directly, the older leader cannot: it takes over.
+
+    When the other one is updated too they agree, as if it had always been so.
+    """
+    pair = make_pair(plan_of(stores=stores, has_peers=True))
+    stage = pair.stage
+    secrets = {n: stage.directory / "secrets" / f"{n}.toml" for n in (JETSON, PI)}
+    kept = {node: path.read_text() for node, path in secrets.items()}
+    plain = stage.directory / "before.toml"
+    plain.write_text(without_peer(stage.config_path.read_text()))
+    for node, path in secrets.items():
+        path.write_text(without_peer(kept[node]))
+    pair.start(JETSON, environ=older, config=plain)
+    pair.wait_active(JETSON)
+    pair.start(PI, environ=older, config=plain)
+    pair.story.wait_spare(PI)
+
+    secrets[PI].write_text(kept[PI])
+    restart_as(pair, PI, None)
+    pair.wait_resting()
+    pair.kill(JETSON)
+    pair.wait_active(PI)
+    pair.wait_order(PI)
+    secrets[JETSON].write_text(kept[JETSON])
+    pair.start(JETSON)
+    pair.story.wait_spare(JETSON)
+    pair.wait_event(JETSON, "peer.heard")
+    switch(pair, JETSON)
+    assert_understood(pair)
+    pair.judge()
+
+
 # --- different ttl -------------------------------------------------------------------------------
 
 LONG_TTL_S = 6.0
