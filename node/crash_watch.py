@@ -21,7 +21,9 @@ from node.crashes import Crash
 from node.latches import CLEAR_CRASHES, LAST_CRASH, PAUSE
 from node.logs import log_event
 from node.parts import NodeParts
+from node.role import Role
 from node.shift import Shift
+from node.untold import tell_untold
 
 HOME = Path(__file__).parents[1]
 ERROR_MAX = 300
@@ -37,6 +39,7 @@ class CrashWatch:
     """This node's crashes, those before this process and its own."""
 
     parts: NodeParts
+    _untold_in_turns: int = 2
     _files: OneAtATime = field(default_factory=lambda: OneAtATime(BLOCKING_S))
 
     def __post_init__(self) -> None:
@@ -76,7 +79,11 @@ class CrashWatch:
             )
 
     async def step(self) -> None:
-        """Lift the latch when a person said so; once a turn."""
+        """Tell what a death left untold, and lift the latch when a person said so; once a turn."""
+        if self.parts.health.role is not Role.STARTING and self._untold_in_turns > 0:
+            self._untold_in_turns -= 1
+            if not self._untold_in_turns:  # this disk has what the stores have by now
+                await tell_untold(self.parts.disk.documents, self.parts.node_id, self.parts.teller)
         latch = self.parts.crashes.book.latch
         record = self.parts.watch.latches.records.get(CLEAR_CRASHES)
         if latch is None or record is None or record.value.get("latch_id") != latch.latch_id:

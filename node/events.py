@@ -107,6 +107,7 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("takeover.started", _I, _SYSTEM, "Granted: reconciling begins, nothing new is sent."),
     ("takeover.retried", _W, _SYSTEM, "A takeover step could not be trusted; looked again."),
     ("takeover.finished", _I, _SYSTEM, "Everything is accounted for; gap, orders, position."),
+    ("takeover.told_late", _W, _SYSTEM, "An earlier process took over and died untold: told now."),
     ("takeover.failed", _E, _SYSTEM, "The takeover was given up; why."),
     ("handover.started", _W, _SYSTEM, "This node is unwell and hands over; why."),
     ("handover.withheld", _W, _SYSTEM, "This node is unwell and stays; why."),

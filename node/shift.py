@@ -210,6 +210,7 @@ class Shift:
     async def _after_takeover(self, trader: Trader, active: Active, report: TakeoverReport) -> None:
         """Tell, and let the cluster know which account it trades."""
         await self._overseer.tell_took_over(trader.epoch, report)
+        self.parts.times.note_told()
         active.accept_strategies()
         unaccepted = [seat.symbol for seat in self.parts.seats if seat.is_unaccepted]
         if unaccepted:

@@ -28,6 +28,7 @@ class ShiftTimes:
     epoch: int = 0
     is_owing: bool = False  # something is new since `body` was last taken
     _granted_at_s: float = 0.0
+    _is_told: bool = False
     _after_s: dict[str, float] = field(default_factory=dict)
     _instants: dict[str, int] = field(default_factory=dict)
     _board: dict[str, int] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class ShiftTimes:
         """A grant arrived."""
         self.epoch = granted.epoch
         self._granted_at_s = self.monotonic_s()
-        self._after_s, self._instants = {}, {}
+        self._after_s, self._instants, self._is_told = {}, {}, False
         if granted.silent_s is not None:
             self._after_s["silent_s"] = granted.silent_s
         self._note_instant("granted_venue_ms")
@@ -63,6 +64,10 @@ class ShiftTimes:
         if is_ours and "alert_after_s" not in self._after_s:
             self._note_after("alert_after_s")
 
+    def note_told(self) -> None:
+        """The message about this grant's takeover is in the outbox."""
+        self._is_told = self.is_owing = True
+
     def note_closed(self) -> None:
         """The gate was closed to hand over: from here on nobody trades."""
         now_ms = self.venue_ms()
@@ -74,7 +79,8 @@ class ShiftTimes:
         """Return what is known of this grant, for its takeover document."""
         self.is_owing = False
         rounded = {name: round(value, 3) for name, value in self._after_s.items()}
-        return {**rounded, **self._instants}
+        told = {"is_told": True} if self._is_told else {}
+        return {**rounded, **self._instants, **told}
 
     def board(self) -> Mapping[str, int]:
         """Return what the member board shows: the last order and the last closed gate."""

@@ -65,6 +65,9 @@ class TakeoverReport:
             "orders_kept": self.orders_kept,
             "orders_cancelled": self.orders_cancelled,
             "orders_unclear": self.orders_unclear,
+            "is_first_start": self.is_first_start,
+            "was_whole_cluster_off": self.was_whole_cluster_off,
+            "is_told": False,  # until the message is in the outbox (untold.py)
         }
 
 
@@ -106,7 +109,7 @@ def build_report(
         and not outage.was_whole_cluster_off,
         is_first_start=granted.previous is None and outage.gap_s is None,
         off_since_ms=outage.off_since_ms,
-        reason=why_granted(granted),
+        reason=why_granted(granted) + _said_nothing(granted, before),
         previous=granted.previous or "nobody",
         position_before=_positions(
             {s: before.journal.position(s).position.amount for s in symbols}
@@ -135,6 +138,14 @@ def why_granted(granted: Granted) -> str:
         return f"{granted.previous} gave the lease up ({granted.reason or 'no reason given'})"
     silent = "" if granted.silent_s is None else f" for {granted.silent_s:.1f} s"
     return f"{granted.previous} was silent{silent}"
+
+
+def _said_nothing(granted: Granted, before: Merged) -> str:
+    """Say that the node before may have taken over without a word: its disk may be lost (S5)."""
+    entry = before.journal.takeovers.get(granted.previous_epoch)
+    if entry is None or entry.body.get("is_told") is not False:
+        return ""
+    return f"; {granted.previous} had taken over just before and may not have said so"
 
 
 def describe_resting(findings: Findings) -> str:

@@ -58,6 +58,7 @@ class Teller:
         *,
         epoch: int | None = None,
         verdict: Verdict | None = None,
+        at_wall_ms: int | None = None,
     ) -> None:
         """Tell one happening, durably when this returns.
 
@@ -67,6 +68,7 @@ class Teller:
             facts: text for the message, see alerts/words.py.
             epoch: of the happening, when it is not the present one.
             verdict: instead of the usual one.
+            at_wall_ms: Unix time of the happening, when it is not now.
         """
         await self._put(
             build_event(
@@ -77,16 +79,19 @@ class Teller:
                     epoch=self._epoch() if epoch is None else epoch,
                 ),
                 unique=unique,
-                wall_ms=self._wall_ms(),
+                wall_ms=self._wall_ms() if at_wall_ms is None else at_wall_ms,
                 facts=facts,
                 verdict=verdict,
             )
         )
 
-    async def tell_took_over(self, facts: TakeoverFacts, *, epoch: int) -> None:
-        """Tell that this node trades now, durably when this returns."""
+    async def tell_took_over(
+        self, facts: TakeoverFacts, *, epoch: int, at_wall_ms: int | None = None
+    ) -> None:
+        """Tell that this node trades now (or since `at_wall_ms`), durably when this returns."""
         speaker = Speaker(cluster=self._cluster, node_id=self._node_id, epoch=epoch)
-        await self._put(build_took_over(teller=speaker, wall_ms=self._wall_ms(), facts=facts))
+        wall_ms = self._wall_ms() if at_wall_ms is None else at_wall_ms
+        await self._put(build_took_over(teller=speaker, wall_ms=wall_ms, facts=facts))
 
     async def _put(self, event: AlertEvent) -> None:
         task = asyncio.create_task(self._path.put_soon(event), name="tell")

@@ -1,7 +1,7 @@
 """One node's shifts over in-memory stores and venue: a lease that the test gives and takes."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +17,7 @@ from node.role_desk import RoleDesk
 from node.shift import Shift
 from node.shift_times import ShiftTimes
 from node.standby import Standby
+from node.takeover import TakeoverReport
 from node.teller import Teller
 from tests.support.desk import ManualPermit
 from tests.support.trading_rig import SYMBOL, Rig
@@ -67,6 +68,7 @@ class People:
     reason: str = ""
     successor_id: str | None = None
     told: list[str] = field(default_factory=list)
+    on_takeover: Callable[[TakeoverReport], None] = lambda _: None
 
     @property
     def successor(self) -> "People":
@@ -86,6 +88,7 @@ class People:
         return None
 
     async def tell_took_over(self, epoch: int, report: Any) -> None:
+        self.on_takeover(report)
         self.told.append(f"took over {epoch}: {report.fills_in_gap}")
 
     async def tell_gave_up(self, epoch: int, reason: str, *_: Any, **__: Any) -> None:
