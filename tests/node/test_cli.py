@@ -16,7 +16,9 @@ from tests.support.status_cases import THREE
 
 runner = CliRunner()
 LEAF_VERBS = [
-    *(verb for verb in VERBS if verb not in {"demo", "config", "strategy", "telegram"}),
+    *(verb for verb in VERBS if verb not in {"demo", "config", "strategy", "telegram", "stores"}),
+    "stores show",
+    "stores replace",
     "config check",
     "config show",
     "config paths",
