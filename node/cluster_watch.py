@@ -141,13 +141,13 @@ class ClusterWatch:
 
         It holds here at once and for good, also when no store took it.
         """
-        known = self.latches.records.get(kind)
+        known, at_ms = self.latches.records.get(kind), self._wall_ms()
         put = await asyncio.to_thread(
             self._control.put,
             kind,
             value,
             self._node_id,
-            self._wall_ms(),
+            at_ms,
             reason,
             above=0 if known is None else known.version,
         )
@@ -156,7 +156,7 @@ class ClusterWatch:
             version=put.version,
             value=value,
             by=self._node_id,
-            at_ms=self._wall_ms(),
+            at_ms=at_ms,
             reason=reason,
         )
         self.latches, _ = merge_latches(

@@ -29,7 +29,7 @@ from tests.chaos.lab_space import why_not
 
 RUNS = 10
 PLUG_FACTOR = 5  # fifty plug pulls for ten of everything else
-RIVAL_RUNS = 5
+RIVAL_RUNS = 3
 
 
 def main(arguments: list[str]) -> int:

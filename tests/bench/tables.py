@@ -36,7 +36,7 @@ ROWS: Mapping[str, Row] = {
     "crash": Row(title="Crash, no stop hook", note="ttl 6 s", budget_s=_after_ttl(6)),
     "crash-hook": Row(title="Crash, stop hook", note="ttl 6 s", budget_s=1.0),
     "hang": Row(title="Work loop hangs", note="ttl 6 s", budget_s=_after_ttl(6, HANG_LIMIT_S)),
-    "switchover": Row(title="Switchover", note="from when the leader hears it", budget_s=0.3),
+    "switchover": Row(title="Switchover", note="from the closed gate", budget_s=0.3),
 }
 SYSTEMS: Mapping[str, str] = {
     "hotspare": "hotspare",

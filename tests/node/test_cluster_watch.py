@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from election.control_record import render_control
 from election.model import NodeId
 from election.redis_control import ControlBoard
 from election.redis_members import MemberBoard
@@ -50,6 +51,7 @@ def make_watch(
     disk: Cards | None = None,
     marker: Path = Path("/nonexistent/new-cluster"),
     disk_timeout_s: float = 60,
+    wall_ms: Callable[[], int] = lambda: 1_700_000_000_000,
 ) -> ClusterWatch:
     clock = iter(range(1_000_000))
     return ClusterWatch(
@@ -60,7 +62,7 @@ def make_watch(
         node_id=NodeId("jetson"),
         nonce="n1",
         body=dict,
-        wall_ms=lambda: 1_700_000_000_000,
+        wall_ms=wall_ms,
         monotonic_s=lambda: float(next(clock)),
         disk_timeout_s=disk_timeout_s,
     )
@@ -109,6 +111,17 @@ async def test_records_that_cannot_be_read_are_named_and_the_others_count() -> N
     own, stored = watch.unreadable
     assert own.startswith("own disk: ")
     assert stored == "store a: control record loss_limit: not JSON"
+
+
+async def test_what_is_known_here_is_what_the_stores_were_given() -> None:
+    """One text a version: else a store that lost it and one that did not could never agree."""
+    control, disk = MemoryControl(), Cards()
+    clock = iter(range(1_700_000_000_000, 1_800_000_000_000))
+    watch = make_watch(control, disk=disk, wall_ms=lambda: next(clock))
+    assert await watch.put(PAUSE, {"is_paused": True}, reason="test")
+    stored = control.stores[NAMES[0]][PAUSE]
+    assert watch.latches.records[PAUSE] == stored
+    assert disk.texts[PAUSE] == render_control(stored)
 
 
 async def test_a_pause_survives_the_loss_of_every_store() -> None:
