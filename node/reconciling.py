@@ -100,6 +100,9 @@ class Reconciling:
         """Merge the copies and bind the write path of this grant; None: too few stores."""
         parts, granted = self._parts, self._granted
         majority = len(parts.config.stores) // 2 + 1
+        if self._pushing is None:
+            # Beside the rest: a store of the box that died is awaited for a moment.
+            self._pushing = asyncio.ensure_future(parts.watch.push())
         merged = await self._standby.gather(stores_min=majority)
         if merged is None:
             # What the last holder journalled is in some store of any majority, not in any store.
@@ -123,8 +126,6 @@ class Reconciling:
         trader = Trader(parts.trader_parts, writer=writer)
         self.trader, self._before = trader, merged
         await trader.flush()
-        # Beside the look at the venue: a store of the box that died is awaited for a moment.
-        self._pushing = asyncio.ensure_future(parts.watch.push())
         for problem in seat_all(parts.seats, trader):
             parts.reporter.damaged("state", where="merged journal", why=problem)
         return trader
