@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LEFT, RIGHT, ROW = 960, 230, 70, 44
+WIDTH, LEFT, RIGHT, ROW = 960, 230, 96, 44
 INK, FAINT, PAPER = "#1f2933", "#cbd2d9", "#ffffff"
 WAIT, TAKEOVER, STRATEGY, BOTH, MARK = "#7b8794", "#2b6cb0", "#68a0d8", "#c53030", "#dd6b20"
 TEXT = 'font-family="Helvetica, Arial, sans-serif"'

@@ -49,9 +49,12 @@ def main(paths: Sequence[str]) -> int:
     )
     RIVALS.write_text(
         rivals_chart(
-            f"The same faults, ttl {CHART_TTL_S} s: worst run of each system",
+            f"The same faults, ttl {CHART_TTL_S} s: worst run of each (1.2 s is hotspare's pace)",
             rival_groups(trials, CHART_TTL_S),
-            (("seconds in which nobody traded", WAIT), ("seconds in which two traded", BOTH)),
+            (
+                ("seconds in which nobody traded", WAIT),
+                ("seconds in which two traded, and the orders of one while the other did", BOTH),
+            ),
         )
     )
     parts = {

@@ -161,7 +161,7 @@ def rival_groups(trials: Sequence[Trial], ttl_s: int) -> list[Group]:
                 both = max(t.both_ms for t in mine) / 1000
                 doubled = max(t.doubled for t in mine)
                 nobody = max(t.nobody_ms for t in mine) / 1000
-                note = f"{doubled} orders by two at once" if doubled else ""
+                note = f"{doubled} orders" if doubled else ""
                 pairs.append(Pair(label=label, nobody_s=nobody, both_s=both, note=note))
         if pairs:
             groups.append(Group(title=words[0].upper() + words[1:], pairs=pairs))
