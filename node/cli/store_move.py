@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from election.control_record import merge_controls
 from election.errors import StoreUnreachable
 from election.model import LeaseState, Refusal, StoreReply
 from election.peek import ClusterPeek, merged_control, merged_members, peek
@@ -148,7 +149,8 @@ class Move:
             with self._mover(store) as mover:
                 if self._carry_one(mover, store, merged.journal.documents(), epoch):
                     self.report.ready.append(store.name)
-        records = tuple({**merged_control(seen), **merged_control(now)}.values())
+        # By version: a second look that misses a store must not carry an older pause along.
+        records = tuple(merge_controls([merged_control(seen), merged_control(now)]).values())
         self._board(self.change.new, lambda board: board.push(records))
         needed = len(self.change.new) // 2 + 1
         if len(self.report.ready) < needed:

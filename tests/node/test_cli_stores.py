@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from election.control_record import parse_control
 from election.model import Identity, NodeId, Refusal, StoreReply, WriteId
 from election.peek import peek
+from election.redis_control import ControlBoard
 from election.redis_reply import keys_of
 from election.redis_store import RedisStore
 from exchange.journal import Journal
@@ -197,6 +198,29 @@ def test_crash_in_the_middle_is_said_again(
     code, report, said = replace(pair, servers[3])
     assert code == 0, said
     assert "three" in report["ready"]
+
+
+def test_the_newest_decision_is_carried_although_its_store_goes_meanwhile(
+    pair: Puppets, servers: list[StoreServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S6: the second look sees an older pause; the one of the first look has the higher version."""
+    board = ControlBoard(pair.addresses[2:], pair.config.cluster_id, TIMEOUT_MS)
+    newest = board.put(
+        "pause", {"is_paused": True}, "alice", 1, "newest, in one store only"
+    ).version
+    board.close()
+    close_old = store_move.Move._close_old
+
+    def close_and_lose(move: store_move.Move) -> None:
+        close_old(move)
+        servers[2].kill()
+
+    monkeypatch.setattr(store_move.Move, "_close_old", close_and_lose)
+    code, _, said = replace(pair, servers[3])
+    assert code == 0, said
+    with admin(servers[3]) as there:
+        text = there.hget(keys_of(pair.config.cluster_id).control, "pause")
+    assert parse_control("pause", str(text)).version >= newest
 
 
 def test_replaced_store_that_returns_has_no_effect(
