@@ -23,6 +23,10 @@ def decide(
 ) -> None:
     """Write decisions so that a majority of the stores keeps them.
 
+    A version is never below the time of day in seconds: where every store has just begun empty
+    and no node could be asked, an older decision that a node's disk remembers would otherwise
+    carry the higher version and undo this one (S6). A clock that is wrong costs only that.
+
     Raises:
         CommandRefused: no majority took one; what some did take may still count.
     """
@@ -31,7 +35,8 @@ def decide(
     )
     try:
         for kind, value in decisions.items():
-            put = board.put(kind, value, who_asks(), wall_ms(), reason)
+            at_ms = wall_ms()
+            put = board.put(kind, value, who_asks(), at_ms, reason, above=at_ms // 1000)
             if not put.is_majority:
                 said = "; ".join(f"{name}: {why}" for name, why in put.problems.items())
                 raise CommandRefused(

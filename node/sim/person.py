@@ -19,6 +19,7 @@ NAME = "person"
 EFFECT_S = 3.0
 # After so many seconds in which both nodes knew it, a pause survives whatever happens.
 KNOWN_S = 5
+BEGAN_MS = 1_700_000_000_000  # the laptop's wall clock at true time 0
 RETRY_S = 5.0  # between two tries of a person whom too few stores heard
 
 
@@ -106,15 +107,13 @@ class Person:
         runtime = box.runtime
         if box.living is None or runtime is None or box.disk.is_unwell:
             return False
-        # As `nodectl pause` looks: the node must show the pause itself. A higher version alone
-        # may be an older decision that the stores had forgotten (docs/simulation.md).
-        latches = runtime.parts.watch.latches
-        known = latches.records.get(PAUSE)
-        return known is not None and known.version >= version and latches.is_paused
+        known = runtime.parts.watch.latches.records.get(PAUSE)
+        return known is not None and known.version >= version
 
     def _put(self, kind: str, value: Mapping[str, object], done: object) -> None:
-        at_ms = int(self._world.now * 1000)
-        self._control.put(kind, value, NAME, at_ms, "asked").then(done)  # type: ignore[arg-type]
+        at_ms = BEGAN_MS + int(self._world.now * 1000)
+        put = self._control.put(kind, value, NAME, at_ms, "asked", above=at_ms // 1000)
+        put.then(done)  # type: ignore[arg-type]
 
 
 def _nobody_waits(_: object, __: BaseException | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from election.connections import StoreConnection
+from election.control_record import ControlRecord
 from election.redis_control import ControlBoard
 from election.redis_reply import keys_of
 from exchange.journal import Journal
@@ -95,6 +96,26 @@ def test_pause_and_resume_wait_until_every_node_shows_it(pair: Puppets) -> None:
     code, text = nodectl(pair, "resume")
     assert code == 0, text
     wait_until(lambda: nodectl(pair, "status")[0] == 0)
+
+
+def test_a_pause_outranks_what_a_disk_remembers_when_the_stores_began_empty(
+    pair: Puppets,
+) -> None:
+    """S6: a node that remembers an older resume of a higher version does not lift a new pause."""
+    board = ControlBoard(pair.addresses, pair.config.cluster_id, TIMEOUT_MS)
+    assert nodectl(pair, "pause")[0] == 0
+    remembered = ControlRecord(
+        kind="pause",
+        version=41,  # of a cluster that was paused and resumed twenty times
+        value={"is_paused": False},
+        by="alice",
+        at_ms=1,
+        reason="before the stores lost everything",
+    )
+    assert board.push((remembered,)).is_majority
+    kept = board.read().records["pause"]
+    board.close()
+    assert dict(kept.value) == {"is_paused": True}
 
 
 def test_a_pause_that_nobody_shows_is_said(pair: Puppets, monkeypatch: pytest.MonkeyPatch) -> None:
