@@ -512,3 +512,5 @@ def test_refused_gate_ends_the_grant_it_belongs_to_and_no_other() -> None:
     assert [e.epoch for e in bench.of(Lapsed) if isinstance(e, Lapsed)] == [epoch]
     told = bench.machine.view(bench.clock.now()).ineligible
     assert any("the kernel fence is not available: no timer" in reason for reason in told)
+    (alarm,) = [e for e in bench.of(Anomaly) if isinstance(e, Anomaly)]
+    assert (alarm.code, alarm.is_fatal) == ("fence_unavailable", True)

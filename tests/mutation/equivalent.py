@@ -9,4 +9,7 @@ EQUIVALENT: Mapping[str, str] = {
     "election/machine.py: flip: self._is_hung = False -> self._is_hung = True": (
         "set by the first tick, before anything reads it; nothing is held before a tick"
     ),
+    'election/machine.py: return None: return "" -> return None': (
+        "every reader asks only whether there are words"
+    ),
 }

@@ -47,6 +47,8 @@ SIMULATION_S = 30.0
 TESTS = (
     "tests/election/test_machine_contending.py",
     "tests/election/test_machine_holding.py",
+    "tests/election/test_machine_details.py",
+    "tests/election/test_machine_promise.py",
     "tests/election/test_observation.py",
     "tests/election/test_clock.py",
     "tests/election/test_permit.py",

@@ -1,0 +1,202 @@
+"""Small duties of the lease machine that random mutants could drop: clocks, pace, words, epochs."""
+
+from dataclasses import replace
+
+import pytest
+
+from election.instants import ClockFault
+from election.model import (
+    Anomaly,
+    Lapsed,
+    Reincarnated,
+    StoreLost,
+    StoreName,
+)
+from election.signals import EpochNotStored, EpochStored, Verb
+from election.standing import Phase
+from tests.support.lease_bench import Bench
+
+X = StoreName("x")
+
+
+def anomalies(bench: Bench) -> list[str]:
+    return [event.code for event in bench.of(Anomaly) if isinstance(event, Anomaly)]
+
+
+def takeover_in_s(bench: Bench) -> float:
+    left_s = bench.machine.view(bench.clock.now()).takeover_in_s
+    assert left_s is not None
+    return left_s
+
+
+# --- clocks (R0) ----------------------------------------------------------------------------------
+
+
+def test_holder_whose_clock_ran_backwards_stops() -> None:
+    """Nothing can be proven with such a clock: the grant ends, and a person is told."""
+    bench = Bench().hold()
+    bench.clock.advance(0.2)
+    bench.tick()
+    bench.clock.advance(-0.1)
+    bench.tick()
+    assert bench.is_in(Phase.CONTENDING)
+    assert len(bench.of(Lapsed)) == 1
+    assert ClockFault.BACKWARD.value in anomalies(bench)
+
+
+def test_contender_whose_clock_ran_backwards_waits_from_zero() -> None:
+    """What was measured with it does not count."""
+    bench = Bench()
+    bench.run(4)
+    assert takeover_in_s(bench) < 3
+    bench.clock.advance(-0.1)
+    bench.tick()
+    assert takeover_in_s(bench) == pytest.approx(6.12)
+
+
+def test_contender_tells_of_a_wall_clock_that_was_set_but_not_of_a_late_tick() -> None:
+    """A spare that was slow is no news; a clock that was set makes the venue's offset void."""
+    bench = Bench()
+    bench.run(1)
+    bench.clock.advance(4)
+    bench.tick()
+    assert anomalies(bench) == []
+    bench.clock.wall_s += 3600
+    bench.clock.advance(0.1)
+    bench.tick()
+    assert anomalies(bench) == [ClockFault.STEPPED.value]
+
+
+def test_work_loop_is_judged_by_the_faster_clock_and_by_the_whole_limit() -> None:
+    """`hang_limit_ms` is 5 s: at 5 s the loop is well, beyond it hangs, whichever clock says so."""
+    bench = Bench()
+    bench.tick()
+    bench.works = False
+    bench.clock.advance(5.0)
+    assert not bench.machine.view(bench.clock.now()).ineligible
+    bench.clock.raw_s += 0.5
+    (told,) = bench.machine.view(bench.clock.now()).ineligible
+    assert "no step for 5.5 s" in told
+
+
+# --- pace -----------------------------------------------------------------------------------------
+
+
+def test_contender_looks_every_observe_ms() -> None:
+    """R5: not rarer, and not busier, than configured."""
+    bench = Bench()
+    bench.run(1)
+    bench.log.clear()
+    bench.run(5)
+    assert bench.verbs().count(Verb.OBSERVE) == 10
+
+
+def test_released_record_is_asked_for_in_the_same_step() -> None:
+    """A switchover does not wait for a tick."""
+    bench = Bench()
+    bench.rival_takes("x", 3)
+    bench.run(1)
+    bench.rival_releases("x", 3)
+    bench.clock.advance(0.5)
+    bench.tick()
+    bench.deliver()
+    assert bench.asked_epochs == [4]
+
+
+def test_disk_that_failed_is_tried_again_after_a_wait() -> None:
+    """A full disk may be emptied, but is not hammered."""
+    bench = Bench()
+    bench.disk_works = False
+    bench.run(8)
+    (asked,) = bench.asked_epochs
+    bench.feed(EpochNotStored(epoch=asked, error="full"))
+    bench.run(2.5)
+    assert len(bench.asked_epochs) == 1
+    bench.run(4)
+    assert len(bench.asked_epochs) == 2
+
+
+def test_restarted_store_is_mended_within_the_round_that_noticed() -> None:
+    """R11: a refusal showed what is there; the holder need not wait for its next renewal."""
+    bench = Bench().hold()
+    bench.stores[X].restart(keep=True)
+    bench.clock.advance(1.0)
+    bench.tick()
+    bench.deliver()
+    record = bench.record()
+    assert (record.inc, record.reason) == (bench.look().inc, "reassert")
+    assert len(bench.of(Reincarnated)) == 1
+
+
+# --- epochs (R7) ----------------------------------------------------------------------------------
+
+
+def test_epoch_is_never_asked_for_twice_although_no_store_saw_it() -> None:
+    """An attempt whose messages were all lost has used its epoch up."""
+    bench = Bench()
+    bench.disk_works = False
+    bench.run(8)
+    (asked,) = bench.asked_epochs
+    bench.feed(EpochStored(epoch=asked))
+    assert Verb.ACQUIRE in bench.verbs()
+    bench.lose()
+    bench.disk_works = True
+    bench.stores[X].set_down(True)
+    bench.run(8)
+    bench.stores[X].set_down(False)
+    bench.run(20)
+    assert len(bench.asked_epochs) > 1
+    assert bench.asked_epochs == sorted(set(bench.asked_epochs))
+
+
+def test_epoch_on_disk_counts_although_nobody_waited_for_it() -> None:
+    """An answer of the disk that came too late still used the epoch up."""
+    bench = Bench()
+    bench.feed(EpochStored(epoch=7))
+    bench.run(8)
+    assert bench.asked_epochs == [8]
+    assert bench.machine.max_epoch == 8
+
+
+# --- what is seen and told ------------------------------------------------------------------------
+
+
+def test_tombstone_is_waited_for_as_long_as_the_longest_ttl_seen() -> None:
+    """R6: the record with the longer ttl was wiped; its holder may still trade."""
+    bench = Bench()
+    bench.rival_takes("x", 3, ttl_ms=12_000)
+    bench.run(1)
+    bench.stores[X].flush()
+    bench.run(0.5)
+    assert takeover_in_s(bench) > 11.5
+
+
+def test_view_says_whose_it_is() -> None:
+    """For status pages and the work loop."""
+    bench = Bench()
+    bench.tick()
+    assert bench.machine.view(bench.clock.now()).is_mine is False
+    bench.hold()
+    assert bench.machine.view(bench.clock.now()).is_mine is True
+
+
+def test_store_of_another_cluster_is_told_as_lost() -> None:
+    """R11: never written, and a person hears why."""
+    bench = Bench()
+    bench.rival_takes("x", 3)
+    bench.run(1)
+    store = bench.stores[X]
+    assert store._record is not None
+    store._record = replace(store._record, cluster_id="somebody")
+    bench.run(1)
+    assert [e.name for e in bench.of(StoreLost) if isinstance(e, StoreLost)] == [X]
+    assert anomalies(bench) == ["foreign_cluster"]
+
+
+def test_standby_hears_of_a_store_that_began_another_life() -> None:
+    """A standby's copy of the journal must not rely on a store that forgot it."""
+    bench = Bench()
+    bench.run(1)
+    bench.stores[X].restart(keep=True)
+    bench.run(1)
+    assert len(bench.of(Reincarnated)) == 1
