@@ -12,7 +12,7 @@ from election.model import (
     StoreLost,
     StoreName,
 )
-from election.signals import EpochNotStored, EpochStored, Verb
+from election.signals import EpochNotStored, EpochStored, Failed, Verb
 from election.standing import Phase
 from tests.support.lease_bench import Bench
 
@@ -200,3 +200,13 @@ def test_standby_hears_of_a_store_that_began_another_life() -> None:
     bench.stores[X].restart(keep=True)
     bench.run(1)
     assert len(bench.of(Reincarnated)) == 1
+
+
+def test_timeout_of_a_call_that_was_answered_is_no_failure() -> None:
+    """A timer that fires late must not make a store that answers look lost."""
+    bench = Bench()
+    bench.run(1)
+    for call in list(bench.log):
+        bench.feed(Failed(call=call, error="timeout"))
+    assert bench.of(StoreLost) == []
+    assert bench.machine._world.observed[X].failures == 0
