@@ -38,8 +38,8 @@ e2e: $(STAMP) ## run the tests with real node processes
 COUNT ?= 300
 .PHONY: sim
 sim: $(STAMP) ## run the production pair in simulated storms: 40 seeds, about 30 cluster hours
-	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 3 --jobs 2
-	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 1 --jobs 2
+	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 3 --jobs 2 --insist
+	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 1 --jobs 2 --insist
 
 .PHONY: sim-night
 sim-night: $(STAMP) ## the same all night long: COUNT seeds of two hours for each topology

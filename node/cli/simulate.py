@@ -9,6 +9,7 @@ from node.cli.common import JsonOption, say
 
 app = typer.Typer(add_completion=False)
 VIOLATED = 1
+TOO_CALM = 2
 
 SeedOption = Annotated[int, typer.Option("--seed", "-s", min=0, help="Which run.")]
 CountOption = Annotated[int, typer.Option("--count", "-c", min=1, help="So many seeds from it.")]
@@ -18,6 +19,9 @@ HoursOption = Annotated[
 StoresOption = Annotated[int, typer.Option("--stores", help="Lease stores: 1 or 3.")]
 ShowOption = Annotated[bool, typer.Option("--show", help="Print the whole timeline of one seed.")]
 CalmOption = Annotated[bool, typer.Option("--calm", help="Let nothing go wrong.")]
+InsistOption = Annotated[
+    bool, typer.Option("--insist", help="End with 2 unless every kind of fault was seen.")
+]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Processors to use.")]
 
 
@@ -31,13 +35,15 @@ def simulate(
     *,
     show: ShowOption = False,
     calm: CalmOption = False,
+    insist: InsistOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run this very program's nodes in simulated time, with everything going wrong.
 
     Nothing of your cluster is touched: clocks, network, stores, disks and venue are simulated.
 
-    Exit codes: 0 no promise was broken · 1 one was (the timeline says how) · 64 wrong usage.
+    Exit codes: 0 no promise was broken · 1 one was (the timeline says how) ·
+    2 with --insist: something that should have gone wrong never did · 64 wrong usage.
     """
     from node.sim.campaign import render_summary, summarise  # noqa: PLC0415  (only when asked)
     from node.sim.simulation import Plan, Simulation  # noqa: PLC0415
@@ -65,7 +71,12 @@ def simulate(
         if as_json
         else render_summary(summary, stores=stores)
     )
-    raise typer.Exit(VIOLATED if summary.failures else 0)
+    if summary.failures:
+        raise typer.Exit(VIOLATED)
+    if insist and summary.unseen:
+        if not as_json:
+            say(f"never seen: {', '.join(summary.unseen)}; run more seeds or longer ones")
+        raise typer.Exit(TOO_CALM)
 
 
 def _as_json(summary: Any) -> dict[str, Any]:
@@ -75,6 +86,7 @@ def _as_json(summary: Any) -> dict[str, Any]:
         "led_h": round(summary.led_h, 3),
         "took_s": round(summary.took_s, 1),
         "hours_per_minute": round(summary.hours_per_minute, 2),
+        "unseen": list(summary.unseen),
         "counts": dict(sorted(summary.counts.items())),
         "violations": [
             {"seed": plan.seed, "stores": plan.stores, "hours": plan.hours, "what": what}

@@ -15,6 +15,24 @@ MINUTE_S = 60.0
 SHOWN_S = 90.0  # of a failing seed's timeline
 
 
+# What storms must lead to, beyond every kind of fault, for a campaign to mean something.
+MUST_BE_SEEN = (
+    "lease.granted",
+    "lease.lapsed",
+    "fence kill",
+    "takeover.finished",
+    "takeover adopts orders",
+    "fill in a gap",
+    "order.unknown",
+    "killed with a write in flight",
+    "pause known everywhere",
+    "message lost",
+    "message slow",
+    "message doubled",
+    "books compared",
+)
+
+
 @dataclass(slots=True, kw_only=True)
 class Summary:
     """What a campaign showed. `failures` has each violation with its seed and timeline."""
@@ -32,11 +50,17 @@ class Summary:
         self.seeds += 1
         self.simulated_h += report.simulated_s / HOUR_S
         self.led_h += report.led_s / HOUR_S
-        self.counts += report.counts
+        self.counts.update(report.counts)  # a fault that never struck stays, as 0
         for violation in report.violations:
             shown = before_the_end(report.timeline, seconds=SHOWN_S)
             self.failures.append((report.plan, violation, render_timeline(shown)))
         return self.failures[before:]
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What should have happened and did not: a campaign that lacks it proves nothing of it."""
+        silent = [kind for kind, count in self.counts.items() if count == 0]
+        return (*silent, *(what for what in MUST_BE_SEEN if not self.counts[what]))
 
     @property
     def hours_per_minute(self) -> float:

@@ -45,9 +45,7 @@ class Faults:
         homes: Mapping[str, Sequence[SimStore]],
         only: Collection[str] = (),
     ) -> None:
-        """Bind what can break; `homes` names the stores that run on each box,
-        `only` the faults that may strike (empty: all).
-        """
+        """Bind what can break; `homes`: the stores on each box; `only`: faults, empty for all."""
         self._world, self._weather, self._venue_weather = world, weather, venue_weather
         self._boxes, self._stores = tuple(boxes), tuple(stores)
         self._exchange, self._phone, self._person = exchange, phone, person
@@ -93,6 +91,7 @@ class Faults:
         )
         if only:
             self._kinds = tuple(kind for kind in self._kinds if kind.__name__ in only)
+        world.counts.update(dict.fromkeys(map(_counted_as, self._kinds), 0))
 
     # --- weather -------------------------------------------------------------------------------
 
@@ -126,15 +125,13 @@ class Faults:
         self._person.resume()
 
     def _next(self) -> None:
-        world = self._world
-        delay_s = world.rng.expovariate(1 / self._every_s)
-        world.after(delay_s, self._strike)
+        self._world.after(self._world.rng.expovariate(1 / self._every_s), self._strike)
 
     def _strike(self) -> None:
         if not self._is_storm:
             return
         kind = self._world.rng.choice(self._kinds)
-        self._world.count(f"fault: {kind.__name__.replace('_', ' ')}")
+        self._world.count(_counted_as(kind))
         kind()
         self._next()
 
@@ -397,3 +394,7 @@ class Faults:
         """One box does not reach the venue."""
         wire = self._box().venue_wire
         self._cut(wire, self._world.rng.randrange(3), self._world.now + 3 * self._long_s())
+
+
+def _counted_as(kind: Callable[[], None]) -> str:
+    return f"fault: {kind.__name__.replace('_', ' ')}"

@@ -44,6 +44,15 @@ def test_violation_is_exit_code_1_and_shown(monkeypatch: pytest.MonkeyPatch) -> 
     assert "seed 5, stores 3" in result.stdout
 
 
+def test_campaign_without_storms_is_no_proof() -> None:
+    """--insist: exit code 2 names what never happened, so that a green campaign means something."""
+    result = RUNNER.invoke(app, ["--hours", "0.01", "--calm", "--insist"])
+    assert result.exit_code == 2
+    assert "fault: power cut" in result.stdout
+    assert "fence kill" in result.stdout
+    assert "lease.granted" not in result.stdout.split("never seen")[1]
+
+
 def test_two_stores_are_refused() -> None:
     """Only 1 or 3 stores can be configured, so only these are simulated."""
     assert RUNNER.invoke(app, ["--stores", "2"]).exit_code != 0
