@@ -142,7 +142,7 @@ VARIANTS = (
             ),
         ),
         proof=Kept(
-            why="Not shown in 600 seeds: two boxes' ticks fall apart far enough to decide who "
+            why="Not shown in 400 seeds: two boxes' ticks fall apart far enough to decide who "
             "is first. Nothing guarantees that two boxes on one power strip do; a drawn wait "
             "costs nothing, and it is the standard remedy for contenders in step."
         ),
