@@ -24,7 +24,7 @@ from election.model import (
 from election.signals import Call, Command, Stimulus, StoreEpoch, Verb
 from election.store_worker import execute
 from tests.election.test_simulation import HOSTILE, TIGHT, WORSE
-from tests.support.lease_sim import Box, Process, Report, Simulation, Weather
+from tests.support.lease_sim import RECV_WINDOW_S, Box, Process, Report, Simulation, Weather
 
 RUNS = int(os.environ.get("HOTSPARE_SIM_RUNS", "300")) // 3
 MUTANT_RUNS = 400
@@ -36,6 +36,7 @@ class Mourned(Process):
     """A process that keeps its grant note as the heartbeat does, and has a hook at its death."""
 
     note: Note | None = None
+    drain_ms = 0
     old: Sequence[tuple["Mourned", Note]] = ()
 
     def feed(self, first: Stimulus) -> None:
@@ -62,6 +63,9 @@ class Mourned(Process):
 
     def kill(self) -> None:
         """Die, and let the hook run; notes of the dead before are sent once more."""
+        # As judge_drain: 0 with nothing under way or unknown, else the venue's window.
+        is_busy = self.permit.in_flight > 0 or self.sim.now <= self.unknown_until
+        self.drain_ms = int(RECV_WINDOW_S * 1000) + 1 if is_busy else 0
         super().kill()
         graves = self.sim.graves  # type: ignore[attr-defined]
         if self.note is not None:
@@ -102,8 +106,7 @@ class Mourned(Process):
                 verb=Verb.RELEASE,
                 epoch=epoch,
                 expected_inc=self.believed(store, inc),
-                # As judge_drain: nothing was under way, else the longest time of a write.
-                drain_ms=self.timing.guard_ms if self.permit.in_flight else 0,
+                drain_ms=self.drain_ms,
                 reason="released after a crash",
             )
             wid = WriteId(f"w{self.sim.next_number()}")

@@ -31,7 +31,10 @@ VARIANTS = {
     "the standby keeps no copy of the journal": Variant(
         breaks=sim_variants.no_tail,
         only=("lose_all_stores", "kill", "crash", "power_cut"),
-        caught_by=("announced twice",),  # nobody knows any more that the epoch was used
+        caught_by=(
+            "announced twice",
+            "not the newest",
+        ),  # nobody knows any more that the epoch was used
     ),
     "a takeover believes the stores alone": Variant(
         breaks=sim_variants.takeover_without_own_disk,
