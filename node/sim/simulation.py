@@ -26,6 +26,7 @@ from node.sim.person import Person
 from node.sim.process import SimProcess
 from node.sim.settling import Settling
 from node.sim.stores import SimStore
+from node.sim.targets import Targets
 from node.sim.watching import Watching
 from node.sim.world import Entry, World
 from node.wiring import build_runtime
@@ -154,16 +155,13 @@ class Simulation:
         self.person = Person(SimProcess(world, laptop, "person"), wires, self.watching, self.boxes)
         homes = {box.name: [s for s in self.stores if s.name == box.name] for box in self.boxes}
         self.faults = Faults(
-            world,
+            Targets(world, boxes=self.boxes, stores=self.stores, homes=homes),
             self.weather,
             self.venue_weather,
-            boxes=self.boxes,
-            stores=self.stores,
             exchange=self.exchange,
             phone=self.phone,
             person=self.person,
             watching=self.watching,
-            homes=homes,
             only=plan.only,
         )
         self.settling = Settling(
