@@ -26,7 +26,7 @@ end
 if not is_count(ARGV[7]) then
   return answer('epoch', inc, 'epoch ' .. ARGV[7] .. ' is no whole number', record)
 end
-local highest = math.max(tonumber(record.max_epoch), tonumber(record.epoch), tonumber(ARGV[7]))
+local highest = math.max(tonumber(record.max_epoch), tonumber(ARGV[7]))
 record.config_id = ARGV[6]
 record.node_id = ''
 record.nonce = ''

@@ -15,6 +15,7 @@ LEASE = ("tests/election/test_lua_lease.py",)
 LEDGER = ("tests/election/test_ledger.py",)
 CONTROL = ("tests/election/test_control.py",)
 MEMBERS = ("tests/election/test_members.py",)
+MOVE = ("tests/election/test_lua_move.py",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ CHECKS: Mapping[str, Check] = {
     "acquire: epoch": _check(
         "acquire", "tonumber(ARGV[8]) <= tonumber(record.max_epoch)", "false", CONTRACT
     ),
+    "acquire: an epoch that is no count": _check("acquire", "not is_count(ARGV[8]) or ", "", LEASE),
     "renew: incarnation (H5)": _check("renew", "if inc ~= ARGV[4] then", "if false then", CONTRACT),
     "renew: whose": _check(
         "renew", "if not is_held_by(record, ARGV[5], ARGV[6]) then", "if false then", CONTRACT
@@ -98,6 +100,9 @@ CHECKS: Mapping[str, Check] = {
     ),
     "reassert: later epoch": _check(
         "reassert", "(is_held and tonumber(record.epoch) > tonumber(ARGV[8]))", "false", CONTRACT
+    ),
+    "reassert: an epoch that is no count": _check(
+        "reassert", "not is_count(ARGV[8]) or ", "", LEASE
     ),
     "reassert: own release, or another's": _check(
         "reassert", "is_held ~= (record.nonce == ARGV[7])", "false", CONTRACT
@@ -113,6 +118,40 @@ CHECKS: Mapping[str, Check] = {
     ),
     "release: whose": _check(
         "release", "if not is_held_by(record, ARGV[5], ARGV[6]) then", "if false then", CONTRACT
+    ),
+    # --- moving to another list of stores ---
+    "move: incarnation": _check("move", "if inc ~= ARGV[4] then", "if false then", MOVE),
+    "move: write id": _check("move", "if record.wid ~= ARGV[5] then", "if false then", MOVE),
+    "move: a lease that is held": _check(
+        "move", "if record.state == 'held' and ARGV[8] ~= '1' then", "if false then", MOVE
+    ),
+    "move: an epoch that is no count": _check(
+        "move", "if not is_count(ARGV[7]) then", "if false then", MOVE
+    ),
+    "move: max_epoch never falls": _check(
+        "move",
+        "math.max(tonumber(record.max_epoch), tonumber(ARGV[7]))",
+        "tonumber(ARGV[7])",
+        MOVE,
+    ),
+    "move: max_epoch of the other stores": _check(
+        "move",
+        "math.max(tonumber(record.max_epoch), tonumber(ARGV[7]))",
+        "tonumber(record.max_epoch)",
+        MOVE,
+    ),
+    "carry: a lease that is not void": _check(
+        "ledger_carry", "if record.state ~= 'void' then", "if false then", MOVE
+    ),
+    "carry: key of another type": _check(
+        "ledger_carry", "if kind ~= 'none' and kind ~= 'hash' then", "if false then", MOVE
+    ),
+    "carry: limit of bytes": _check(
+        "ledger_carry", "if total > tonumber(ARGV[3]) then", "if false then", MOVE
+    ),
+    "carry: what is there stays": _check("ledger_carry", "'HSETNX'", "'HSET'", MOVE),
+    "carry: the count of bytes is made anew": _check(
+        "ledger_carry", "redis.call('HDEL', KEYS[2], '_bytes')\n", "", MOVE
     ),
     # --- what the lease fences ---
     "ledger: no lease record": _check(
@@ -147,11 +186,50 @@ CHECKS: Mapping[str, Check] = {
     "ledger: key of another type": _check(
         "ledger_write", "if kind ~= 'none' and kind ~= 'hash' then", "if false then", LEDGER
     ),
+    # --- control records: not fenced, ordered by version ---
+    "control: a replica": _check("control_put", "if not inc then", "if false then", CONTROL),
+    "control: key of another type": _check(
+        "control_put", "if kind ~= 'none' and kind ~= 'hash' then", "if false then", CONTROL
+    ),
+    "control: a record without a version": _check(
+        "control_put", "if type(version) ~= 'number' then", "if false then", CONTROL
+    ),
+    "control: the same once more": _check(
+        "control_put", "if text == ARGV[3] then", "if false then", CONTROL
+    ),
+    "control: an older version": _check(
+        "control_put", "version >= tonumber(ARGV[2])", "version == tonumber(ARGV[2])", CONTROL
+    ),
+    "control: another text of the same version": _check(
+        "control_put", "version >= tonumber(ARGV[2])", "version > tonumber(ARGV[2])", CONTROL
+    ),
+    "control: too many kinds": _check(
+        "control_put", "redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4])", "false", CONTROL
+    ),
     "members: a replica": _check("member_publish", "if not inc then", "if false then", MEMBERS),
     "members: a full board": _check(
         "member_publish", "redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5])", "false", MEMBERS
     ),
+    "members: a full board keeps its own": _check(
+        "member_publish", "if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0\n  and ", "if ", MEMBERS
+    ),
     "members: key of another type": _check(
         "member_publish", "if kind ~= 'none' and kind ~= 'hash' then", "if false then", MEMBERS
     ),
+}
+
+# What asks something in a script and is no check of its own, each with the reason.
+NO_CHECKS: Mapping[str, str] = {
+    "if refused then": "hands on what the prelude refused",
+    "if redis.replicate_commands then": "a server from 5.0 on does that anyway",
+    "if not run_id or not replid then": "no server of R2 has an INFO without them",
+    "if kind == 'none' then": "a missing record is none, and no error",
+    "if record then": "a reply without a record has no fields",
+    "if problem then": "hands on what the prelude found; a record that is none is refused anyway",
+    "if not record then": "a missing record becomes a tombstone (ledger: 'no lease record')",
+    "if not inc then": "hands on what the prelude found (where it writes: 'a replica')",
+    "if text then": "nothing to compare with a record that is not there",
+    "if kept and is_count(kept) then": "saves counting anew",
+    "if flat[i] ~= BYTES then": "a sum: the count is no document",
+    "if redis.call('HEXISTS', key, field) == 0 then": "a sum: nothing is freed by nothing",
 }

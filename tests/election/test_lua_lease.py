@@ -223,6 +223,22 @@ def test_of_many_contenders_at_once_exactly_one_is_granted(
         store.close()
 
 
+def test_an_epoch_beyond_exact_numbers_is_refused(store: RedisStore, cluster_id: str) -> None:
+    """A record with such an epoch is no record any more: nobody could ever write there (R3)."""
+    me, inexact = identity_of(cluster_id), 2**53
+    assert held_by(store, me, epoch=inexact).refusal is Refusal.EPOCH
+    held = held_by(store, me, epoch=9)
+    answer = store.reassert(
+        identity=me,
+        epoch=inexact,
+        ttl_ms=6000,
+        expected_inc=held.inc,
+        expected_wid=SOME_WID,
+        new_wid=WriteId("new"),
+    )
+    assert (answer.refusal, answer.record) == (Refusal.EPOCH, held.record)
+
+
 @pytest.mark.parametrize("verb", ["acquire", "renew", "reassert", "release"])
 def test_every_write_is_dated_by_the_server(
     store: RedisStore, admin: Redis, cluster_id: str, verb: str

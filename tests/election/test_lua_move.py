@@ -1,12 +1,14 @@
 """Scripts that move a cluster to another list of stores, on a real server (R3, R4)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from redis import Redis
 
 from election.errors import StoreUnreachable
-from election.model import LeaseState, Refusal, StoreReply, WriteId
+from election.model import Incarnation, LeaseState, Refusal, StoreReply, WriteId
+from election.redis_ledger import LEDGER_BYTES_MAX
 from election.redis_move import StoreMover
 from election.redis_reply import keys_of
 from election.redis_store import RedisStore
@@ -118,6 +120,22 @@ def test_a_write_in_between_refuses_the_move(
     )
 
 
+def test_another_life_of_the_server_refuses_the_move(mover: StoreMover) -> None:
+    """A record that fell back may bear the write id that was seen; only the life differs (R4)."""
+    seen = replace(mover.observe(OLD), inc=Incarnation("of:yesterday"))
+    refused = mover.move(seen, old=OLD, new=NEW, max_epoch=0, is_silent=True)
+    assert refused.refusal is Refusal.INCARNATION
+    assert mover.observe(OLD).is_ok
+
+
+@pytest.mark.parametrize("max_epoch", [-1, 2**53], ids=["below nothing", "inexact"])
+def test_epoch_that_is_no_count_refuses_the_move(mover: StoreMover, max_epoch: int) -> None:
+    """The highest epoch is written for good; what a double cannot hold would break the next CAS."""
+    refused = mover.move(mover.observe(OLD), old=OLD, new=NEW, max_epoch=max_epoch, is_silent=False)
+    assert refused.refusal is Refusal.EPOCH
+    assert mover.observe(OLD).is_ok
+
+
 def test_new_store_starts_above_every_epoch(mover: StoreMover, cluster_id: str) -> None:
     """max_epoch is carried over and never falls."""
     seen = mover.observe(NEW)
@@ -135,7 +153,7 @@ def test_documents_are_carried_once_and_never_over_a_holder(
 ) -> None:
     """What is there stays; a holder's journal is not touched."""
     ledger = keys_of(cluster_id).ledger
-    admin.hset(ledger, "a", "mine")
+    admin.hset(ledger, mapping={"a": "mine", "_bytes": "9"})
     assert mover.carry({"a": "other", "b": "{}"}, config_id=NEW) == 1
     assert mover.carry({"a": "other", "b": "{}"}, config_id=NEW) == 0
     assert admin.hgetall(ledger) == {"a": "mine", "b": "{}"}
@@ -144,3 +162,16 @@ def test_documents_are_carried_once_and_never_over_a_holder(
         mover.carry({"c": "{}"}, config_id=NEW)
     with pytest.raises(StoreUnreachable, match="config id"):
         mover.carry({"c": "{}"}, config_id=OLD)
+
+
+def test_documents_are_not_carried_where_they_do_not_fit(
+    mover: StoreMover, admin: Redis, cluster_id: str
+) -> None:
+    """A key of another kind is told as such, and a full server would refuse the lease itself."""
+    ledger = keys_of(cluster_id).ledger
+    with pytest.raises(StoreUnreachable, match="bytes"):
+        mover.carry({"a": "x" * LEDGER_BYTES_MAX}, config_id=NEW)
+    assert not admin.exists(ledger)
+    admin.set(ledger, "x")
+    with pytest.raises(StoreUnreachable, match="not a hash"):
+        mover.carry({"a": "{}"}, config_id=NEW)
