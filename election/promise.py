@@ -219,6 +219,7 @@ def describe(memory: PromiseMemory, facts: Mapping[str, str]) -> str:
         case _:
             return (
                 "stood down: this disk remembers nothing, so a promise given before may stand; it "
-                "ends once the other node was asked directly (or with `nodectl stand-down --force` "
+                "ends once the other node has said that it relies on none, directly or, where the "
+                "peer endpoint is off, on the member board (or with `nodectl stand-down --force` "
                 "when that one is known to be dead)"
             )

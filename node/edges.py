@@ -250,6 +250,10 @@ class Edges(Protocol):
         """Return what this node's disk says about its own promise (R14)."""
         ...
 
+    def forget_promise(self) -> None:
+        """Make durable that nothing is promised. Raises PromiseFileUnusable."""
+        ...
+
     def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerLink | None:
         """Return how the other node is spoken to directly, None when it is not (R13)."""
         ...

@@ -25,6 +25,7 @@ from node.edges import (
 )
 from node.health import Health
 from node.mailbox import LeaseMailbox
+from node.promise_doubt import PromiseDoubt
 from node.replacing import replaced_reason
 from node.reporter import Reporter
 from node.shift_times import ShiftTimes
@@ -46,6 +47,7 @@ class NodeParts:
     ledger: JournalLedger
     members: MemberRecords
     peer: PeerLink | None
+    promise_doubt: PromiseDoubt | None
     watch: ClusterWatch
     disk: JournalDisk
     seats: tuple[Seat, ...]

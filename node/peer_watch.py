@@ -23,6 +23,8 @@ class PeerWatch:
 
     async def step(self) -> None:
         """Take one look."""
+        if self.parts.promise_doubt is not None:
+            await self.parts.promise_doubt.step(self.parts.watch.members)
         if self.parts.peer is None:
             return
         picture = self.parts.peer.picture()

@@ -48,7 +48,7 @@ from node.crash_file import CrashDesk
 from node.logs import LogHandle, log_event
 from node.outage import LastTrading
 from node.peer_post import PeerPost
-from node.peer_rules import other_node
+from node.peer_rules import PAIR, other_node
 from node.resources import ResourceProbe
 from node.secrets import Secrets, secrets_path
 from node.systemd import Notifier
@@ -162,20 +162,25 @@ class RealEdges:
         """Return what the state directory remembers of a promise.
 
         A disk without memory is a question only where a promise could have been given: a pair on
-        two boxes with one store and a peer endpoint.
+        two boxes with one store. That this box has no key or no hosts proves nothing: its earlier
+        card may have had them.
         """
         file = DiskPromiseFile(self._state_dir / PROMISE_FILE)
         memory = file.load()
         if file.warning:
             log_event("promise.unreadable", reason=file.warning)
         is_single = self._config.cluster.topology is Topology.SINGLE_HOST
-        could_have = self._peer_id() is not None and len(self._config.stores) == 1
+        could_have = len(self._config.nodes) == PAIR and len(self._config.stores) == 1
         is_open = memory.state is PromiseState.UNKNOWN and not file.warning
         if is_open and (is_single or not could_have):
             with contextlib.suppress(PromiseFileUnusable):  # then it is asked again next time
-                file.store(NOTHING_PROMISED)
+                self.forget_promise()
             return NOTHING_PROMISED
         return memory
+
+    def forget_promise(self) -> None:
+        """Remember in the state directory that nothing is promised."""
+        DiskPromiseFile(self._state_dir / PROMISE_FILE).store(NOTHING_PROMISED)
 
     def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerPost | None:
         """Return the endpoint, None where addresses or key are missing."""

@@ -18,7 +18,7 @@ from election.heartbeat import Heartbeat
 from election.kernel_fence import NoFence
 from election.model import Deposed, Identity, Lapsed, LeaseEvent, NodeId
 from election.ports import Fence
-from election.promise import describe
+from election.promise import PromiseMemory, PromiseState, describe
 from election.state_lock import StateClaim
 from exchange.errors import ConfigurationRefused, JournalError
 from exchange.orders import PathTiming
@@ -38,6 +38,7 @@ from node.peer_picture import picture_body
 from node.peer_rules import peer_sentence
 from node.phone import LogObserver
 from node.predecessor import release_for_predecessor
+from node.promise_doubt import BoardWord, PromiseDoubt
 from node.real_edges import RealEdges
 from node.reporter import Reporter
 from node.runtime import Runtime
@@ -237,6 +238,9 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         ledger=ledger,
         members=members,
         peer=peer,
+        promise_doubt=_promise_doubt(config, node_id, edges, heartbeat, memory)
+        if peer is None
+        else None,
         watch=watch,
         disk=disk,
         seats=seats,
@@ -289,6 +293,15 @@ def _trader_parts(
         wall_ms=edges.wall_ms,
         monotonic_s=edges.monotonic_s,
     )
+
+
+def _promise_doubt(
+    config: Config, node_id: str, edges: Edges, heartbeat: Heartbeat, memory: PromiseMemory
+) -> PromiseDoubt | None:
+    if memory.state is not PromiseState.UNKNOWN:
+        return None
+    others = frozenset(NodeId(n) for n in config.nodes if n != node_id)
+    return PromiseDoubt(heartbeat=heartbeat, word=BoardWord(others), forget=edges.forget_promise)
 
 
 def _build_fence(edges: Edges, health: Health) -> Fence:

@@ -259,10 +259,15 @@ class Stage:
         seeds = self.__dict__.setdefault("_keys", {})
         return str(seeds.setdefault((node, what), random_secrets.token_hex(16)))
 
-    def _peer_address(self) -> list[str]:
+    def peer_host(self, node_id: str) -> str:
+        """Return the address at which a node listens for the other one."""
+        del node_id
+        return "127.0.0.1"
+
+    def _peer_address(self, node_id: str) -> list[str]:
         if not self.plan.has_peers:
             return []
-        return ['host = "127.0.0.1"', f"peer_port = {free_port()}"]
+        return [f'host = "{self.peer_host(node_id)}"', f"peer_port = {free_port()}"]
 
     def _write_cluster(self) -> None:
         lines = [
@@ -274,11 +279,11 @@ class Stage:
             "[nodes.jetson]",
             'label = "Jetson Nano"',
             "index = 0",
-            *self._peer_address(),
+            *self._peer_address("jetson"),
             "[nodes.raspberrypi]",
             'label = "Raspberry Pi"',
             "index = 1",
-            *self._peer_address(),
+            *self._peer_address("raspberrypi"),
         ]
         for store in self.stores:
             host = self.store_host(store)

@@ -156,6 +156,9 @@ class SimEdges:
         """Nobody stands down here."""
         return NOTHING_PROMISED
 
+    def forget_promise(self) -> None:
+        """Nothing is remembered."""
+
     def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerLink | None:
         """The nodes do not speak directly here."""
         del heartbeat, memory

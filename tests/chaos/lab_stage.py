@@ -10,9 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+from election.promise import NOTHING_PROMISED
+from election.promise_file import DiskPromiseFile
 from node.demo.node_process import NodeProcess
-from node.demo.stage import Stage, StagePlan
+from node.demo.stage import NODES, Stage, StagePlan
 from node.demo.stores import ServerProgram, StoreServer
+from node.real_edges import PROMISE_FILE
 from tests.chaos.lab_net import Net
 
 EVERYWHERE = "0.0.0.0"
@@ -60,6 +63,23 @@ class LabStage(Stage):
         super().__init__(directory, replace(plan, topology=TOPOLOGIES[plan.stores]))
         self.paper.prefix = net[VENUE_HOST].space.prefix
         self.paper.reached_at = net[VENUE_HOST].desk_address
+
+    def __enter__(self) -> Self:
+        """Start what a lab needs; two boxes alone have been asked about promises before.
+
+        What a card without that memory does has a test of its own (test_new_card.py).
+        """
+        super().__enter__()
+        if self.plan.stores == 1:
+            for node in NODES:
+                folder = self.directory / "state" / node
+                folder.mkdir(parents=True, exist_ok=True)
+                DiskPromiseFile(folder / PROMISE_FILE).store(NOTHING_PROMISED)
+        return self
+
+    def peer_host(self, node_id: str) -> str:
+        """Return a box's LAN address."""
+        return self.net[node_id].address
 
     def build_store(self, name: str, program: ServerProgram) -> StoreServer:
         """Return a store server on its host."""

@@ -119,13 +119,21 @@ def memory_of(config: Config, folder: Path, key: str | None = KEY) -> PromiseMem
 
 
 def test_fresh_disk_may_have_promised_where_a_promise_is_possible(tmp_path: Path) -> None:
-    """Two boxes, one store, endpoint on: not known. Elsewhere nothing can have been promised."""
+    """Two boxes, one store: not known. Elsewhere nothing can have been promised."""
     two = make_config(tmp_path, with_hosts(TWO))
     assert memory_of(two, tmp_path) == NOT_KNOWN
     assert not (tmp_path / PROMISE_FILE).exists()
-    assert memory_of(two, tmp_path, key=None) == NOTHING_PROMISED
+    single = TWO.replace("two-boxes", "single-host").replace("192.168.1.12", "127.0.0.1")
+    assert memory_of(make_config(tmp_path, single), tmp_path) == NOTHING_PROMISED
     assert (tmp_path / PROMISE_FILE).exists()
     assert memory_of(two, tmp_path) == NOTHING_PROMISED  # known since then
+
+
+def test_fresh_disk_without_key_or_hosts_may_have_promised_too(tmp_path: Path) -> None:
+    """ADR 0031: the earlier card had the key perhaps; a box set up without it cannot know."""
+    assert memory_of(make_config(tmp_path, with_hosts(TWO)), tmp_path, key=None) == NOT_KNOWN
+    assert memory_of(make_config(tmp_path, TWO), tmp_path, key=None) == NOT_KNOWN
+    assert not (tmp_path / PROMISE_FILE).exists()
 
 
 def test_fresh_disk_is_no_question_with_three_stores(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ class ShiftRig:
                 identity=SimpleNamespace(nonce="n1"),
                 heartbeat=self.lease,
                 peer=None,
+                promise_doubt=None,
                 relies_on_promise=lambda: False,
                 peer_reasons=lambda: self.peer_reasons,
                 mailbox=self.mailbox,
