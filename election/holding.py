@@ -33,9 +33,9 @@ def begin_renewal(world: World, tenure: Tenure, now: Instant) -> None:
 
 def ask(world: World, tenure: Tenure, round_: Round, name: StoreName, now: Instant) -> None:
     """Send one store what it needs: renewal, re-assertion, or a look when neither is allowed."""
-    if not world.calls.is_free(name) or round_.asked.get(name, 0) >= _ASKS_PER_ROUND:
+    if not world.calls.is_free(name) or round_.asked[name] >= _ASKS_PER_ROUND:
         return
-    round_.asked[name] = round_.asked.get(name, 0) + 1
+    round_.asked[name] += 1
     observation = world.observed[name]
     if observation.shows(world.identity, tenure.epoch) and _is_of_this_life(observation):
         world.calls.send(

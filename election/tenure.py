@@ -5,6 +5,7 @@ from the instant before its first message left. Round 0 asks for the lease; the 
 it. An epoch that was given up is never taken up again: its calls are unknown here from then on.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from election.instants import Instant, is_later
@@ -21,7 +22,7 @@ class Round:
     round_id: int
     sent: Instant  # before the first message left
     acked: set[StoreName] = field(default_factory=set)
-    asked: dict[StoreName, int] = field(default_factory=dict)  # how often, within this round
+    asked: Counter[StoreName] = field(default_factory=Counter)  # how often, within this round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from election.model import (
     StoreLost,
     StoreName,
 )
-from election.signals import EpochNotStored, EpochStored, Failed, Verb
+from election.signals import EligibilitySet, EpochNotStored, EpochStored, Failed, Verb
 from election.standing import Phase
 from tests.support.lease_bench import Bench
 
@@ -158,6 +158,91 @@ def test_epoch_on_disk_counts_although_nobody_waited_for_it() -> None:
     assert bench.machine.max_epoch == 8
 
 
+# --- attempts (R7, R13) ---------------------------------------------------------------------------
+
+
+def asking(bench: Bench) -> Bench:
+    """Run until the stores are asked; nothing is delivered yet."""
+    bench.disk_works = False
+    bench.run(8)
+    (asked,) = bench.asked_epochs
+    bench.feed(EpochStored(epoch=asked))
+    bench.log.clear()
+    return bench
+
+
+def test_attempt_that_one_store_of_three_refuses_goes_on() -> None:
+    """A rival was faster there: the two others decide."""
+    bench = asking(Bench(3))
+    bench.rival_takes("z", 9)
+    bench.deliver("z")
+    assert bench.is_in(Phase.ACQUIRING)
+    bench.deliver()
+    assert bench.is_in(Phase.HOLDING)
+
+
+def test_attempt_that_two_stores_of_three_refuse_ends_at_once_and_is_told() -> None:
+    """There is nothing to wait for; a person who asks why nobody leads reads the reason."""
+    bench = asking(Bench(3))
+    for store in "yz":
+        bench.rival_takes(store, 9)
+        bench.deliver(store)
+    assert bench.is_in(Phase.CONTENDING)
+    assert anomalies(bench) == ["attempt_abandoned"]
+
+
+def test_attempt_is_not_released_where_another_cluster_is_now() -> None:
+    """R11: such a store is never written, also not to give back what it had granted."""
+    bench = asking(Bench(3))
+    bench.deliver("x", is_reply_lost=True)
+    for _ in range(4):  # x names this node; a look that is not of the attempt finds another cluster
+        bench.lose("y")
+        bench.lose("z")
+        if any(call.verb is Verb.OBSERVE and not call.epoch for call in bench.waiting):
+            break
+        bench.deliver("x")
+        bench.clock.advance(0.25)
+        bench.tick()
+    store = bench.stores[X]
+    assert store._record is not None
+    store._record = replace(store._record, cluster_id="somebody")
+    bench.deliver("x")
+    bench.feed(EligibilitySet(reasons=("the venue is away",)))
+    bench.deliver()
+    assert "attempt_abandoned" in anomalies(bench)
+    assert Verb.RELEASE in bench.verbs("y")
+    assert Verb.RELEASE not in bench.verbs("x")
+
+
+def test_lost_answers_of_three_stores_are_renewed_by_the_first_two_that_are_read_back() -> None:
+    """R7, R13: a round of one store could not be counted; the third one comes with the next."""
+    bench = asking(Bench(3))
+    bench.deliver(is_reply_lost=True)
+    bench.clock.advance(0.25)
+    bench.tick()
+    for store in "xyz":
+        (look,) = [call for call in bench.waiting if call.store == store]
+        bench.deliver_one(look)
+    renewed = [(call.store, call.round_id) for call in bench.log if call.verb is Verb.RENEW]
+    assert renewed == [("x", 2), ("y", 2)]
+    bench.deliver()
+    assert bench.is_in(Phase.HOLDING)
+
+
+def test_store_that_changes_all_the_time_is_asked_three_times_in_a_round() -> None:
+    """A store that restarts in a loop must not keep the holder busy; the next round tries again."""
+    bench = Bench(3).hold()
+    bench.clock.advance(1.0)
+    bench.tick()
+    bench.deliver("x")
+    bench.deliver("y")
+    for _ in range(10):
+        bench.stores[StoreName("z")].restart(keep=True)
+        for call in [c for c in bench.waiting if c.store == "z"]:
+            bench.deliver_one(call)
+    assert bench.verbs("z") == [Verb.RENEW, Verb.REASSERT, Verb.REASSERT]
+
+
 # --- what is seen and told ------------------------------------------------------------------------
 
 
@@ -177,7 +262,13 @@ def test_view_says_whose_it_is() -> None:
     bench.tick()
     assert bench.machine.view(bench.clock.now()).is_mine is False
     bench.hold()
-    assert bench.machine.view(bench.clock.now()).is_mine is True
+    view = bench.machine.view(bench.clock.now())
+    assert view.is_mine is True
+    assert 4.8 < view.valid_for_s < 5.88  # ttl·(1-d) less what passed since the last round
+    bench.stores[X].set_down(True)
+    bench.run(3)
+    left_s = bench.machine.view(bench.clock.now()).valid_for_s
+    assert left_s == pytest.approx(view.valid_for_s - 3)
 
 
 def test_store_of_another_cluster_is_told_as_lost() -> None:

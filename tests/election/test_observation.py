@@ -19,6 +19,7 @@ from election.model import (
     WriteId,
 )
 from election.observation import Observation
+from election.observed import Observed
 
 TIMING = LeaseTiming()
 LIFE = Incarnation("run:replid")
@@ -82,3 +83,46 @@ def test_only_one_or_three_distinct_stores_are_taken(names: list[str]) -> None:
     """Two stores are worse than one; a store counts once (R2, R13)."""
     with pytest.raises(ValueError, match="1 or 3 distinct stores"):
         LeaseMachine(identity=ME, timing=TIMING, stores=[StoreName(n) for n in names], disk_epoch=0)
+
+
+def test_store_is_lost_after_the_second_silence_and_back_with_the_next_word() -> None:
+    """One lost answer is noise; a store that is lost is told once, and told back once."""
+    observation = Observation(name=StoreName("x"))
+    see(observation, shown(RECORD), 0.0)
+    assert [observation.note_failure("timeout") for _ in range(3)] == [False, True, False]
+    was_lost = [observation.is_lost]
+    back = observation.note_reply(shown(RECORD), sent=at(1.0), received=at(1.0))
+    was_lost.append(observation.is_lost)
+    observation.note_failure("timeout")
+    was_lost.append(observation.is_lost)
+    again = observation.note_reply(shown(RECORD), sent=at(2.0), received=at(2.0))
+    assert was_lost == [True, False, False]
+    assert (back.is_back, again.is_back) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("silent", "has_majority"), [("", True), ("x", True), ("xy", False), ("xyz", False)]
+)
+def test_majority_of_the_configured_stores_answers(silent: str, *, has_majority: bool) -> None:
+    """What the note for the stop hook says: a death while it was False was the network's."""
+    observed = Observed([StoreName(n) for n in "xyz"], identity=ME, timing=TIMING)
+    for name in silent:
+        for _ in range(2):
+            observed[StoreName(name)].note_failure("timeout")
+    assert observed.has_majority is has_majority
+
+
+def test_view_shows_what_is_known_of_a_store() -> None:
+    """For status pages: nothing yet, an answer with its round trip, and a silence after it."""
+    observation = Observation(name=StoreName("x"))
+    nothing = observation.view()
+    assert (nothing.name, nothing.is_reachable, nothing.error) == ("x", False, "no answer yet")
+    assert (nothing.inc, nothing.record, nothing.round_trip_ms) == (None, None, None)
+    observation.note_reply(shown(RECORD), sent=at(1.0), received=at(1.25))
+    known = observation.view()
+    assert (known.is_reachable, known.error) == (True, "")
+    assert (known.inc, known.record, known.round_trip_ms) == (LIFE, RECORD, 250.0)
+    for _ in range(2):
+        observation.note_failure("timeout")
+    lost = observation.view()
+    assert (lost.is_reachable, lost.error, lost.record) == (False, "timeout", RECORD)

@@ -156,6 +156,14 @@ def test_condemned_permit_keeps_its_fence(desk: Desk) -> None:
     assert desk.permit.remaining_s() <= 0
 
 
+def test_condemned_permit_opens_for_no_grant(desk: Desk) -> None:
+    """A heartbeat that crashed leads nobody: the process must end, not begin anew."""
+    desk.permit.condemn(reason="the heartbeat crashed")
+    assert not desk.permit.open(epoch=7, sent=desk.clock.now())
+    assert desk.permit.remaining_s() <= 0
+    assert not desk.fence.is_armed()
+
+
 def test_draining_grant_keeps_its_epoch(desk: Desk) -> None:
     """Outcomes are journalled under the epoch while the gate is closed to drain."""
     desk.opened()

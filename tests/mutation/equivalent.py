@@ -3,6 +3,14 @@
 from collections.abc import Mapping
 
 EQUIVALENT: Mapping[str, str] = {
+    "election/permit.py: flip: self._is_draining = False -> self._is_draining = True": (
+        "read only together with a window, and the opening of the first one sets it"
+    ),
+    "election/standing.py: delete: self._is_settled = False  # until a tick brings the permit's "
+    "word -> pass  # until a tick brings the permit's word": (
+        "before the next tick one store is not asked, and of three at most one answers: no "
+        "majority becomes takeable until then; the permit asserts it besides"
+    ),
     'election/machine.py: delete: self._progress_label = "" -> pass': (
         "read only when a tick has brought progress, and that tick sets the label too"
     ),

@@ -2,7 +2,9 @@
 
 Rules of this file: pure; a mutant is the whole text of one file with one place changed. Assertions
 (they state what only our own bug can break), messages, annotations, imports and docstrings are left
-alone: a change there is no change of behaviour that a test could be asked to notice.
+alone: a change there is no change of behaviour that a test could be asked to notice. Neither is
+None in place of False (no reader of ours compares with `is`; mypy refuses it), nor `<` for `<=`
+between durations (names that end in `_s`): no clock ever shows exactly the limit.
 """
 
 import ast
@@ -22,6 +24,7 @@ _COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.In: (ast.NotIn,),
     ast.NotIn: (ast.In,),
 }
+_BOUNDARIES = ({ast.Lt, ast.LtE}, {ast.Gt, ast.GtE})
 _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -105,6 +108,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912
     match node:
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             for other in _COMPARE.get(type(op), ()):
+                if {type(op), other} in _BOUNDARIES and _is_duration(node):
+                    continue
                 yield "compare", ast.unparse(ast.Compare(left, [other()], [right]))
         case ast.BoolOp(op=op, values=values):
             swapped = ast.Or() if isinstance(op, ast.And) else ast.And()
@@ -127,7 +132,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912
                 "swap call",
                 ast.unparse(ast.Call(ast.Name(_SWAPPED_NAMES[name]), args, keywords)),
             )
-        case ast.Return(value=value) if value is not None and not _is_none(value):
+        case ast.Return(value=value) if value is not None and not _is_nothing(value):
             yield "return None", "return None"
         case ast.Expr(value=ast.Call()) | ast.Assign() | ast.AugAssign() | ast.Delete():
             yield "delete", "pass"
@@ -137,8 +142,13 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912
             pass
 
 
-def _is_none(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
+def _is_nothing(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value in (None, False)
+
+
+def _is_duration(comparison: ast.Compare) -> bool:
+    names = (getattr(node, "attr", getattr(node, "id", "")) for node in ast.walk(comparison))
+    return any(name.endswith("_s") for name in names)
 
 
 def _offsets(text: str) -> list[int]:

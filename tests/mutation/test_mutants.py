@@ -41,6 +41,22 @@ def test_mutator_changes_behaviour_and_nothing_else() -> None:
     assert len({mutant.text for mutant in made}) == len(made)
 
 
+def test_mutator_leaves_alone_what_nobody_can_notice() -> None:
+    """None for False, and the very instant of a limit; but not its other side, nor a count."""
+    made = mutants_of(
+        "example.py",
+        "def f(left_s, count):\n"
+        "    if left_s <= 0.5:\n"
+        "        return False\n"
+        "    return count <= 2\n",
+    )
+    changed = {mutant.key.split(": ", 2)[2] for mutant in made}
+    assert "if left_s <= 0.5: -> if left_s >= 0.5:" in changed
+    assert "return count <= 2 -> return count < 2" in changed
+    assert "if left_s <= 0.5: -> if left_s < 0.5:" not in changed
+    assert "return False -> return None" not in changed
+
+
 def test_listed_equivalents_are_mutants_of_today() -> None:
     """A reason for a mutant that no longer exists hides nothing, but misleads."""
     keys = {
