@@ -74,7 +74,7 @@ class StoreMover:
         )
 
     def carry(self, documents: Mapping[str, str], *, config_id: str) -> int:
-        """Put the documents that the store does not have; return how many those were.
+        """Put the documents that the store lacks or has older; return how many those were.
 
         Raises:
             StoreUnreachable: no usable answer, or the store refused; the message says why.

@@ -149,7 +149,15 @@ CHECKS: Mapping[str, Check] = {
     "carry: limit of bytes": _check(
         "ledger_carry", "if total > tonumber(ARGV[3]) then", "if false then", MOVE
     ),
-    "carry: what is there stays": _check("ledger_carry", "'HSETNX'", "'HSET'", MOVE),
+    "carry: what is as new stays": _check(
+        "ledger_carry", "is_newer(ARGV[i + 1], kept)", "true", MOVE
+    ),
+    "carry: what is older does not stay": _check(
+        "ledger_carry", " or is_newer(ARGV[i + 1], kept)", "", MOVE
+    ),
+    "carry: epoch before seq": _check(
+        "ledger_carry", "if epoch == kept_epoch then", "if true then", MOVE
+    ),
     "carry: the count of bytes is made anew": _check(
         "ledger_carry", "redis.call('HDEL', KEYS[2], '_bytes')\n", "", MOVE
     ),

@@ -148,10 +148,38 @@ def test_new_store_starts_above_every_epoch(mover: StoreMover, cluster_id: str) 
     assert mover.observe(OLD).refusal is Refusal.OTHER_CONFIG
 
 
+def envelope(epoch: int, seq: int) -> str:
+    """Return a document's text as its writer stamps it."""
+    return f'{{"v":1,"epoch":{epoch},"seq":{seq},"body":{{}}}}'
+
+
+@pytest.mark.parametrize(
+    ("kept", "carried", "is_written"),
+    [
+        pytest.param(envelope(3, 900), envelope(40, 1), True, id="of an older epoch"),
+        pytest.param(envelope(3, 9), envelope(3, 10), True, id="earlier in the same epoch"),
+        pytest.param(envelope(3, 10), envelope(3, 10), False, id="the same"),
+        pytest.param(envelope(40, 1), envelope(3, 900), False, id="of a later epoch"),
+        pytest.param(envelope(3, 10), envelope(3, 9), False, id="later in the same epoch"),
+        pytest.param("{", envelope(1, 1), True, id="garbage"),
+        pytest.param('{"epoch":"9","seq":1}', envelope(1, 1), True, id="no stamp"),
+        pytest.param(envelope(1, 1), "{", False, id="garbage is carried"),
+    ],
+)
+def test_server_that_was_used_before_keeps_nothing_older(
+    mover: StoreMover, admin: Redis, cluster_id: str, kept: str, carried: str, is_written: bool
+) -> None:
+    """The newest text wins whichever side has it: an old position would move real money (S3)."""
+    ledger = keys_of(cluster_id).ledger
+    admin.hset(ledger, mapping={"position:BTC/USDT": kept})
+    assert mover.carry({"position:BTC/USDT": carried}, config_id=NEW) == int(is_written)
+    assert admin.hget(ledger, "position:BTC/USDT") == (carried if is_written else kept)
+
+
 def test_documents_are_carried_once_and_never_over_a_holder(
     store: RedisStore, mover: StoreMover, admin: Redis, cluster_id: str
 ) -> None:
-    """What is there stays; a holder's journal is not touched."""
+    """What is there and as new stays; a holder's journal is not touched."""
     ledger = keys_of(cluster_id).ledger
     admin.hset(ledger, mapping={"a": "mine", "_bytes": "9"})
     assert mover.carry({"a": "other", "b": "{}"}, config_id=NEW) == 1

@@ -140,6 +140,24 @@ def test_the_walk_closes_the_old_list_and_carries_everything(
     wait_until(lambda: nodectl(pair, "resume")[0] == 0)
 
 
+def test_server_with_a_journal_of_long_ago_gets_the_present_one(
+    pair: Puppets, servers: list[StoreServer]
+) -> None:
+    """A store that was in the list last year comes back: its old positions must not survive."""
+    old = dict(Journal().edit(epoch=1, states={"BTC/USDT": {"a": "of last year"}})[0].documents())
+    present = dict(Journal().edit(epoch=7, states={"BTC/USDT": {"a": 2}})[0].documents())
+    ledger = keys_of(pair.config.cluster_id).ledger
+    with admin(servers[3]) as client:
+        client.hset(ledger, mapping=old)
+    for server in servers[:3]:
+        with admin(server) as client:
+            client.hset(ledger, mapping=present)
+    code, _, said = replace(pair, servers[3])
+    assert code == 0, said
+    with admin(servers[3]) as client:
+        assert client.hgetall(ledger) == present
+
+
 def test_it_begins_only_paused_and_heard(pair: Puppets, servers: list[StoreServer]) -> None:
     """Refused, and nothing changed: running, unheard nodes, a new store that is away."""
     assert nodectl(pair, "resume")[0] == 0

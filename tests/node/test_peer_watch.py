@@ -29,6 +29,7 @@ class World:
         self.ear, self.picture = Ear(), PeerPicture(is_on=True, memory=NOTHING_PROMISED)
         parts = SimpleNamespace(
             peer=SimpleNamespace(picture=lambda: self.picture),
+            promise_doubt=None,
             identity=SimpleNamespace(nonce="n1"),
             wall_ms=lambda: 1000,
             teller=Teller(self.ear, cluster="c", node_id="jetson", epoch=lambda: 3),
