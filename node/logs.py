@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -44,18 +45,19 @@ _LEVELS = {
 
 
 Listener = Callable[[str, Mapping[str, Any]], None]
-# Who is told of every event instead of loguru; only a simulation has one.
-_listeners: list[Listener] = []
+# Who is told of every event instead of loguru; only a simulation has one. It hears its own context
+# and what was begun in it, not other threads of the process.
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
 def events_to(listener: Listener) -> Iterator[None]:
-    """Hand every event of this process to `listener` and to nobody else, for a while."""
-    _listeners.append(listener)
+    """Hand every event of this context to `listener` and to nobody else, for a while."""
+    token = _listener.set(listener)
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _listener.reset(token)
 
 
 def log_event(name: str, /, **fields: Any) -> None:
@@ -65,8 +67,9 @@ def log_event(name: str, /, **fields: Any) -> None:
     at level error. A name that is not in EVENTS is our own bug: it is written as a warning and
     marked, because a log line must not stop trading.
     """
-    if _listeners:
-        _listeners[-1](name, fields)
+    listener = _listener.get()
+    if listener is not None:
+        listener(name, fields)
         return
     spec = EVENTS.get(name)
     extra: dict[str, Any] = {"event": name, "fields": fields}

@@ -85,8 +85,9 @@ class World:
         self.violations.append(f"{self.now:.3f} s: {rule}" + (f" ({words})" if words else ""))
 
     def digest(self) -> str:
-        """Return a hash of the whole timeline: equal runs have equal ones."""
+        """Return a hash of timeline, counts and the last chance: equal runs have equal ones."""
         total = hashlib.blake2b(digest_size=12)
+        total.update(f"{sorted(self.counts.items())} {self.rng.getstate()}\n".encode())
         for entry in self.timeline:
             fields = " ".join(f"{key}={entry.details[key]!s}" for key in sorted(entry.details))
             total.update(f"{entry.at_s:.6f} {entry.who} {entry.what} {fields}\n".encode())
