@@ -23,7 +23,7 @@ VARIANTS = (
     ),
     Variant(
         name="replica-accepted",
-        rules="R2, H8, pitfalls 15 to 17",
+        rules="R2, R12, H8, pitfalls 15 to 17",
         removed="A replica may keep the lease.",
         harm="With Sentinel: A renews on the old master while B acquires on the promoted one.",
         edits=(Edit("election/lua/prelude.lua", "if role ~= 'master' then", "if role == '' then"),),

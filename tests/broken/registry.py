@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping
 
-from tests.broken import acquiring, clocks, elsewhere, holding, observing, releasing, stores
+from tests.broken import (
+    acquiring,
+    clocks,
+    cluster,
+    deaths,
+    elsewhere,
+    holding,
+    journals,
+    observing,
+    promises,
+    releasing,
+    stores,
+)
 from tests.broken.variant import Variant
 
 FAMILIES: Mapping[str, tuple[Variant, ...]] = {
@@ -12,7 +24,11 @@ FAMILIES: Mapping[str, tuple[Variant, ...]] = {
     "Holding": holding.VARIANTS,
     "Ending, and the kernel fence": releasing.VARIANTS,
     "What a store compares": stores.VARIANTS,
+    "Standing down": promises.VARIANTS,
+    "After a death": deaths.VARIANTS,
     "Identity, servers, the venue's stamp": elsewhere.VARIANTS,
+    "Who may contend, and who moves the lease": cluster.VARIANTS,
+    "Journal and absence": journals.VARIANTS,
 }
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant for family in FAMILIES.values() for variant in family

@@ -169,6 +169,7 @@ def test_node_that_stands_up_waits_one_ttl() -> None:
     bench.feed(StandDown(reason="stood down"))
     bench.run(60.0)
     bench.feed(StandUp(ttl_ms=6000))
+    assert bench.machine.view(bench.clock.now()).takeover_in_s == pytest.approx(TAKEABLE_S)
     bench.run(TAKEABLE_S - 0.2)
     assert bench.machine.view(bench.clock.now()).ineligible == (HOLDS_OFF,)
     assert Verb.ACQUIRE not in bench.verbs()

@@ -11,7 +11,7 @@ from exchange.ccxt_strict import CallRefused
 from exchange.ccxt_ticket import WriteTicket
 from exchange.model import ClientOrderId, WriteOutcome
 from exchange.venues import ROWS
-from tests.support.bad_server import BadServer, Fate, Reply, refusal, reply_json
+from tests.support.bad_server import BAD_ANSWERS, BadServer, Fate, Reply, refusal, reply_json
 from tests.support.fake_permit import FakePermit
 from tests.support.venue_link import an_intent, open_rig
 
@@ -172,12 +172,25 @@ async def test_even_a_retrying_ccxt_sends_once(fate: Fate) -> None:
 
 
 async def test_even_a_retrying_http_library_sends_once() -> None:
-    """The session given to ccxt has aiohttp's own re-sending and redirects switched off."""
+    """The session given to ccxt has aiohttp's own re-sending switched off."""
     async with BadServer() as server, open_rig(server.url) as rig:
         assert rig.gateway._session._inner._retry_connection is False
         server.answer("DELETE", "order", Fate.DROP)
         await rig.gateway.cancel("BTC/USDT", ClientOrderId("abc"), epoch=7)
         assert len(server.changes()) == 1
+
+
+@pytest.mark.parametrize("name", ["302 to another place", "307 to another place"])
+async def test_signed_order_is_not_sent_on_to_another_place(name: str) -> None:
+    """R9: a 307 would send it a second time, past the permit and to whoever answers there."""
+    async with BadServer() as server, open_rig(server.url) as rig:
+        server.answer("POST", "order", BAD_ANSWERS[name])
+        result = await rig.gateway.place(an_intent())
+        elsewhere = [r for r in server.requests if not r.path.startswith("/api/")]
+
+    assert elsewhere == []
+    assert len(server.changes()) == 1
+    assert result.outcome is UNKNOWN
 
 
 def test_ticket_lets_one_request_out() -> None:

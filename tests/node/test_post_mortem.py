@@ -1,6 +1,7 @@
 """How long a successor must wait after a death: zero only with proof (R10, R16)."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -143,6 +144,18 @@ def test_a_living_process_keeps_its_lease(tmp_path: Path) -> None:
     assert str(os.getpid()) in said[0]
     assert read_grant(tmp_path) is not None
     assert read_book(tmp_path).crashes == ()
+
+
+def test_a_copy_of_the_directory_releases_nothing(tmp_path: Path) -> None:
+    """A copied SD card has a stop hook too; the original may be trading."""
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    write_grant(original)
+    shutil.copytree(original, copy)
+    said: list[str] = []
+    assert run_hook(copy, say=said.append) == 0
+    assert said == ["it was written in another directory; this one is a copy; nothing is released"]
+    assert read_grant(copy) is not None
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file"])
