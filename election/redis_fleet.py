@@ -1,7 +1,8 @@
 """All stores asked at once, each in its own thread, with one time limit for all of them.
 
 One thread a store: a store that hangs holds up its own questions only, and its connection is
-never used by two threads. What cannot begin before the time limit is not sent at all.
+never used by two threads. What cannot begin before the time limit is not sent at all. A store
+whose last call failed is asked like the others, but not awaited once a majority has decided.
 """
 
 import time
@@ -47,6 +48,7 @@ class StoreFleet:
             name: ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{purpose}-{name}")
             for name in self._connections
         }
+        self._failing: set[StoreName] = set()  # whose last call failed; written by their threads
 
     @property
     def names(self) -> tuple[StoreName, ...]:
@@ -57,6 +59,11 @@ class StoreFleet:
     def majority(self) -> int:
         """How many stores decide."""
         return len(self._connections) // 2 + 1
+
+    @property
+    def failing(self) -> frozenset[StoreName]:
+        """The stores whose last call failed."""
+        return frozenset(self._failing)
 
     def ask(
         self,
@@ -69,12 +76,13 @@ class StoreFleet:
 
         `call` may raise `StoreUnreachable`, which becomes that store's problem. With `enough`,
         the others are awaited for `grace_s` only, once so many have answered or can no longer
-        answer; what was sent to them goes on.
+        answer, and not at all if the last call to each of them failed: a box without power costs
+        nothing then. What was sent to them goes on.
         """
         deadline_s = time.monotonic() + self._timeout_s
         futures = {
-            self._threads[name].submit(call, connection, deadline_s): name
-            for name, connection in self._connections.items()
+            self._threads[name].submit(self._call, name, call, deadline_s): name
+            for name in self._connections
         }
         waiting = set(futures)
         until_s = deadline_s + _SCHEDULING_S
@@ -84,11 +92,23 @@ class StoreFleet:
             if not done:
                 break
             if enough is not None and _is_decided(futures, waiting, enough):
-                until_s = min(until_s, time.monotonic() + grace_s)
+                is_hopeless = {futures[future] for future in waiting} <= self._failing
+                until_s = min(until_s, time.monotonic() + (0.0 if is_hopeless else grace_s))
         if time.monotonic() >= deadline_s:
             for future in waiting:
                 future.cancel()  # what has not begun is never sent
         return self._collect(futures, waiting)
+
+    def _call(
+        self, name: StoreName, call: Callable[[StoreConnection, float], T], deadline_s: float
+    ) -> T:
+        try:
+            answer = call(self._connections[name], deadline_s)
+        except StoreUnreachable:
+            self._failing.add(name)
+            raise
+        self._failing.discard(name)
+        return answer
 
     def _collect(
         self, futures: Mapping[Future[T], StoreName], waiting: set[Future[T]]
