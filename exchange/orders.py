@@ -39,13 +39,14 @@ class PathTiming:
 
     - `window_ms`: from journalling until the venue may no longer accept the order. It must hold
       the journal write and the send. Shorter makes slow disks withhold orders, longer delays
-      the proof of absence after a crash; 5 s passes while the lease itself runs out.
+      the proof of absence after a crash: 4 s and the second between its two reads pass while
+      the lease itself runs out.
     - `write_ms`: total timeout of one request (R9); what must be left of the window at the send.
     - `needed_s`: permit that must be left for new risk (R9: below 700 ms only cancels and
       reductions); `needed_softer_s`: for those.
     """
 
-    window_ms: int = 5000
+    window_ms: int = 4000
     write_ms: int = 1000
     needed_s: float = 0.7
     needed_softer_s: float = 0.2

@@ -290,6 +290,8 @@ def _account_for_unseen(notes: _Pass, record: IntentRecord) -> None:
         _leave_unclear(notes, record, "it has fills, but the venue does not show the order")
     else:
         first_ms = notes.inputs.absences.get(client_order_id, snapshot.taken_venue_ms)
+        if first_ms <= may_arrive_until:  # that read was too early for the deadline of this copy
+            first_ms = snapshot.taken_venue_ms
         if snapshot.taken_venue_ms - first_ms >= ABSENCE_GAP_MS:
             _resolve_absent(notes, record, first_ms)
         else:

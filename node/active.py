@@ -42,6 +42,7 @@ class Active:
 
     `deposed_by` is set when a later epoch was seen at the venue. `quiet_until_s`: no new risk
     before it, because orders of a holder that did not release may still take effect (R9).
+    `clock_due_s`: when the venue's clock is to be measured next; 0 for at once.
     """
 
     trader: Trader
@@ -52,10 +53,10 @@ class Active:
     pass_interval_s: float
     monotonic_s: Callable[[], float]
     quiet_until_s: float = 0.0
+    clock_due_s: float = 0.0
     findings: Findings | None = None
     deposed_by: int | None = None
     _pass_due_s: float = 0.0
-    _clock_due_s: float = 0.0
     _candles_due_s: float = 0.0
     _venue_trouble: str = ""
     _venue_trouble_since_s: float = 0.0
@@ -117,9 +118,9 @@ class Active:
         self.health.unaccepted = tuple(waiting)
 
     async def _measure_clock(self) -> None:
-        if self.monotonic_s() < self._clock_due_s:
+        if self.monotonic_s() < self.clock_due_s:
             return
-        self._clock_due_s = self.monotonic_s() + CLOCK_S
+        self.clock_due_s = self.monotonic_s() + CLOCK_S
         await self.trader.parts.venue.measure_clock()
 
     async def _decide_on_new_candles(self) -> bool:

@@ -17,7 +17,7 @@ from exchange.journal_writer import JournalWriter
 from exchange.positions import CountedFill
 from exchange.steps import Plan
 from exchange.wanted import TradingMode
-from node.active import Active
+from node.active import CLOCK_S, Active
 from node.logs import log_event
 from node.parts import NodeParts
 from node.standby import Standby
@@ -123,7 +123,7 @@ class Reconciling:
             on_step=lambda: parts.heartbeat.progress("journal write"),
             is_ledger_waived=parts.relies_on_promise,
         )
-        trader = Trader(parts.trader_parts, writer=writer)
+        trader = Trader(parts.trader_parts, writer=writer, absences=self._standby.early.absences)
         self.trader, self._before = trader, merged
         await trader.flush()
         for problem in seat_all(parts.seats, trader):
@@ -162,6 +162,8 @@ class Reconciling:
     def _build_active(self, trader: Trader, findings: Findings) -> Active:
         parts = self._parts
         tail_s = parts.trader_parts.effect_tail_ms / 1000
+        # The spare has measured it lately: the first order need not wait for three more answers.
+        clock = parts.link.clock.estimate()
         return Active(
             trader=trader,
             watch=parts.watch,
@@ -171,6 +173,7 @@ class Reconciling:
             pass_interval_s=parts.config.venue.reconcile_interval_ms / 1000,
             monotonic_s=parts.monotonic_s,
             quiet_until_s=0.0 if self._granted.was_released else self._granted_at_s + tail_s,
+            clock_due_s=0.0 if clock is None else parts.monotonic_s() + CLOCK_S - clock.age_s,
             findings=findings,
         )
 

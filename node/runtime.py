@@ -42,7 +42,7 @@ from node.phone import Phone
 from node.role import Role, Trigger
 from node.role_desk import RoleDesk
 from node.shift import Shift
-from node.standby import Standby
+from node.standby import build_standby
 from strategy.errors import WorkerUnusable
 
 # A new attempt to load markets after the venue did not answer; each has its own budget.
@@ -63,19 +63,7 @@ class Runtime:
         self.parts = parts
         self.health = parts.health
         self.desk = RoleDesk(parts)
-        self.standby = Standby(
-            ledger=parts.ledger,
-            disk=parts.disk,
-            venue=parts.link.venue,
-            clock_error_ms=parts.clock_error_ms,
-            health=parts.health,
-            symbols=tuple(seat.symbol for seat in parts.seats),
-            cluster_id=parts.config.cluster_id,
-            raise_floor=parts.heartbeat.raise_floor,
-            on_step=parts.heartbeat.progress,
-            monotonic_s=parts.monotonic_s,
-            reporter=parts.reporter,
-        )
+        self.standby = build_standby(parts)
         self.overseer = Overseer(parts)
         self.peer_watch = PeerWatch(parts)
         self.phone = Phone(parts)

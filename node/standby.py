@@ -16,9 +16,11 @@ from exchange.journal import Merged, merge
 from exchange.journal_writer import DISK_TIMEOUT_S
 from exchange.ports import JournalDisk, Venue
 from node.bounded import OneAtATime
+from node.early_look import EarlyLook
 from node.edges import JournalLedger
 from node.health import Health
 from node.logs import log_event
+from node.parts import NodeParts
 from node.reporter import Reporter
 
 TAIL_INTERVAL_S = 1.0
@@ -45,6 +47,7 @@ class Standby:
     on_step: Callable[[str], None]
     monotonic_s: Callable[[], float]
     reporter: Reporter
+    early: EarlyLook
     tail_disk: OneAtATime = field(default_factory=lambda: OneAtATime(DISK_TIMEOUT_S))
     _tail_due_s: float = 0.0
     _venue_due_s: float = 0.0
@@ -59,6 +62,8 @@ class Standby:
         if now_s >= self._tail_due_s:
             self._tail_due_s = now_s + TAIL_INTERVAL_S
             await self.tail()
+        if self._merged is not None:
+            await self.early.step(self._merged.journal)
         if now_s >= self._venue_due_s:
             await self.check_venue()
             wait_s = VENUE_RETRY_S if self.health.venue_error else VENUE_CHECK_S
@@ -142,3 +147,25 @@ class Standby:
         self.health.venue_error, self.health.venue_proven_s = "", asked_s
         if floor:
             self.raise_floor(floor)
+
+
+def build_standby(parts: NodeParts) -> Standby:
+    """Build it from the parts of the node."""
+    return Standby(
+        ledger=parts.ledger,
+        disk=parts.disk,
+        venue=parts.link.venue,
+        clock_error_ms=parts.clock_error_ms,
+        health=parts.health,
+        symbols=tuple(seat.symbol for seat in parts.seats),
+        cluster_id=parts.config.cluster_id,
+        raise_floor=parts.heartbeat.raise_floor,
+        on_step=parts.heartbeat.progress,
+        monotonic_s=parts.monotonic_s,
+        reporter=parts.reporter,
+        early=EarlyLook(
+            parts.trader_parts,
+            born_ms=lambda: parts.watch.latches.born_ms,
+            venue_now_ms=parts.link.clock.now_ms,
+        ),
+    )

@@ -71,15 +71,27 @@ class TraderParts:
 class Trader:
     """Looks at the venue and acts there, under one epoch."""
 
-    def __init__(self, parts: TraderParts, *, writer: JournalWriter) -> None:
-        """Begin with the merged journal of a new grant."""
+    def __init__(
+        self,
+        parts: TraderParts,
+        *,
+        writer: JournalWriter,
+        absences: Mapping[ClientOrderId, int] | None = None,
+    ) -> None:
+        """Begin with the merged journal of a new grant.
+
+        Args:
+            parts: of this node.
+            writer: of this grant.
+            absences: what a look before the grant had missed (early_look.py).
+        """
         self.parts = parts
         self.writer = writer
         self.epoch = writer.epoch
         self.snapshot: Snapshot | None = None
         self.rules: dict[str, MarketRules] = {}
         self._rules_at_s: dict[str, float] = {}
-        self._absences: Mapping[ClientOrderId, int] = {}
+        self._absences: Mapping[ClientOrderId, int] = absences or {}
         self._told_steps: set[str] = set()
         self._wrote_at_s = float("-inf")
         self.last_order_ms = 0  # wall time of the last placement that was sent, for people

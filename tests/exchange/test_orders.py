@@ -11,7 +11,7 @@ from exchange.intents import IntentState
 from exchange.journal import merge
 from exchange.memory_venue import Fault
 from exchange.model import OrderIntent, Side, WriteOutcome
-from exchange.orders import OrderEventKind
+from exchange.orders import OrderEventKind, PathTiming
 from tests.support.desk import full_disk
 from tests.support.journals import SYMBOL, make_id, make_intent
 from tests.support.order_rig import FACTS, Rig, intent
@@ -108,7 +108,7 @@ def end_permit_while_journalling(rig: Rig) -> None:
         set_permit(epoch=0),
         depose,
         lose_stores,
-        stall(4.001),
+        stall(3.001),
         end_permit_while_journalling,
     ],
     ids=[
@@ -135,7 +135,7 @@ async def test_nothing_is_sent_when(prepare: Callable[[Rig], None]) -> None:
     assert not rig.desk.writer.journal.intents
 
 
-@pytest.mark.parametrize("prepare", [set_permit(left_s=0.7), stall(4.0)], ids=["permit", "disk"])
+@pytest.mark.parametrize("prepare", [set_permit(left_s=0.7), stall(3.0)], ids=["permit", "disk"])
 async def test_it_is_sent_at_the_boundary(prepare: Callable[[Rig], None]) -> None:
     """The other side of both time boundaries."""
     rig = Rig()
@@ -176,9 +176,9 @@ async def test_the_venue_gets_the_deadline_that_the_journal_promises() -> None:
     sent_ms = rig.exchange.now_ms
     result = await rig.desk.path.place(intent(), FACTS)
     record = rig.desk.writer.journal.intents[make_id()]
-    assert result.deadline_venue_ms == record.deadline_venue_ms == sent_ms + 5000
+    assert result.deadline_venue_ms == record.deadline_venue_ms == sent_ms + PathTiming().window_ms
     journal = merge([("disk", rig.disk.documents)]).journal
-    assert journal.drain_ms(now_venue_ms=sent_ms, effect_tail_ms=1000) == 6000
+    assert journal.drain_ms(now_venue_ms=sent_ms, effect_tail_ms=1000) == 5000
 
 
 @pytest.mark.parametrize("used", [0, 1], ids=["the same", "an earlier one"])

@@ -213,6 +213,19 @@ def test_absence_needs_deadline_tail_and_two_reads_a_second_apart(
         assert (make_id() in findings.absences) is (now_ms > DEADLINE_MS + TAIL_MS)
 
 
+@pytest.mark.parametrize(("late_ms", "is_absent"), [(0, False), (1, True)])
+def test_a_read_before_the_deadline_is_no_first_read(late_ms: int, is_absent: bool) -> None:
+    """Two reads after deadline and tail: an earlier one, of another process, proves nothing."""
+    findings = look(
+        [make_record(state=IntentState.UNKNOWN)],
+        looked_up={make_id(): None},
+        now_ms=AFTER_MS + 9000,
+        absences={make_id(): DEADLINE_MS + TAIL_MS + late_ms},
+    )
+    assert bool(findings.resolved) is is_absent
+    assert findings.absences == ({} if is_absent else {make_id(): AFTER_MS + 9000})
+
+
 def test_a_sighting_between_two_absent_reads_takes_the_evidence_away() -> None:
     """The two reads must agree with everything in between."""
     record = make_record(state=IntentState.UNKNOWN)

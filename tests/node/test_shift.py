@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,6 +52,27 @@ async def test_a_takeover_adopts_what_is_wanted_and_tells() -> None:
     trader = node.shift.trader
     assert trader is not None
     assert trader.journal.takeovers[2].body["orders_kept"] == 1
+
+
+@pytest.mark.parametrize(
+    ("age_s", "measured_after_s"),
+    [(None, 0.0), (5.0, 25.0), (45.0, 0.0)],
+    ids=["not known", "known for 5 s", "known for 45 s"],
+)
+async def test_the_venues_clock_is_measured_when_it_is_due(
+    age_s: float | None, measured_after_s: float
+) -> None:
+    """The first order waits for no measurement that the spare has just made."""
+    node = await new_shift_rig(await after_a_holder("90"))
+    known = None if age_s is None else SimpleNamespace(age_s=age_s)
+    node.clock.estimate = lambda: known
+    await taken_over(node)
+    before = node.rig.venue.clock_calls
+    if measured_after_s:
+        await node.turn(after_s=measured_after_s - 0.001)
+        assert node.rig.venue.clock_calls == before
+    await node.turn(after_s=0.001)
+    assert node.rig.venue.clock_calls == before + 1
 
 
 async def test_a_takeover_without_a_venue_is_repeated_and_hears_the_world() -> None:

@@ -52,6 +52,7 @@ class Bench:
             on_step=self.steps.append,
             monotonic_s=rig.now_s,
             reporter=rig.reporter,
+            early=rig.early_look(),
         )
 
 

@@ -121,6 +121,7 @@ class ShiftRig:
         self.people = People()
         self.ledger = NamedLedger(rig)
         self.hung_up = 0
+        self.clock = SimpleNamespace(estimate=lambda: None)
         self.mailbox = LeaseMailbox(asyncio.get_running_loop())
         self.lease = Lease(self.mailbox)
         rig.permit = self.lease.permit
@@ -140,7 +141,7 @@ class ShiftRig:
                 relies_on_promise=lambda: False,
                 peer_reasons=lambda: self.peer_reasons,
                 mailbox=self.mailbox,
-                link=SimpleNamespace(venue=rig.venue),
+                link=SimpleNamespace(venue=rig.venue, clock=self.clock),
                 ledger=self.ledger,
                 watch=rig.watch,
                 disk=rig.disk,
@@ -170,6 +171,7 @@ class ShiftRig:
             on_step=self.lease.progress,
             monotonic_s=rig.now_s,
             reporter=rig.reporter,
+            early=rig.early_look(),
         )
         self.shift = Shift(
             self.parts,

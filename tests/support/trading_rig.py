@@ -21,6 +21,7 @@ from exchange.risk import RiskLimits
 from node.active import Active
 from node.bench import Seat
 from node.cluster_watch import ClusterWatch
+from node.early_look import EarlyLook
 from node.health import Health
 from node.reporter import Reporter
 from node.teller import Teller
@@ -83,7 +84,11 @@ class HandyVenue(MemoryVenue):
     def __init__(self, exchange: MemoryExchange, **options: Callable[[str], Fault]) -> None:
         super().__init__(exchange, **options)
         self.lists: list[tuple[Candle, ...]] = []
-        self.candle_calls = 0
+        self.candle_calls = self.clock_calls = 0
+
+    async def measure_clock(self) -> float:
+        self.clock_calls += 1
+        return await super().measure_clock()
 
     async def candles(self, symbol: str, timeframe: str, limit: int) -> tuple[Candle, ...]:
         self.candle_calls += 1
@@ -202,6 +207,14 @@ class Rig:
             on_step=lambda _label: None,
             wall_ms=lambda: self.exchange.now_ms,
             monotonic_s=self.now_s,
+        )
+
+    def early_look(self) -> EarlyLook:
+        """Return what a spare looks with."""
+        return EarlyLook(
+            self.trader_parts("raspberrypi"),
+            born_ms=lambda: 0,
+            venue_now_ms=lambda: self.exchange.now_ms,
         )
 
     async def turn(self, after_s: float = 2.0) -> None:
