@@ -52,6 +52,7 @@ from election.signals import (
     EligibilitySet,
     ExtendGate,
     FloorRaised,
+    HandoverExpected,
     OpenGate,
     PromiseStimulus,
     Publish,
@@ -246,6 +247,10 @@ class Heartbeat:
         """
         self._crew.post(FloorRaised(epoch=epoch))
 
+    def expect_handover(self) -> None:
+        """Look at the stores more often for a moment (looking.py); a hint, from any thread."""
+        self._crew.post(HandoverExpected())
+
     def close_gate(self, reason: str) -> None:
         """Close the gate for good, before draining; the lease is kept until `release`.
 
@@ -336,12 +341,8 @@ class Heartbeat:
             return None
 
     def _tick(self) -> Tick:
-        progress = self._progress
-        return Tick(
-            progress_at=None if progress is None else progress[0],
-            progress_label="" if progress is None else progress[1],
-            is_settled=self._permit.is_settled,
-        )
+        at, label = self._progress or (None, "")
+        return Tick(progress_at=at, progress_label=label, is_settled=self._permit.is_settled)
 
     def _drive(self, first: Stimulus) -> None:
         """Step the machine and execute its commands until nothing new comes of them."""

@@ -24,7 +24,8 @@ from typing import assert_never
 
 from election import contest, holding
 from election.calls import Calls
-from election.instants import ClockFault, Instant, check_tick, holder_elapsed_s
+from election.instants import ClockFault, Instant, check_tick
+from election.looking import Looking
 from election.model import (
     Anomaly,
     HolderChanged,
@@ -51,6 +52,7 @@ from election.signals import (
     FloorRaised,
     GateOpened,
     GateRefused,
+    HandoverExpected,
     PromiseDropped,
     PromiseTaken,
     Publish,
@@ -96,6 +98,7 @@ class LeaseMachine:
         calls = Calls(majority=observed.majority, ttl_s=timing.ttl_ms / 1000)
         self._world = World(identity=identity, timing=timing, observed=observed, calls=calls)
         self._standing = Standing(self._world)
+        self._looking = Looking(timing=timing, tick_s=self._world.tick_s)
         self.promises = Promises(self._world, self._standing, stood_down=stood_down)
         self._highest = max(disk_epoch, floor)
         self._node_reasons: tuple[str, ...] = ("the node has not reported its health yet",)
@@ -105,7 +108,6 @@ class LeaseMachine:
         self._progress_at: Instant | None = None
         self._progress_label = ""
         self._is_hung = False
-        self._last_call: dict[StoreName, Instant] = {}
         self._named = NOBODY
 
     # --- the one entry -------------------------------------------------------------------------
@@ -132,6 +134,7 @@ class LeaseMachine:
             case EpochNotStored():
                 self._take_unstored(stimulus, now, chance)
             case GateOpened():
+                self._looking.calm_down()
                 self._standing.begin_holding(stimulus.epoch)
             case GateRefused():
                 self._take_gate_refusal(stimulus, now, chance)
@@ -140,6 +143,8 @@ class LeaseMachine:
                 if stimulus.reasons and self._standing.phase is Phase.ACQUIRING:
                     reason = f"no longer eligible: {stimulus.reasons[0]}"
                     self._standing.give_up(reason, now, chance)
+            case HandoverExpected():
+                self._looking.expect(now)
             case FloorRaised():
                 self._raise_floor(stimulus.epoch, now, chance)
             case ReleaseAsked():
@@ -151,10 +156,11 @@ class LeaseMachine:
         return self._world.calls.take_out()
 
     def wake_in_s(self, now: Instant) -> float:
-        """Return seconds until the next tick is wanted: a tick, or the record's takeable moment."""
+        """Return seconds until the next tick is wanted: a tick, a look, or the takeable moment."""
         tick_s = self._world.tick_s
         if self._standing.phase is not Phase.CONTENDING:
             return tick_s
+        tick_s = self._looking.wake_in_s(tick_s, now)
         takeable_s = self._world.observed.takeable_in_s(now)
         if takeable_s is None or takeable_s <= 0:  # what stands open then waits for a tick
             return tick_s
@@ -223,17 +229,13 @@ class LeaseMachine:
         )
 
     def _observe_due(self, now: Instant) -> None:
-        """Look at stores that were not asked anything for `observe_ms` (R5)."""
-        observe_s = self._world.timing.observe_ms / 1000 - self._world.tick_s / 2
+        """Look at stores that were not asked anything for a while (R5)."""
         if self._standing.phase is Phase.HOLDING and not self._is_hung:
             return  # renewals show the record
         if self._standing.is_about_to_ask(now):
             return
         for name in [o.name for o in self._world.observed]:
-            last = self._last_call.get(name)
-            is_due = last is None or holder_elapsed_s(last, now) >= observe_s
-            if is_due and self._world.calls.is_free(name):
-                self._last_call[name] = now
+            if self._world.calls.is_free(name) and self._looking.take_due(name, now):
                 self._world.calls.send(name, Verb.OBSERVE)
 
     # --- contending ----------------------------------------------------------------------------

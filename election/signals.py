@@ -177,6 +177,11 @@ class FloorRaised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverExpected:
+    """The holder was asked to hand over to this node: look more often for a moment (R5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseAsked:
     """The node has closed the gate, drained and persisted; give the lease away (R10)."""
 
@@ -223,6 +228,7 @@ Stimulus = (
     | GateRefused
     | EligibilitySet
     | FloorRaised
+    | HandoverExpected
     | ReleaseAsked
     | PromiseStimulus
 )

@@ -34,6 +34,7 @@ from node.drill.driller import Driller
 from node.drill.keeper import DrillKeeper
 from node.duplicate import DuplicateWatch, duplicate_in_words
 from node.eligibility import judge_eligibility, without_figures
+from node.expecting import Expecting
 from node.logs import log_event
 from node.overseer import Overseer
 from node.parts import NodeParts
@@ -75,10 +76,11 @@ class Runtime:
             overseer=self.overseer,
             before_drain=self.phone.hang_up,
         )
+        self._expecting = Expecting(parts)
         self._duplicates = DuplicateWatch(parts.node_id, parts.identity.nonce)
-        spares, successor = self.overseer.spares, self.overseer.successor
+        spares = self.overseer.spares
         self.driller = Driller(parts, spares=spares)
-        self.drill_keeper = DrillKeeper(parts, spares=spares, hand_over=successor.ask)
+        self.drill_keeper = DrillKeeper(parts, spares=spares)
         parts.reporter.watchers += [parts.times.note_order, self.driller.note_order]
         self._stop_reason = ""
         self._exit_code = 0
@@ -326,6 +328,7 @@ class Runtime:
         while True:
             started_s = self.parts.monotonic_s()
             await self.parts.watch.refresh()
+            self._expecting.step()
             await self._watch_duplicate()
             took_s = self.parts.monotonic_s() - started_s
             await asyncio.sleep(max(WATCH_PAUSE_S_MIN, self.parts.watch_interval_s - took_s))

@@ -36,22 +36,13 @@ class Successor:
 
     parts: NodeParts
     spares: Callable[[], tuple[str, ...]]
-    _asked: str = ""
     _request: _Request = field(default_factory=_Request)
     _has_seen_requests: bool = False
     succession: Succession = field(default_factory=Succession)
     advice: Advice = WELL  # the latest, for whoever tells people
 
-    def ask(self, node_id: str) -> None:
-        """Ask for a switchover from within this node (a scheduled drill); once, now or never."""
-        self._asked = node_id
-
     def requested(self) -> str | None:
         """Return who shall trade instead of this node, None when nobody asked."""
-        asked, self._asked = self._asked, ""
-        if asked and asked in self.spares():
-            log_event("switchover.started", to=asked, by="a scheduled drill")
-            return asked
         record = self.parts.watch.latches.switchover
         if record is None or self._request.is_done:
             return None

@@ -23,6 +23,7 @@ from node.drill.model import (
 )
 from node.drill.schedule import DRILL_SCHEDULE, due_slot
 from node.drill.verdict import Seen, judge
+from node.latches import SWITCHOVER
 from node.logs import log_event
 from node.parts import NodeParts
 from node.role import Role, has_lease
@@ -46,7 +47,6 @@ class DrillKeeper:
 
     parts: NodeParts
     spares: Callable[[], tuple[str, ...]]
-    hand_over: Callable[[str], None]
     _told: set[str] | None = None
     _look_due_s: float = 0.0
     _started_at_s: float = float("-inf")
@@ -148,7 +148,9 @@ class DrillKeeper:
         is_kept = await parts.watch.put(DRILL_SCHEDULE, {"slot": slot}, reason="scheduled drill")
         if is_kept and await parts.watch.put(DRILL, request.to_value(), reason="scheduled drill"):
             self._give_up_at_s = now_s + HAND_OVER_S
-            self.hand_over(spares[0])
+            # An ordinary request: the spare sees it too, and looks out for the lease meanwhile.
+            wish = {"to": spares[0], "from": parts.node_id}
+            await parts.watch.put(SWITCHOVER, wish, reason="scheduled drill")
 
     def _running(self) -> bool:
         bodies = [m.body for m in self.parts.watch.members.values()]

@@ -11,7 +11,7 @@ from node.drill.keeper import HAND_OVER_S, LOOK_S, SETTLED_S, DrillKeeper
 from node.drill.model import DRILL, DRILL_LOG, Outcome, parse_request
 from node.drill.schedule import DRILL_SCHEDULE
 from node.health import Health
-from node.latches import PAUSE, Latches
+from node.latches import PAUSE, SWITCHOVER, Latches
 from node.parts import NodeParts
 from node.role import Role
 from node.trader import Trader
@@ -33,7 +33,6 @@ class World:
         self.unclear: tuple[str, ...] = ()
         self.is_majority = True
         self.wrote: list[str] = []
-        self.handed: list[str] = []
         self.told: list[tuple[str, str, Mapping[str, str]]] = []
         self.times: dict[str, float | int] = {}
         self.health = Health(role=Role.ACTIVE)
@@ -58,9 +57,7 @@ class World:
         self.trader = SimpleNamespace(
             epoch=epoch, journal=SimpleNamespace(unknown_intents=lambda: self.unclear)
         )
-        self.keeper = DrillKeeper(
-            cast("NodeParts", parts), spares=lambda: self.spares, hand_over=self.handed.append
-        )
+        self.keeper = DrillKeeper(cast("NodeParts", parts), spares=lambda: self.spares)
 
     async def venue_now(self) -> int:
         return self.venue_ms
@@ -85,6 +82,12 @@ class World:
         return self.is_majority
 
     @property
+    def handed(self) -> list[tuple[str, str]]:
+        """Return to whom a switchover was asked for, and of whom."""
+        asked = self.watch.latches.switchover
+        return [] if asked is None else [(str(asked.value["to"]), str(asked.value["from"]))]
+
+    @property
     def records(self) -> Mapping[str, ControlRecord]:
         found: Mapping[str, ControlRecord] = self.watch.latches.records
         return found
@@ -107,11 +110,11 @@ class World:
 async def test_a_due_drill_writes_the_slot_first_and_hands_over_once() -> None:
     world = World()
     await world.settle()
-    assert world.wrote == [DRILL_SCHEDULE, DRILL]
-    assert world.handed == ["raspberrypi"]
+    assert world.wrote == [DRILL_SCHEDULE, DRILL, SWITCHOVER]
+    assert world.handed == [("raspberrypi", "jetson")]
     for _ in range(20):
         await world.step(LOOK_S)
-    assert world.handed == ["raspberrypi"]
+    assert world.handed == [("raspberrypi", "jetson")]
 
 
 async def test_a_slot_that_no_majority_took_starts_nothing() -> None:
