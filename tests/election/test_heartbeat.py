@@ -284,7 +284,7 @@ def test_loop_that_waits_for_an_answer_may_settle_and_a_hung_one_may_not(
     holder.works.clear()  # no step is completed from here on
     for store in stores:
         memory(store).set_down(True)
-    wait_until(lambda: settled, "the lapse")
+    wait_until(lambda: bool(settled), "the lapse")
     age_s = holder.heartbeat.progress_age_s()
     assert age_s is not None
     if age_s < waiting.hang_limit_ms / 1000:  # else this machine stood still: that is a hang
