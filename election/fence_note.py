@@ -7,6 +7,7 @@ removed on a clean stop.
 
 import contextlib
 import json
+import math
 import mmap
 import os
 import threading
@@ -42,6 +43,7 @@ class FenceNote:
             "label": "",
             "progress_boottime_s": 0.0,
             "in_flight": 0,
+            "lingers_boottime_s": 0.0,
             "has_majority": True,
         }
 
@@ -60,10 +62,15 @@ class FenceNote:
             if self._map is not None:
                 self._write()
 
-    def in_flight(self, count: int) -> None:
-        """Note how many writes are under way: what a killed process sent may still arrive."""
+    def in_flight(self, count: int, lingers_boottime_s: float = 0.0) -> None:
+        """Note how many writes are under way: what a killed process sent may still arrive.
+
+        So may, until `lingers_boottime_s`, what timed out before: a caller that gave up stops
+        nothing at the venue.
+        """
         with self._guard:
             self._fields["in_flight"] = count
+            self._fields["lingers_boottime_s"] = lingers_boottime_s
             if self._map is not None:
                 self._write()
 
@@ -112,13 +119,16 @@ class End:
     """How the process before ended, as far as its note tells.
 
     `was_fenced`: the kernel fence was due when the process was found dead. `in_flight` writes
-    were under way; `has_majority`: a majority of the stores answered it to the end.
+    were under way; `lingers_s`: seconds after the death for which one that had ended without an
+    answer may take effect, infinite when the note does not say; `has_majority`: a majority of the
+    stores answered it to the end.
     """
 
     epoch: int
     was_fenced: bool
     is_of_this_boot: bool
     in_flight: int
+    lingers_s: float
     has_majority: bool
     in_words: str
 
@@ -153,6 +163,7 @@ def read_end(state_dir: Path, *, died_boottime_s: float | None = None) -> End | 
         label, boot_id = str(fields["label"]), str(fields["boot_id"])
         # A note of an older release does not say: then one may have been under way.
         in_flight = int(fields.get("in_flight", 1))
+        lingers_boottime_s = float(fields.get("lingers_boottime_s", math.inf))
         has_majority = bool(fields.get("has_majority", True))
     except FileNotFoundError:
         return None
@@ -183,6 +194,7 @@ def read_end(state_dir: Path, *, died_boottime_s: float | None = None) -> End | 
         was_fenced=was_fenced,
         is_of_this_boot=is_of_this_boot,
         in_flight=in_flight,
+        lingers_s=max(0.0, lingers_boottime_s - found_s),
         has_majority=has_majority,
         in_words=text,
     )

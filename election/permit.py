@@ -18,7 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from election.errors import FenceUnavailable
-from election.instants import Instant, holder_elapsed_s, instant_of, is_earlier, is_later
+from election.instants import (
+    Instant,
+    contender_elapsed_s,
+    holder_elapsed_s,
+    instant_of,
+    is_earlier,
+    is_later,
+)
 from election.model import LeaseTiming
 from election.ports import Fence, LeaseClock
 
@@ -42,7 +49,7 @@ class LeasePermit:
         timing: LeaseTiming,
         on_armed: Callable[[int, float], None] | None = None,
         on_disarmed: Callable[[], None] | None = None,
-        on_flight: Callable[[int], None] | None = None,
+        on_flight: Callable[[int, float], None] | None = None,
     ) -> None:
         """Start closed, without a grant.
 
@@ -53,7 +60,8 @@ class LeasePermit:
             on_armed: told (epoch, boottime_s) after each arming, for the note that explains
                 a kill; must return at once.
             on_disarmed: told after the fence was taken away; must return at once.
-            on_flight: told how many writes are under way, before the first byte of one can
+            on_flight: told how many writes are under way, and the boottime_s until which one
+                that ended without an answer may take effect; before the first byte of one can
                 leave and after its end; must return at once.
         """
         self._clock = clock
@@ -68,6 +76,7 @@ class LeasePermit:
         self._is_closed = True
         self._suspended_since: Instant | None = None
         self._in_flight = 0
+        self._lingering: tuple[Instant, float] | None = None
         self._is_armed = False
         self._is_condemned = False
         self._is_draining = False
@@ -92,6 +101,14 @@ class LeasePermit:
     def in_flight(self) -> int:
         """Writes registered and not yet ended."""
         return self._in_flight
+
+    def lingering_s(self) -> float:
+        """Seconds for which a write that ended without an answer may still take effect."""
+        lingering = self._lingering
+        if lingering is None:
+            return 0.0
+        since, for_s = lingering
+        return max(0.0, for_s - contender_elapsed_s(since, instant_of(self._clock.read())))
 
     @property
     def reason(self) -> str:
@@ -122,11 +139,18 @@ class LeasePermit:
             self._tell_flight()
             return True
 
-    def end_write(self) -> None:
-        """Unregister one write; takes the fence away when it was the last after closing."""
+    def end_write(self, *, lingers_s: float = 0.0) -> None:
+        """Unregister one write; takes the fence away when it was the last after closing.
+
+        Args:
+            lingers_s: seconds from now for which it may still take effect at the venue; 0 when
+                its answer proves what became of it.
+        """
         with self._lock:
             assert self._in_flight > 0, "end_write without begin_write"
             self._in_flight -= 1
+            if lingers_s > self.lingering_s():
+                self._lingering = (instant_of(self._clock.read()), lingers_s)
             self._tell_flight()
             self._settle()
 
@@ -246,7 +270,9 @@ class LeasePermit:
 
     def _tell_flight(self) -> None:
         if self._on_flight is not None:
-            self._on_flight(self._in_flight)
+            lingering = self._lingering
+            until_s = 0.0 if lingering is None else lingering[0].boot_s + lingering[1]
+            self._on_flight(self._in_flight, until_s)
 
     def _shut(self, reason: str) -> None:
         if not self._is_closed:

@@ -247,6 +247,7 @@ class CcxtGateway:
     ) -> WriteResult:
         CURRENT_CALL.set(ticket)  # this task's own context; nothing to restore
         started_s = self._monotonic_s()
+        result: WriteResult | None = None
         try:
             result = await send()
         except asyncio.CancelledError:
@@ -255,9 +256,21 @@ class CcxtGateway:
             self._note_failure(error)
             result = judge(error, self._row, is_sent=ticket.is_spent)
         finally:
-            ticket.close()
+            is_proven = result is not None and result.outcome is not WriteOutcome.UNKNOWN
+            ticket.close(lingers_s=0.0 if is_proven else self._lingers_s(stamp))
         latency_ms = int((self._monotonic_s() - started_s) * 1000)
         return _dated(result, stamp, latency_ms=latency_ms)
+
+    def _lingers_s(self, stamp: Stamp) -> float:
+        """Return how long a request without an answer may still take effect (R10).
+
+        Giving up here stops nothing: its bytes, or the venue's queue, may have it.
+        """
+        known = self._clock.estimate()
+        # Without the venue's time none of the window is known to be over.
+        now_ms = stamp.timestamp_ms if known is None else known.earliest_ms
+        left_ms = min(max(0.0, stamp.deadline_ms - now_ms), float(stamp.window_ms))
+        return (left_ms + self._row.effect_tail_ms) / 1000
 
     def _tell_late(
         self,

@@ -54,10 +54,14 @@ class WriteTicket:
         self._is_spent = True
         return timeout_s
 
-    def close(self) -> None:
-        """Tell the permit that the request ended; exactly once for each one let out."""
+    def close(self, *, lingers_s: float) -> None:
+        """Tell the permit that the request ended; exactly once for each one let out.
+
+        Args:
+            lingers_s: how long it may still take effect; 0 when its answer says what became of it.
+        """
         if self._is_spent:
-            self._permit.end_write()
+            self._permit.end_write(lingers_s=lingers_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

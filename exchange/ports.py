@@ -39,8 +39,8 @@ class Permit(Protocol):
         """
         ...
 
-    def end_write(self) -> None:
-        """Unregister one write."""
+    def end_write(self, *, lingers_s: float = 0.0) -> None:
+        """Unregister one write; without an answer it may take effect for `lingers_s` more."""
         ...
 
 

@@ -112,8 +112,9 @@ def judge_drain(state_dir: Path, left: GrantLeft, end: End | None) -> tuple[int,
     """Return how long what the dead process sent may still take effect, and why (R10, R16).
 
     0 only with proof: this disk's journal, which has every intent before it is sent, shows none
-    in flight, and the fence note of the same grant says that no write was under way (a cancel is
-    not journalled, and a node with three stores trades on with a dead disk). Else the longest
+    in flight, and the fence note of the same grant says that no write was under way and none that
+    timed out is within its deadline (a cancel is not journalled, and a node with three stores
+    trades on with a dead disk). Else the longest
     window of a request plus the venue's effect tail: bytes in the kernel's buffer leave after
     SIGKILL, and no request was sent after the death.
     """
@@ -143,7 +144,9 @@ def _note_doubt(left: GrantLeft, end: End | None) -> str:
     """Return why the fence note does not prove that no write was under way, if so."""
     if end is None or end.epoch != left.epoch or not end.is_of_this_boot:
         return "nothing says whether a write was under way"
-    return f"{end.in_flight} writes were under way" if end.in_flight else ""
+    if end.in_flight:
+        return f"{end.in_flight} writes were under way"
+    return "a write that was never answered may take effect still" if end.lingers_s > 0 else ""
 
 
 def _fact_ms(left: GrantLeft, name: str, default_ms: int) -> int:

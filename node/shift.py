@@ -6,6 +6,7 @@ trader of its epoch does, behind the permit.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from alerts.model import Kind, Verdict
@@ -279,10 +280,9 @@ class Shift:
             await asyncio.sleep(POLL_S)
         # With nothing in flight the fence is taken away: what follows may wait for a disk.
         parts.heartbeat.settle()
-        drain_ms = 0
         if trader is not None:
             await trader.flush()
-            drain_ms = await self._drain_ms(trader)
+        drain_ms = await self._drain_ms(trader)
         parts.heartbeat.progress("drained")
         self._released = None
         parts.heartbeat.release(drain_ms=drain_ms, reserved_for=reserved_for, reason=reason)
@@ -308,22 +308,31 @@ class Shift:
         while parts.heartbeat.permit.in_flight and parts.monotonic_s() < until_s:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
         parts.heartbeat.settle()
-        drain_ms = parts.trader_parts.timing.window_ms + parts.trader_parts.effect_tail_ms
-        if not parts.heartbeat.permit.in_flight:
-            drain_ms = 0 if trader is None else await self._drain_ms(trader)
+        drain_ms = await self._drain_ms(trader)
         self._released = None
         parts.heartbeat.release(drain_ms=drain_ms, reserved_for="", reason=reason)
         await self.wait_released(epoch)
 
-    async def _drain_ms(self, trader: Trader) -> int:
-        tail_ms = self.parts.trader_parts.effect_tail_ms
+    async def _drain_ms(self, trader: Trader | None) -> int:
+        """Return how long what was sent may still take effect (R10).
+
+        The journal knows the orders; the permit knows also what is not journalled, a cancel whose
+        answer never came.
+        """
+        parts, permit = self.parts, self.parts.heartbeat.permit
+        whole_ms = parts.trader_parts.timing.window_ms + parts.trader_parts.effect_tail_ms
+        if permit.in_flight:
+            return whole_ms
+        lingering_ms = math.ceil(permit.lingering_s() * 1000)
+        if trader is None or not trader.journal.unknown_intents():
+            return lingering_ms
         try:
-            now_ms = await self.parts.link.venue.venue_now_ms()
+            now_ms = await parts.link.venue.venue_now_ms()
         except VenueError:
-            # Without the venue's time the whole window is waited out.
-            is_busy = bool(trader.journal.unknown_intents())
-            return self.parts.trader_parts.timing.window_ms + tail_ms if is_busy else 0
-        return trader.journal.drain_ms(now_venue_ms=now_ms, effect_tail_ms=tail_ms)
+            return max(whole_ms, lingering_ms)  # without the venue's time, the whole window
+        tail_ms = parts.trader_parts.effect_tail_ms
+        journal_ms = trader.journal.drain_ms(now_venue_ms=now_ms, effect_tail_ms=tail_ms)
+        return max(journal_ms, lingering_ms)
 
     async def wait_released(self, epoch: int) -> None:
         """Wait for the stores' word; other lease events wait their turn in the mailbox."""
@@ -351,10 +360,9 @@ class Shift:
         trader, epoch = self.trader, self.parts.heartbeat.permit.epoch
         self.parts.health.fatal = f"halted: {text}"
         self.parts.heartbeat.close_gate(text)
-        drain_ms = 0
         if trader is not None:
             await trader.flush()
-            drain_ms = await self._drain_ms(trader)
+        drain_ms = await self._drain_ms(trader)
         self.parts.heartbeat.release(drain_ms=drain_ms, reserved_for="", reason="halted")
         self._forget()
         self.granted = None

@@ -145,6 +145,7 @@ class SimGateway:
         ticket = WriteTicket(
             permit=self._permit, epoch=epoch, timeout_s=self._windows.write_timeout_s
         )
+        lingers_s = 0.0
         try:
             # Throttling, signing and a busy loop lie between the stamp and the last hop.
             await asyncio.sleep(self._busy_s())
@@ -156,6 +157,7 @@ class SimGateway:
         except CallRefused as error:
             return WriteResult(outcome=WriteOutcome.NOT_SENT, reason=str(error))
         except NoAnswer as error:
+            lingers_s = self._windows.recv_window_ms / 1000
             return WriteResult(outcome=WriteOutcome.UNKNOWN, reason=str(error))
         finally:
-            ticket.close()
+            ticket.close(lingers_s=lingers_s)

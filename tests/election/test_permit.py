@@ -122,6 +122,25 @@ def test_acknowledgement_after_closing_neither_rearms_nor_reopens(desk: Desk, ho
     assert desk.permit.remaining_s() <= 0
 
 
+def test_write_without_an_answer_lingers(desk: Desk) -> None:
+    """R10: it may take effect until its deadline; a later one that is answered changes nothing."""
+    desk.opened()
+    permit = desk.permit
+    for lingers_s in (1.5, 0.0, 0.4):
+        assert permit.begin_write(epoch=7, needed_s=1.0)
+        permit.end_write(lingers_s=lingers_s)
+    assert permit.lingering_s() == pytest.approx(1.5)
+    desk.clock.advance(0.5)
+    assert permit.lingering_s() == pytest.approx(1.0)
+    assert permit.begin_write(epoch=7, needed_s=1.0)
+    permit.end_write(lingers_s=1.2)
+    assert permit.lingering_s() == pytest.approx(1.2)
+    permit.end_grant(reason="released")
+    assert permit.lingering_s() == pytest.approx(1.2)  # the venue knows of no grants
+    desk.clock.advance(1.3)
+    assert permit.lingering_s() == 0.0
+
+
 def test_fence_goes_only_after_the_last_write(desk: Desk) -> None:
     """Only with the gate closed and nothing in flight is the fence taken away."""
     desk.opened()

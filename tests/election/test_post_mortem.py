@@ -304,10 +304,11 @@ def test_writes_under_way_are_noted_before_they_can_leave(node: Node, tmp_path: 
     end = read_end(tmp_path)
     assert end is not None
     assert end.in_flight == 1
-    permit.end_write()
+    permit.end_write(lingers_s=600.0)
     end = read_end(tmp_path)
     assert end is not None
     assert end.in_flight == 0
+    assert 0 < end.lingers_s <= 600.0
     node.heartbeat.stop(10)
 
 

@@ -393,6 +393,23 @@ async def test_request_cut_off_under_way_is_told_as_unknown() -> None:
     assert rig.permit.ended == 1
 
 
+async def test_cancel_without_an_answer_may_take_effect_until_its_deadline() -> None:
+    """R10: it is in no journal; the permit is told how long a successor has to wait for it."""
+    async with BadServer() as server, open_rig(server.url) as rig:
+        server.answer("DELETE", "order", Fate.HANG)
+        task = asyncio.create_task(cancel(rig))
+        await server.wait_for("DELETE", "order")
+        for inner in list(rig.gateway._in_flight):
+            inner.cancel()
+        lost = await task
+        server.answer("DELETE", "order", refusal(-2011, "Unknown order sent."))
+        known = await cancel(rig)
+    assert (lost.outcome, known.outcome) == (WriteOutcome.UNKNOWN, WriteOutcome.REJECTED)
+    lingers_s, answered_s = rig.permit.lingers_s
+    assert answered_s == 0.0
+    assert 0 < lingers_s <= rig.permit.left_s
+
+
 async def test_refused_time_makes_the_clock_unknown() -> None:
     """-1021 is a rejection, and no further write is stamped before the clock is measured."""
     async with BadServer() as server, open_rig(server.url) as rig:

@@ -202,7 +202,7 @@ def test_ticket_lets_one_request_out() -> None:
     states.append(ticket.is_spent)
     with pytest.raises(CallRefused):
         ticket.enter(is_change=True)
-    ticket.close()
+    ticket.close(lingers_s=0.0)
 
     assert states == [False, True]
     assert len(permit.begun) == permit.ended == 1
@@ -215,7 +215,7 @@ def test_ticket_refuses_reads_and_short_permits() -> None:
     for is_change in (True, False):
         with pytest.raises(CallRefused):
             ticket.enter(is_change=is_change)
-    ticket.close()
+    ticket.close(lingers_s=0.0)
     permit.left_s = 0.11
     assert ticket.enter(is_change=True) == pytest.approx(0.06)
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -44,10 +45,12 @@ def write_grant(state_dir: Path, *, epoch: int = EPOCH, **facts: object) -> Gran
     return left
 
 
-def write_fence_note(state_dir: Path, *, epoch: int = EPOCH, in_flight: int = 0) -> None:
+def write_fence_note(
+    state_dir: Path, *, epoch: int = EPOCH, in_flight: int = 0, lingers_s: float = 0.0
+) -> None:
     note = FenceNote(state_dir)
     note.armed(epoch, 1e12)
-    note.in_flight(in_flight)
+    note.in_flight(in_flight, time.clock_gettime(time.CLOCK_BOOTTIME) + lingers_s)
 
 
 def write_journal(state_dir: Path, *states: IntentState) -> None:
@@ -99,6 +102,7 @@ def test_with_proof_the_successor_waits_for_nothing(tmp_path: Path) -> None:
         lambda d: write_journal(d, IntentState.JOURNALLED),
         lambda d: write_journal(d, IntentState.OPEN, IntentState.UNKNOWN),
         lambda d: write_fence_note(d, in_flight=1),
+        lambda d: write_fence_note(d, lingers_s=600.0),
         lambda d: write_fence_note(d, epoch=EPOCH - 1),
         lambda d: (d / "fence-note.json").unlink(),
         lambda d: (d / JOURNAL_FILE).write_bytes(b"00000000 {}\n"),
@@ -110,6 +114,7 @@ def test_with_proof_the_successor_waits_for_nothing(tmp_path: Path) -> None:
         "an order journalled",
         "an outcome unknown",
         "a cancel under way",
+        "a cancel that timed out",
         "the note of an older grant",
         "no note",
         "a damaged journal",

@@ -292,6 +292,21 @@ async def test_a_write_under_way_makes_the_successor_wait_after_a_crash() -> Non
     assert drain_ms == timing.window_ms + node.parts.trader_parts.effect_tail_ms
 
 
+@pytest.mark.parametrize("way", ["give_back", "drain", "halt"])
+async def test_a_cancel_without_an_answer_makes_the_successor_wait(way: str) -> None:
+    """R10: no journal has it, and giving up here stops nothing at the venue."""
+    node = await taken_over(await new_shift_rig(await after_a_holder("90")))
+    node.lease.permit.lingers_s = 0.7301
+    match way:
+        case "give_back":
+            await node.shift.give_back("crash")
+        case "drain":
+            await node.shift.drain("switchover", reserved_for="")
+        case _:
+            await node.shift.halt(ValueError("broken"))
+    assert [drain_ms for drain_ms, _, _ in node.lease.released] == [731]
+
+
 async def test_an_outcome_unknown_makes_the_successor_wait_after_a_crash() -> None:
     """Its deadline has not passed: what was sent may still be accepted."""
     node = await taken_over(await new_shift_rig(await after_a_holder("90")))

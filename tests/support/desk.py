@@ -70,7 +70,7 @@ class ManualPermit:
         self.writes += is_open
         return is_open
 
-    def end_write(self) -> None:
+    def end_write(self, *, lingers_s: float = 0.0) -> None:
         self.writes -= 1
 
 

@@ -9,6 +9,7 @@ class FakePermit:
         self.left_s = left_s
         self.begun: list[float] = []
         self.ended = 0
+        self.lingers_s: list[float] = []
         self.is_refusing = False
 
     def remaining_s(self) -> float:
@@ -20,5 +21,6 @@ class FakePermit:
         self.begun.append(needed_s)
         return True
 
-    def end_write(self) -> None:
+    def end_write(self, *, lingers_s: float = 0.0) -> None:
         self.ended += 1
+        self.lingers_s.append(lingers_s)

@@ -28,6 +28,10 @@ class LeasePermit(ManualPermit):
     """A permit with writes in flight that the test ends."""
 
     in_flight: int = 0
+    lingers_s: float = 0.0
+
+    def lingering_s(self) -> float:
+        return self.lingers_s
 
 
 @dataclass(slots=True)
