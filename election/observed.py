@@ -4,9 +4,7 @@ Rules of this file: every question is answered from the last reply of each store
 the *configured* stores decides, never of the reachable ones. One store is the case n = 1.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import inf
 from typing import NamedTuple
 
 from election.instants import Instant
@@ -66,7 +64,7 @@ class Observed:
     @property
     def max_epoch(self) -> int:
         """The highest epoch ever seen in any store."""
-        return max(observation.max_epoch for observation in self)
+        return max([observation.max_epoch for observation in self._by_name.values()])
 
     def is_takeable(self, name: StoreName, now: Instant) -> bool:
         """Tell whether this store's record may be taken now (R6)."""
@@ -81,15 +79,12 @@ class Observed:
 
     def takeable_in_s(self, now: Instant) -> float | None:
         """Return seconds until a majority may be taken, None when that cannot be told."""
-        waits = sorted(
-            inf if wait_s is None else wait_s
-            for wait_s in (
-                o.takeable_in_s(self._identity, self._timing, self.longest_ttl_ms, now)
-                for o in self
-            )
-        )
-        decisive_s = waits[self.majority - 1]
-        return None if decisive_s == inf else decisive_s
+        waits = [
+            o.takeable_in_s(self._identity, self._timing, self.longest_ttl_ms, now)
+            for o in self._by_name.values()
+        ]
+        known_s = sorted(wait_s for wait_s in waits if wait_s is not None)
+        return None if len(known_s) < self.majority else known_s[self.majority - 1]
 
     def rivals(self, epoch: int) -> tuple[Observation, ...]:
         """Return the stores that were granted to somebody else under `epoch` or later."""
@@ -97,14 +92,16 @@ class Observed:
 
     def named(self) -> Named:
         """Return whom a majority of the records, reachable or remembered, names as holder."""
-        votes = Counter(
-            (o.record.node_id, o.record.nonce, o.record.epoch)
-            for o in self
-            if o.record is not None and o.record.state is LeaseState.HELD
-        )
-        for (node_id, nonce, epoch), count in votes.items():
-            if count >= self.majority:
-                labels = (o.record.label for o in self if o.record and o.record.nonce == nonce)
+        records = [o.record for o in self._by_name.values() if o.record is not None]
+        held = [
+            (record.node_id, record.nonce, record.epoch)
+            for record in records
+            if record.state is LeaseState.HELD
+        ]
+        for vote in held:
+            if held.count(vote) >= self.majority:
+                node_id, nonce, epoch = vote
+                labels = (record.label for record in records if record.nonce == nonce)
                 return Named(node_id, epoch, next(labels, ""))
         return NOBODY
 

@@ -24,6 +24,7 @@ from typing import Final
 # venue's clock is disciplined. Ten times that; halved, a poor crystal in the cold could pass it.
 RATE_ERROR_PPM: Final = 1_000
 _SLOWEST: Final = 1 - RATE_ERROR_PPM / 1_000_000
+_FASTEST: Final = 1 + RATE_ERROR_PPM / 1_000_000
 # Older samples are dropped: at 1000 ppm on either side they are worse than a second by then.
 AGE_MAX_S: Final = 600.0
 # Samples kept; more do not narrow the interval noticeably.
@@ -43,10 +44,6 @@ class LocalInstant:
         """Seconds from here to `later` by the clock that counted fewer."""
         return min(later.boot_s - self.boot_s, later.raw_s - self.raw_s)
 
-    def most_until_s(self, later: "LocalInstant") -> float:
-        """Seconds from here to `later` by the clock that counted more."""
-        return max(later.boot_s - self.boot_s, later.raw_s - self.raw_s)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffsetSample:
@@ -60,12 +57,6 @@ class OffsetSample:
         """An answer before its question is our own bug."""
         if self.sent.least_until_s(self.received) < 0:
             raise ValueError("an answer cannot arrive before its question left")
-
-    def latest_ms(self, now: LocalInstant) -> float:
-        """The venue's time at `now` is at most this."""
-        passed_ms = self.sent.most_until_s(now) * 1000
-        stamp_ms = self.venue_ms + STAMP_RESOLUTION_MS
-        return stamp_ms + passed_ms * (1 + RATE_ERROR_PPM / 1_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +72,15 @@ def estimate_time(samples: tuple[OffsetSample, ...], now: LocalInstant) -> Venue
     """Intersect the usable samples; None when there is none or they contradict each other."""
     earliest_ms, latest_ms, youngest_s = -inf, inf, inf
     for sample in samples:
-        least_s = sample.received.least_until_s(now)
-        age_s = sample.received.most_until_s(now)
+        sent, received = sample.sent, sample.received
+        boot_s, raw_s = now.boot_s - received.boot_s, now.raw_s - received.raw_s
+        least_s, age_s = min(boot_s, raw_s), max(boot_s, raw_s)
         if least_s < 0 or age_s > AGE_MAX_S:  # of the future, or too old
             continue
+        passed_s = max(now.boot_s - sent.boot_s, now.raw_s - sent.raw_s)
+        stamp_ms = sample.venue_ms + STAMP_RESOLUTION_MS
         earliest_ms = max(earliest_ms, sample.venue_ms + least_s * 1000 * _SLOWEST)
-        latest_ms = min(latest_ms, sample.latest_ms(now))
+        latest_ms = min(latest_ms, stamp_ms + passed_s * 1000 * _FASTEST)
         youngest_s = min(youngest_s, age_s)
     if youngest_s == inf or latest_ms < earliest_ms:
         return None

@@ -22,18 +22,22 @@ class GapJudge:
     """Tells once an episode: a gap above the bound, until a whole window was well."""
 
     bound_s: float
+    # Only what may yet be the longest: a gap that a later one equals or exceeds goes at once, so
+    # that the first is the longest of the window.
     _seen: deque[tuple[float, float]] = field(default_factory=deque)
     _is_long: bool = False
 
     @property
     def longest_s(self) -> float:
         """The longest gap of the window, 0 when this node held no lease in it."""
-        return max((gap_s for _, gap_s in self._seen), default=0.0)
+        return self._seen[0][1] if self._seen else 0.0
 
     def step(self, gap_s: float, now_s: float) -> bool:
         """Take one measure; True when a gap above the bound is news."""
+        while self._seen and self._seen[-1][1] <= gap_s:
+            self._seen.pop()
         self._seen.append((now_s, gap_s))
-        while self._seen and now_s - self._seen[0][0] > WINDOW_S:
+        while now_s - self._seen[0][0] > WINDOW_S:
             self._seen.popleft()
         was_long, self._is_long = self._is_long, self.longest_s > self.bound_s
         return self._is_long and not was_long

@@ -319,7 +319,8 @@ class Runtime:
             reasons = judge_eligibility(
                 replace(facts, peer_reasons=(*parts.peer_reasons(), *filter(None, [promised])))
             )
-        if without_figures(reasons) != without_figures(self.health.reasons):
+        before = self.health.reasons
+        if reasons != before and without_figures(reasons) != without_figures(before):
             log_event("eligibility.changed", reasons=list(reasons))
         self.health.reasons = reasons
         parts.heartbeat.set_eligibility(reasons)

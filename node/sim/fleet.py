@@ -112,7 +112,7 @@ class _Question(Generic[T]):
         self._answers: dict[StoreName, T] = {}
         self._problems: dict[StoreName, str] = {}
         self._names: Sequence[StoreName] = ()
-        self._is_decided = False
+        self._is_decided = self._is_over = False
 
     def ask(self, names: Sequence[StoreName]) -> None:
         self._names = names
@@ -129,9 +129,17 @@ class _Question(Generic[T]):
             answered = len(self._answers)
             if answered >= self._enough or answered + waiting < self._enough:
                 self._is_decided = True
-                self._process.world.after(self._grace_s, lambda: self._process.run(self.finish))
+                self._process.world.after(self._grace_s, self.end_late)
+
+    def end_late(self) -> None:
+        """End it with the answers that are there, unless the last one has come meanwhile."""
+        if not self._is_over:
+            self._process.run(self.finish)
 
     def finish(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
         problems = {
             name: self._problems.get(name, f"{name}: no answer in time")
             for name in self._names
@@ -182,5 +190,5 @@ class SimFleet:
 
             connection.submit(_Job(call, deadline_s, on_end))
         if must_watch:
-            world.at(deadline_s + SCHEDULING_S, lambda: self._process.run(question.finish))
+            world.at(deadline_s + SCHEDULING_S, question.end_late)
         return question.outcome

@@ -10,7 +10,7 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Executor
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -75,6 +75,52 @@ def run_steps(steps: Generator[Deferred[Any], Any, T]) -> Deferred[T]:
     return outcome
 
 
+class SimHandle(asyncio.Handle):
+    """A callback whose turn comes: `asyncio.Handle` without what only debugging looks at."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: "SimLoop",
+        context: Context | None,
+    ) -> None:
+        """Wait in a context, a copy of the present one by default."""
+        _begin_handle(self, callback, args, loop, context)
+
+
+class SimTimer(asyncio.TimerHandle):
+    """A callback whose moment comes, in the same way."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: "SimLoop",
+        context: Context | None,
+    ) -> None:
+        """Wait for an instant of the box's own time."""
+        _begin_handle(self, callback, args, loop, context)
+        self._when, self._scheduled = when, False
+
+
+def _begin_handle(
+    handle: Any,
+    callback: Callable[..., object],
+    args: tuple[Any, ...],
+    loop: "SimLoop",
+    context: Context | None,
+) -> None:
+    handle._context = copy_context() if context is None else context  # noqa: SLF001
+    handle._loop, handle._callback, handle._args = loop, callback, args  # noqa: SLF001
+    handle._cancelled, handle._repr, handle._source_traceback = False, None, None  # noqa: SLF001
+
+
 class SimLoop(asyncio.AbstractEventLoop):
     """The event loop of one simulated process."""
 
@@ -105,10 +151,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         try:
             while ready and process.can_work:
                 handle = ready.popleft()
-                if not handle.cancelled():
+                if not handle._cancelled:  # noqa: SLF001  (a loop may look)
                     handle._run()  # noqa: SLF001  (as asyncio's own loops do)
                     self._spun += 1
-                    process.note_handle()
+                    if process.handles_to_live:
+                        process.note_handle()
                     if self._spun > SPIN_MAX:
                         self._world.violate("a process spins without time passing")
                         process.kill("it spins")
@@ -125,7 +172,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Run a callback as soon as the process runs."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = SimHandle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
@@ -153,7 +200,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """Run a callback at an instant of the box's own time."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        handle = SimTimer(when, callback, args, self, context)
         self._await_instant(handle)
         return handle
 

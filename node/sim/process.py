@@ -44,7 +44,7 @@ class SimProcess:
         self.on_end: Callable[[str], None] = lambda _why: None
         self._backlog: deque[Action] = deque()
         self._is_running = False
-        self._handles_to_live = -1
+        self.handles_to_live = 0  # steps of its loop until it is killed; 0: nobody counts
         self._disk_jobs: deque[Action] = deque()
         self._is_disk_busy = False
         self.graveyard: list[asyncio.Task[Any]] = []
@@ -86,11 +86,11 @@ class SimProcess:
         self.run(_nothing)
 
     def _drain(self) -> None:
-        loop, threads = self.loop, self.threads
-        while self.is_alive and self.world.now >= self.paused_until_s:
+        loop, threads, now = self.loop, self.threads, self.world.now
+        while self.is_alive and now >= self.paused_until_s:
             if threads is not None and threads.has_work:
                 threads.drain()
-            elif loop.has_work and self.can_work:
+            elif loop.has_work and now >= self.hung_until_s:
                 loop.drain()
             else:
                 return
@@ -125,14 +125,13 @@ class SimProcess:
 
     def kill_soon(self, handles: int) -> None:
         """End it in the middle of what it does next, after so many steps; 0 spares it."""
-        self._handles_to_live = handles
+        self.handles_to_live = handles
 
     def note_handle(self) -> None:
-        """One more step of its loop was done."""
-        if self._handles_to_live > 0:
-            self._handles_to_live -= 1
-            if self._handles_to_live == 0:
-                self.kill("killed")
+        """One more step of its loop was done, of those that it may still do."""
+        self.handles_to_live -= 1
+        if self.handles_to_live == 0:
+            self.kill("killed")
 
     def _bury(self) -> None:
         # Kept until the run's end: a collected coroutine would run its `finally` blocks.

@@ -61,8 +61,8 @@ class World:
 
     def run_until(self, end_s: float) -> None:
         """Let everything happen up to an instant, or up to the first violation."""
-        heap, pop = self._heap, heapq.heappop
-        while heap and heap[0][0] <= end_s and not self.violations:
+        heap, pop, violations = self._heap, heapq.heappop, self.violations
+        while heap and heap[0][0] <= end_s and not violations:
             when_s, _, action = pop(heap)
             self.now = max(self.now, when_s)
             self.events += 1

@@ -3,6 +3,9 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from node.beat_watch import WINDOW_S, BeatWatch, GapJudge
 from node.health import Health
 from node.parts import NodeParts
@@ -17,6 +20,17 @@ def test_a_long_gap_is_news_once_until_a_whole_window_was_well() -> None:
     assert not judge.step(0.9, 2 + WINDOW_S + 0.5)
     assert judge.longest_s == 0.9
     assert judge.step(3.0, 3 + WINDOW_S + 1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 25), st.integers(0, 9)), max_size=40))
+def test_the_longest_gap_is_that_of_the_last_minute(looks: list[tuple[int, int]]) -> None:
+    """Whatever the judge has let go: the same as all measures of the window would say."""
+    judge, now_s, seen = GapJudge(bound_s=5.0), 0.0, []
+    for passed_s, gap_s in looks:
+        now_s += passed_s
+        seen.append((now_s, float(gap_s)))
+        judge.step(gap_s, now_s)
+        assert judge.longest_s == max(gap for at_s, gap in seen if now_s - at_s <= WINDOW_S)
 
 
 def test_a_node_without_the_lease_has_no_gap() -> None:
