@@ -303,10 +303,10 @@ class LeaseMachine:
         call, reply, observed = answered.call, answered.reply, self._world.observed
         is_write = call.verb in (Verb.ACQUIRE, Verb.RENEW, Verb.REASSERT)
         if is_write and reply.is_ok:
-            is_news = self._standing.grant is tenure and tenure.incs.get(call.store) != reply.inc
+            is_back = tenure.is_back(call.store, reply.inc, call.verb)
             if tenure.note_ack(call.store, reply.inc, call.round_id, observed.majority):
                 self._standing.count(now, chance)
-            if is_news and call.verb is Verb.REASSERT:
+            if is_back and self._standing.grant is tenure:
                 self._publish(Reincarnated(name=call.store))
             return
         is_mine = observed[call.store].shows(self._world.identity, tenure.epoch)

@@ -177,6 +177,6 @@ class Observation:
         return (self.inc, None if self.record is None else self.record.wid)
 
     def _is_new_life(self, record: LeaseRecord, inc: Incarnation) -> bool:
-        if self.record is None or self.inc is None:
+        if self.record is None:
             return False
         return self.inc != inc or record.max_epoch < self.record.max_epoch

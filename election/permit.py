@@ -229,7 +229,7 @@ class LeasePermit:
         """Close the gate for good and forget the epoch: the grant is over."""
         with self._lock:
             self._shut(reason)
-            self._window, self._is_draining = None, False
+            self._window = None
 
     def condemn(self, *, reason: str) -> None:
         """Close the gate for good and leave the fence armed: this process must end.
@@ -246,8 +246,6 @@ class LeasePermit:
         Call it from the work loop's own thread only: that it runs there is the proof that the
         loop is not stuck behind a write.
         """
-        if not self._is_closed:
-            return False
         with self._lock:
             self._settle()
             return not self._is_armed and self._in_flight == 0

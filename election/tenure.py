@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from election.instants import Instant, is_later
 from election.model import Incarnation, NodeId, StoreName
 from election.promise import Promise
+from election.signals import Verb
 
 _ROUNDS_MAX = 8  # answers of older rounds prove less than what is already counted
 
@@ -78,6 +79,13 @@ class Tenure:
                     self.proven = round_.sent
                 return self._count(round_)
         return False
+
+    def is_back(self, store: StoreName, inc: Incarnation, verb: Verb) -> bool:
+        """Tell whether a store that acknowledges now had forgotten this epoch, or began anew.
+
+        Also a renewal may say so: the answer to the re-assertion before it was lost.
+        """
+        return self.incs.get(store) != inc and (verb is Verb.REASSERT or store in self.held_at)
 
     def note_promised(self) -> bool:
         """Count the newest round by the promise alone; tell whether that proves more than before.

@@ -128,6 +128,32 @@ def test_restarted_store_is_mended_within_the_round_that_noticed() -> None:
     assert len(bench.of(Reincarnated)) == 1
 
 
+def test_record_put_back_by_a_lost_answer_is_told_all_the_same() -> None:
+    """The store forgot the journal with the record: it must be pushed there again (R11)."""
+    bench = Bench().hold()
+    bench.stores[X].flush()
+    bench.clock.advance(1.0)
+    bench.tick()
+    (renewal,) = bench.waiting
+    bench.deliver_one(renewal)
+    assert [call.verb for call in bench.waiting] == [Verb.REASSERT]
+    bench.deliver(is_reply_lost=True)
+    bench.run(2.5)
+    assert bench.is_open()
+    assert bench.of(Reincarnated) == [Reincarnated(name=X)]
+
+
+def test_third_store_that_answers_after_the_grant_is_no_new_life() -> None:
+    """It did not forget anything; every grant would push the whole journal twice."""
+    bench = asking(Bench(3))
+    bench.deliver("x")
+    bench.deliver("y")
+    assert bench.is_in(Phase.HOLDING)
+    bench.deliver("z")
+    bench.run(3)
+    assert bench.of(Reincarnated) == []
+
+
 # --- epochs (R7) ----------------------------------------------------------------------------------
 
 
@@ -269,6 +295,8 @@ def test_view_says_whose_it_is() -> None:
     bench.run(3)
     left_s = bench.machine.view(bench.clock.now()).valid_for_s
     assert left_s == pytest.approx(view.valid_for_s - 3)
+    bench.clock.advance(10)
+    assert bench.machine.view(bench.clock.now()).valid_for_s == 0
 
 
 def test_store_of_another_cluster_is_told_as_lost() -> None:

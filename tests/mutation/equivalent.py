@@ -6,6 +6,10 @@ EQUIVALENT: Mapping[str, str] = {
     "election/permit.py: flip: self._is_draining = False -> self._is_draining = True": (
         "read only together with a window, and the opening of the first one sets it"
     ),
+    "election/standing.py: delete: self._is_settled = True  # no older grant is armed or has "
+    "writes in flight -> pass  # no older grant is armed or has writes in flight": (
+        "set by the first tick, before anything reads it; nothing is asked before a tick"
+    ),
     "election/standing.py: delete: self._is_settled = False  # until a tick brings the permit's "
     "word -> pass  # until a tick brings the permit's word": (
         "before the next tick one store is not asked, and of three at most one answers: no "
