@@ -120,6 +120,11 @@ KIND_RULES: Mapping[Kind, KindRule] = {
         verdict=Verdict.LOOK,
         collapse_by=("degraded", "what"),
     ),
+    Kind.RECOVERED: KindRule(
+        when="something that was warned of is well again",
+        verdict=Verdict.GOOD_AGAIN,
+        collapse_by=("recovered", "what"),
+    ),
     Kind.ERROR: KindRule(
         when="something failed that should not fail", verdict=Verdict.LOOK, collapse_by=("error",)
     ),

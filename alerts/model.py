@@ -41,6 +41,7 @@ class Kind(StrEnum):
     STORE_LOST = "store_lost"
     STORE_BACK = "store_back"
     DEGRADED = "degraded"
+    RECOVERED = "recovered"
     ERROR = "error"
     DRILL_PASSED = "drill_passed"
     DRILL_FAILED = "drill_failed"

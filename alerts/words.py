@@ -251,6 +251,9 @@ WORDINGS: Mapping[Kind, Wording] = {
         ),
         hint=_STATUS_HINT,
     ),
+    Kind.RECOVERED: Wording(
+        headline="{node}: {what}", lines=(_may("It lasted {lasted}."), _REASON)
+    ),
     Kind.ERROR: Wording(
         headline="{node}: {what}",
         lines=(

@@ -8,7 +8,7 @@ begin with the word that box_watch.py looks its cure up by.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from node.config_model import HealthConfig
+from node.config_box import HealthConfig
 from node.resources import FsyncProbe, Resources
 
 # How long everything must be well before a limit that was passed counts as kept again: six

@@ -12,10 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from node.config_box import DeadmanConfig, HealthConfig
 from node.config_model import (
     ClusterConfig,
     Config,
-    HealthConfig,
     LeaseConfig,
     LogConfig,
     LogLevel,
@@ -37,6 +37,7 @@ __all__ = [
     "ClusterConfig",
     "Config",
     "ConfigRefused",
+    "DeadmanConfig",
     "HealthConfig",
     "LeaseConfig",
     "LogConfig",

@@ -71,6 +71,8 @@ others can read it (`chmod 600`). The environment wins over the file:
 | `stores.<name>.password` | password of one store; `stores.default.password` is for the others |
 | `stores.<name>.release_password` | the stop hook's own, weaker one; default: `password` |
 | `telegram.token` | token of the bot, from @BotFather |
+| `deadman.cluster` | URL the leader pings: silence means that nobody trades ([how](warnings.md)) |
+| `deadman.node` | URL that this box pings, its own on each box: silence means that it is down |
 | `peer.key` | what the nodes sign with to each other: the same on both boxes; `init` writes one |
 """
 

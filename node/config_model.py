@@ -1,9 +1,9 @@
 """The configuration as one frozen tree: what `cluster.toml` may say, with units and reasons.
 
 Rules of this file: shapes and bounds of single values only; what two values mean together is in
-config_rules.py, where values come from is in config.py. The string under each field is shown in
-error messages and printed in docs/configuration.md, so it says effect, unit and why that default.
-Secrets are never here (secrets.py).
+config_rules.py, where values come from is in config.py, what one box may use in config_box.py.
+The string under each field is shown in error messages and printed in docs/configuration.md, so it
+says effect, unit and why that default. Secrets are never here (secrets.py).
 """
 
 import hashlib
@@ -13,9 +13,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints
+from pydantic import Field, PrivateAttr, StringConstraints
 
 from election.model import LeaseTiming
+from node.config_box import DeadmanConfig, HealthConfig
+from node.config_section import PositiveMs, Section
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"  # safe in Redis keys, file names and unit names
 SYMBOL_PATTERN = r"^[A-Z0-9]{1,20}/[A-Z0-9]{1,20}$"
@@ -25,7 +27,6 @@ URL_PATTERN = r"^https?://[^\s/@]+(/\S*)?$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
-PositiveMs = Annotated[int, Field(gt=0, le=3_600_000)]
 Money = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -52,12 +53,6 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, unknown keys refused, fields described in place."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ClusterConfig(Section):
@@ -285,27 +280,6 @@ class LogConfig(Section):
     Default 5."""
 
 
-class HealthConfig(Section):
-    """Bounds beyond which a node does not contend for the lease."""
-
-    max_clock_error_ms: PositiveMs = 500
-    """Largest uncertainty of the measured offset to the venue's clock, milliseconds. Default 500:
-    half of the second by which Binance accepts early requests."""
-
-    min_disk_free_mb: int = Field(default=200, ge=1)
-    """Least free space of the state directory's disk, in MB. Default 200."""
-
-    max_temperature_c: float = Field(default=85.0, gt=30, le=120)
-    """Hottest believable zone in degrees Celsius. Default 85: where a
-    Raspberry Pi throttles hard."""
-
-    max_memory_mb: int = Field(default=400, ge=64)
-    """Most resident memory of the node process, in MB. Default 400: four times what it needs."""
-
-    stable_for_s: int = Field(default=600, ge=10)
-    """Seconds of good health after which the preferred node counts as fit again. Default 600."""
-
-
 class DrillPeriod(StrEnum):
     """How often a scheduled drill runs."""
 
@@ -347,6 +321,7 @@ class Config(Section):
     telegram: TelegramConfig = TelegramConfig()
     log: LogConfig = LogConfig()
     health: HealthConfig = HealthConfig()
+    deadman: DeadmanConfig = DeadmanConfig()
     drills: DrillsConfig = DrillsConfig()
     state_dir: Path = Path("state")
     """Folder for journal, epoch and logs, relative to cluster.toml; each node uses the folder of

@@ -31,6 +31,7 @@ from exchange.clock_offset import VenueClock
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import JournalDisk, Ledger, Permit, Venue, WarmGateway
 from node.crashes import Crash, CrashBook
+from node.deadman import Ping, PingAnswer, Watched
 from node.peer_picture import PeerPicture
 from node.resources import FsyncProbe, Resources
 from strategy.loading import LoadedStrategy
@@ -143,6 +144,18 @@ class CrashKeeper(Protocol):
 
     def mark_told(self) -> None:
         """Everything in the book was told."""
+        ...
+
+
+class Pinger(Protocol):
+    """One dead-man URL (deadman_http.HttpPinger by shape); both calls return at once."""
+
+    def send(self, ping: Ping) -> bool:
+        """Begin a ping; False while the last one is still under way."""
+        ...
+
+    def take_answer(self) -> PingAnswer | None:
+        """Return what became of a ping since the last call, None when nothing is known yet."""
         ...
 
 
@@ -274,6 +287,10 @@ class Edges(Protocol):
 
     def probe(self) -> BoxProbe:
         """Return the box's resources."""
+        ...
+
+    def pingers(self) -> Mapping[Watched, Pinger]:
+        """Return the dead-man URLs that are pinged; those that are not set are absent."""
         ...
 
     @property

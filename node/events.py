@@ -157,6 +157,10 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("venue.unreachable", _W, _VENUE, "The venue gives no usable answers."),
     ("venue.reachable", _I, _VENUE, "The venue answers again; how long it did not."),
     ("venue.refused", _E, _VENUE, "The venue refuses this key or request; its code."),
+    # the outside service that waits for pings
+    ("deadman.unanswered", _W, _SYSTEM, "A ping to a dead-man URL was not answered; why."),
+    ("deadman.silent", _E, _SYSTEM, "A dead-man URL has not answered for minutes; told."),
+    ("deadman.answered", _I, _SYSTEM, "A dead-man URL answers again; how long it did not."),
     # resources and the log itself
     ("alert.left_out", _E, _SYSTEM, "A message was left out: the alert path is stuck."),
     ("alert.put_late", _W, _SYSTEM, "A message is not on disk yet: the disk is slow."),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from election.model import NEVER_S
+from node.deadman import OutsideView
 from node.eligibility import STARTING, EligibilityFacts
 from node.latches import Latches
 from node.resources import Resources
@@ -37,6 +38,7 @@ class Health:
     crash_latch_id: str = ""
     fatal: str = ""
     drill: Mapping[str, str] = field(default_factory=dict)
+    outside: Mapping[str, OutsideView] = field(default_factory=dict)  # dead-man URLs, by name
     reasons: tuple[str, ...] = field(default=(STARTING,))
 
     def facts(

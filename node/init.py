@@ -38,6 +38,7 @@ class GivenSecrets:
 
     api_keys: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     token: str | None = field(default=None, repr=False)
+    deadman: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,7 @@ def write_cluster(
             api_key=key,
             api_secret=secret,
             token=given.token,
+            deadman=given.deadman,
         )
         contents[path] = (body, 0o600)
         if key is None:

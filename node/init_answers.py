@@ -12,11 +12,11 @@ from node.config_model import (
     Name,
     Profile,
     RiskConfig,
-    Section,
     Symbol,
     Topology,
     Url,
 )
+from node.config_section import Section
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 6379

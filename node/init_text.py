@@ -44,6 +44,7 @@ def render_secrets(
     api_key: str | None = None,
     api_secret: str | None = None,
     token: str | None = None,
+    deadman: str | None = None,
 ) -> str:
     """Return one node's secrets file; what is not known yet is a comment to fill in."""
     lines = [
@@ -62,6 +63,11 @@ def render_secrets(
         "",
         "[peer]  # what the two nodes sign with when they speak directly: the same on both boxes",
         _line("key", peer_key),
+        "",
+        "[deadman]  # URLs that are pinged: their silence is an alarm (docs/warnings.md)",
+        "# cluster: pinged by the leader, the same on both boxes; node: another one on each box",
+        _line("cluster", deadman),
+        _line("node", None),
     ]
     return "\n".join(lines) + "\n"
 

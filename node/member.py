@@ -47,7 +47,6 @@ def member_body(
     total = len(config.stores)
     if stores_answered is not None and 2 * stores_answered <= total and not has_lease(health.role):
         reasons.append(f"stores: it reaches {stores_answered} of {total}, no majority")
-    proof_age_s = now_s - health.venue_proven_s
     return {
         "role": health.role.value,
         "since_wall_ms": health.role_since_wall_ms or now_wall_ms,
@@ -55,7 +54,7 @@ def member_body(
         "is_paused": is_paused,
         "venue_ok": not health.venue_error,
         "venue_error": health.venue_error,
-        "venue_proof_age_s": round(proof_age_s, 1) if isfinite(proof_age_s) else None,
+        "venue_proof_age_s": _age_s(now_s - health.venue_proven_s),
         "unaccepted": list(health.unaccepted),
         "clock_error_ms": health.clock_error_ms,
         "longest_gap_ms": health.longest_gap_ms,
@@ -74,7 +73,16 @@ def member_body(
         "account": health.account,
         "shift": dict(shift),
         "drill": dict(health.drill),
+        "outside": {
+            name: {"answered_age_s": _age_s(now_s - seen.answered_s), "error": seen.error}
+            for name, seen in health.outside.items()
+        },
         "label": config.label_of(node_id),
         "crash_latch_id": health.crash_latch_id,
         "pid": os.getpid(),
     }
+
+
+def _age_s(age_s: float) -> float | None:
+    """Return an age for the board, None for what never happened."""
+    return round(age_s, 1) if isfinite(age_s) else None

@@ -16,6 +16,7 @@ from exchange.journal import Journal, merge
 from node.active import Active
 from node.beat_watch import BeatWatch
 from node.box_watch import BoxWatch
+from node.deadman_watch import DeadmanWatch
 from node.eligibility import own_reasons
 from node.health import NOT_ASKED
 from node.latch_watch import LatchWatch
@@ -54,6 +55,7 @@ class Overseer:
     successor: Successor = field(init=False)
     box: BoxWatch = field(init=False)
     beat: BeatWatch = field(init=False)
+    outside: DeadmanWatch = field(init=False)
     _trading: TradingWatch = field(init=False)
     _preferred: PreferredWatch = field(init=False)
     _latches: LatchWatch = field(init=False)
@@ -68,6 +70,7 @@ class Overseer:
         self.successor = Successor(self.parts, spares=self.spares)
         self.box = BoxWatch(self.parts)
         self.beat = BeatWatch(self.parts)
+        self.outside = DeadmanWatch(self.parts)
         self._latches = LatchWatch(self.parts)
         ttl_s = config.timing().takeable_after_s
         self._trading = TradingWatch(patience_s=2 * ttl_s + 2)
@@ -80,6 +83,7 @@ class Overseer:
         now_s = self.parts.monotonic_s()
         await self.box.step(now_s)
         await self.beat.step(now_s)
+        await self.outside.step(now_s)
         self.successor.note_request(now_s)
         if not self.parts.watch.has_looked:
             return

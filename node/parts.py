@@ -1,6 +1,6 @@
 """Everything one node process is made of, put together in wiring.py and handed to the runtime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from alerts.sender import AlertSender
@@ -13,6 +13,7 @@ from exchange.ports import JournalDisk
 from node.bench import Seat
 from node.cluster_watch import ClusterWatch
 from node.config_model import Config
+from node.deadman import Watched
 from node.edges import (
     BoxProbe,
     CrashKeeper,
@@ -20,6 +21,7 @@ from node.edges import (
     Link,
     LogContext,
     PeerLink,
+    Pinger,
     Supervisor,
     TradingMemory,
 )
@@ -64,6 +66,7 @@ class NodeParts:
     log: LogContext
     last_trading: TradingMemory
     crashes: CrashKeeper
+    pingers: Mapping[Watched, Pinger]
     started_wall_ms: int
     watch_interval_s: float
     fresh_s: float

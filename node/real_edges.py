@@ -45,6 +45,8 @@ from exchange.venues import venue_row
 from node.cluster_watch import MARKER
 from node.config_model import Config, Topology
 from node.crash_file import CrashDesk
+from node.deadman import Watched
+from node.deadman_http import HttpPinger
 from node.logs import LogHandle, log_event
 from node.outage import LastTrading
 from node.peer_post import PeerPost
@@ -249,6 +251,14 @@ class RealEdges:
     def probe(self) -> ResourceProbe:
         """Return the probe of this process and the state directory's disk."""
         return ResourceProbe(self._state_dir)
+
+    def pingers(self) -> Mapping[Watched, HttpPinger]:
+        """Return the dead-man URLs of this node's secrets."""
+        timeout_s = self._config.deadman.timeout_s
+        return {
+            Watched(name): HttpPinger(url, timeout_s=timeout_s)
+            for name, url in self._secrets.deadman_urls().items()
+        }
 
     def load_strategy(
         self, source: str, parameters: Mapping[str, Any], *, base: Path

@@ -6,13 +6,14 @@ beside cluster.toml, and is refused when others can read it. No message here sho
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from election.peer_auth import KEY_MIN
-from node.config_model import Config, Profile
+from node.config_model import URL_PATTERN, Config, Profile
 from node.errors import SecretsRefused
 from node.secrets_file import DEFAULT_STORE, PREFIX, read_tree
 
@@ -50,6 +51,13 @@ class PeerSecrets(_Frozen):
     key: SecretStr | None = None
 
 
+class DeadmanSecrets(_Frozen):
+    """URLs of an outside service that are pinged; whoever has one can keep the alarm quiet."""
+
+    cluster: SecretStr | None = None
+    node: SecretStr | None = None
+
+
 class Secrets(_Frozen):
     """All secrets of one node. `stores.default` applies to every store that is not named."""
 
@@ -57,6 +65,7 @@ class Secrets(_Frozen):
     stores: dict[str, StoreSecrets] = {}
     telegram: TelegramSecrets = TelegramSecrets()
     peer: PeerSecrets = PeerSecrets()
+    deadman: DeadmanSecrets = DeadmanSecrets()
 
     def store_password(self, name: str) -> str | None:
         """Return the password of a store, None when it has none."""
@@ -88,12 +97,20 @@ class Secrets(_Frozen):
         """Return what the nodes sign with, None when there is none."""
         return None if self.peer.key is None else self.peer.key.get_secret_value()
 
+    def deadman_urls(self) -> dict[str, str]:
+        """Return the dead-man URLs by what they stand for; those that are not set are absent."""
+        found = {"cluster": self.deadman.cluster, "node": self.deadman.node}
+        return {name: url.get_secret_value() for name, url in found.items() if url is not None}
+
     def all_values(self) -> frozenset[str]:
         """Return every secret value, for taking them out of logs."""
         found = [self.venue.api_key, self.venue.api_secret, self.telegram.token, self.peer.key]
         found += [s.password for s in self.stores.values()]
         found += [s.release_password for s in self.stores.values()]
-        return frozenset(v.get_secret_value() for v in found if v is not None)
+        urls = self.deadman_urls().values()
+        # Without its query too: Uptime Kuma's is rewritten with each ping.
+        plain = {url.partition("?")[0] for url in urls}
+        return frozenset({*(v.get_secret_value() for v in found if v is not None), *urls, *plain})
 
 
 def require_complete(secrets: Secrets, config: Config, path: Path) -> None:
@@ -159,6 +176,7 @@ def load_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> Se
             f"{path}: a secret has fewer than {SHORTEST} characters\n    → fill it in, or remove "
             "its line"
         )
+    _check_deadman(secrets, path)
     key = secrets.peer_key()
     if key is not None and len(key) < KEY_MIN:
         raise SecretsRefused(
@@ -166,3 +184,23 @@ def load_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> Se
             "`nodectl init` wrote, or make one with: openssl rand -base64 32"
         )
     return secrets
+
+
+def is_deadman_url(url: str) -> bool:
+    """Tell whether it can be pinged: http or https, with a path, no name and password in it."""
+    return bool(re.match(URL_PATTERN, url)) and url.isascii() and url.isprintable()
+
+
+def _check_deadman(secrets: Secrets, path: Path) -> None:
+    urls = secrets.deadman_urls()
+    for name, url in urls.items():
+        if not is_deadman_url(url):
+            raise SecretsRefused(
+                f"{path}: deadman.{name} is not an address such as https://hc-ping.com/<uuid> or "
+                "https://HOST/api/push/<token>\n    → copy it from the service, or remove its line"
+            )
+    if len(urls) > 1 and len(set(urls.values())) == 1:
+        raise SecretsRefused(
+            f"{path}: deadman.cluster and deadman.node are the same URL: a standby's pings would "
+            "hide that nobody trades\n    → make one check for each at the service"
+        )

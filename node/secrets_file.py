@@ -80,7 +80,7 @@ def _read(path: Path, *, is_credential: bool) -> dict[str, Any]:
         # the parser's message may quote the line, and the line may be a secret
         raise SecretsRefused(
             f'{path}: is not TOML\n    → each line is `name = "value"`, below [venue], [telegram], '
-            "[peer] or [stores.NAME]"
+            "[peer], [deadman] or [stores.NAME]"
         ) from None
 
 

@@ -257,6 +257,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         log=edges.log,
         last_trading=edges.trading_memory(),
         crashes=edges.crash_keeper(),
+        pingers=edges.pingers(),
         started_wall_ms=edges.wall_ms(),
         watch_interval_s=WATCH_INTERVAL_S,
         fresh_s=FRESH_S,

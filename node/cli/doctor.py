@@ -26,6 +26,7 @@ from node.cli.lazy import USAGE
 from node.config import Config
 from node.doctor.findings import DoctorFacts, Level, list_findings
 from node.doctor.losses import list_losses, topology_row
+from node.doctor.outside import NodeSeen, read_node, render_outside
 from node.doctor.report import render_findings, render_losses, render_measured, render_progress
 from node.doctor.samples import Advice, Measured, Round, advise, measure
 from node.drill.history import last_passed_ms
@@ -70,10 +71,13 @@ def doctor(
         "cluster": settings.cluster_id,
         "topology": dataclasses.asdict(row),
         "losses": [dataclasses.asdict(loss) for loss in losses],
+        "outside": [dataclasses.asdict(node) for node in facts.nodes],
         "findings": [{**dataclasses.asdict(f), "level": f.level.name.lower()} for f in findings],
     }
     if not as_json:
         say(render_losses(settings, row, losses))
+        say("")
+        say(render_outside(settings, facts.nodes, holder=facts.status.holder))
         say("")
         say(render_findings(findings))
     if lasting_s is not None:
@@ -106,6 +110,17 @@ def _facts(seen: ClusterPeek, config: Config) -> DoctorFacts:
         status=build_status(seen, config, now_wall_ms=wall_ms()),
         longest_gap_ms=_gaps_ms(seen),
         last_drill_ms=last_passed_ms(merged_control(seen)),
+        nodes=_nodes(seen),
+    )
+
+
+def _nodes(seen: ClusterPeek) -> tuple[NodeSeen, ...]:
+    """Return what each living node says of its dead-man URLs and its own warnings."""
+    members = merged_members(seen)
+    return tuple(
+        read_node(str(node_id), members[node_id].body)
+        for node_id in sorted(members)
+        if members[node_id].age_s <= MEMBER_FRESH_S
     )
 
 

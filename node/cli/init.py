@@ -12,6 +12,7 @@ from node.errors import InitRefused
 from node.init import GivenSecrets, Written, load_answers, write_cluster
 from node.init_answers import Answers
 from node.init_text import KEY_RIGHTS
+from node.secrets import is_deadman_url
 
 app = typer.Typer(add_completion=False)
 TRIES = 3
@@ -187,9 +188,24 @@ def _ask_secrets(answers: Answers) -> GivenSecrets:
     token = typer.prompt(
         "Telegram bot token (from @BotFather)", default="", hide_input=True, show_default=False
     )
+    deadman = _ask_deadman()
     if len(set(keys.values())) < len(keys):
         raise InitRefused("both boxes were given the same API key\n    → make one for each box")
-    return GivenSecrets(api_keys=keys, token=token or None)
+    return GivenSecrets(api_keys=keys, token=token or None, deadman=deadman)
+
+
+def _ask_deadman() -> str | None:
+    for _ in range(TRIES):
+        url = typer.prompt(
+            "Dead-man URL of healthchecks.io or Uptime Kuma (silence is an alarm; may stay empty)",
+            default="",
+            hide_input=True,
+            show_default=False,
+        ).strip()
+        if not url or is_deadman_url(url):
+            return url or None
+        say("that is no address such as https://hc-ping.com/<uuid>")
+    raise InitRefused(f"dead-man URL: no usable answer in {TRIES} tries")
 
 
 # --- reporting -----------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from node.config_model import Config, Topology
+from node.deadman import Watched
 from node.doctor.losses import survives_box, topology_row
+from node.doctor.outside import NodeSeen
 from node.peer_rules import peer_sentence
 from node.status_model import StatusView, Verdict
 from node.topology import REMEDY
@@ -44,12 +46,14 @@ class DoctorFacts:
 
     `longest_gap_ms`: per node, the longest pause between its heartbeats lately, as it says.
     `last_drill_ms`: wall time of the newest drill that passed, None when none is on record.
+    `nodes`: what the living nodes say of their dead-man URLs and their own warnings.
     """
 
     config: Config
     status: StatusView
     longest_gap_ms: dict[str, float] = field(default_factory=dict)
     last_drill_ms: int | None = None
+    nodes: tuple[NodeSeen, ...] = ()
 
 
 def list_findings(facts: DoctorFacts) -> tuple[Finding, ...]:
@@ -207,6 +211,50 @@ def check_drills(facts: DoctorFacts) -> Iterator[Finding]:
     )
 
 
+def check_outside(facts: DoctorFacts) -> Iterator[Finding]:
+    """Nobody outside would notice if all went silent, or the alarm itself is broken."""
+    config, nodes = facts.config, facts.nodes
+    without = [n for n in nodes if Watched.CLUSTER not in n.urls]
+    if nodes and len(without) == len(nodes):
+        yield Finding(
+            level=Level.GOOD,
+            area="outside",
+            what="no dead-man URL is set: if both boxes or their internet go, nobody tells you",
+            fix="put deadman.cluster into the secrets of both boxes (docs/warnings.md)",
+        )
+    elif without:
+        names = ", ".join(config.label_of(n.node_id) for n in without)
+        yield Finding(
+            level=Level.LOOK,
+            area="outside",
+            what=f"{names} does not know the cluster's dead-man URL: when it leads, the service "
+            "raises a false alarm",
+            fix="put the same deadman.cluster into its secrets and restart it",
+        )
+    for node in nodes:
+        for watched, seen in node.urls.items():
+            if seen.error and (watched is Watched.NODE or node.node_id == facts.status.holder):
+                yield Finding(
+                    level=Level.LOOK,
+                    area="outside",
+                    what=f"the dead-man URL ({watched}) of {config.label_of(node.node_id)} does "
+                    f"not answer: {seen.error}",
+                    fix=f"look at the service and at deadman.{watched} in that box's secrets",
+                )
+
+
+def check_warnings(facts: DoctorFacts) -> Iterator[Finding]:
+    """What a node was warned of and is still so."""
+    for node in facts.nodes:
+        for warning in node.warnings:
+            yield Finding(
+                level=Level.LOOK,
+                area="box",
+                what=f"{facts.config.label_of(node.node_id)}: {warning}",
+                fix="docs/warnings.md says what each warning means and what mends it",
+            )
+
+
 CHECKS: tuple[Callable[[DoctorFacts], Iterator[Finding]], ...] = (
     check_lease,
     check_stores,
@@ -214,6 +262,8 @@ CHECKS: tuple[Callable[[DoctorFacts], Iterator[Finding]], ...] = (
     check_topology,
     check_peer,
     check_nodes,
+    check_outside,
+    check_warnings,
     check_heartbeat,
     check_drills,
 )

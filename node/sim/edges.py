@@ -31,7 +31,16 @@ from election.promise import NOTHING_PROMISED, PromiseMemory
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import JournalDisk, Permit
 from node.config_model import Config
-from node.edges import BoxProbe, CrashKeeper, JournalLedger, Link, PeerLink, TradingMemory
+from node.deadman import Watched
+from node.edges import (
+    BoxProbe,
+    CrashKeeper,
+    JournalLedger,
+    Link,
+    PeerLink,
+    Pinger,
+    TradingMemory,
+)
 from node.sim.boards import SimControl, SimLedger, SimMembers
 from node.sim.box import SimFence
 from node.sim.channel import Phone, SimChannel
@@ -206,6 +215,10 @@ class SimEdges:
     def probe(self) -> BoxProbe:
         """Return the box's resources."""
         return cast("BoxProbe", SimProbe(self._process))
+
+    def pingers(self) -> Mapping[Watched, Pinger]:
+        """Nobody outside waits for a sign of life."""
+        return {}
 
     # --- the world ---
 

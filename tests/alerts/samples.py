@@ -136,6 +136,11 @@ FACTS: Mapping[Kind, Mapping[str, str]] = {
         "meaning": "this node does not take over until it is mended",
         "fix": "timedatectl status",
     },
+    Kind.RECOVERED: {
+        "what": "it is cool enough again",
+        "lasted": "12 min",
+        "reason": "61 °C in cpu-thermal",
+    },
     Kind.ERROR: {
         "what": "cannot write the journal",
         "error": "[Errno 28] No space left on device",

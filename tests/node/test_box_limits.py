@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from node.box_limits import RECOVERY_S, BoxLimits
-from node.config_model import HealthConfig
+from node.config_box import HealthConfig
 from node.resources import FsyncProbe, Resources
 
 HEALTH = HealthConfig(max_temperature_c=85, min_disk_free_mb=200, max_memory_mb=400)

@@ -10,7 +10,7 @@ from alerts.model import Kind
 from node.bounded import OneAtATime
 from node.box_limits import RECOVERY_S, BoxLimits
 from node.box_watch import FIXES, BoxWatch
-from node.config_model import HealthConfig
+from node.config_box import HealthConfig
 from node.health import Health
 from node.outage import LastTrading
 from node.parts import NodeParts

@@ -234,16 +234,20 @@ def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None
         "secret-of-jetson-1",
         "",  # no key of the other box yet
         "",  # no Telegram token yet
+        "hc-ping.com/8f3c1f0e",  # refused, asked again
+        "https://hc-ping.com/8f3c1f0e-5d0b-4c39-9d2a-0f6b7a1c2d3e",
     ]
-    wrong = 2
-    assert len(answers) - wrong == 12
+    wrong = 3
+    assert len(answers) - wrong == 13
     code, text = run("init", "-d", tmp_path, input="\n".join(answers) + "\n")
     assert code == 0, text
     assert "key-of-jetson-1" not in text
     assert "secret-of-jetson-1" not in text
     assert "at most 100 in one market, and no new risk after losing 10 in a day" in text
+    assert "8f3c1f0e" not in text
     secrets = (tmp_path / "secrets" / "jetson.toml").read_text(encoding="utf-8")
     assert 'api_key = "key-of-jetson-1"' in secrets
+    assert 'cluster = "https://hc-ping.com/8f3c1f0e' in secrets
     shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])
     assert set(shown["nodes"]) == {"jetson", "pi"}
     assert shown["strategies"][0]["symbols"] == ["BTC/USDT", "ETH/USDT"]
@@ -264,6 +268,7 @@ def test_init_of_prod_with_a_witness_asks_for_addresses_and_chat(tmp_path: Path)
         "",  # hold
         "",  # 50
         "-100123",
+        "",
         "",
         "",
         "",
@@ -295,7 +300,7 @@ def test_init_does_not_ask_what_was_set(tmp_path: Path) -> None:
         "chat_id": "5",
     }
     flags = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-    answers = ["garage", "", "", ""]  # the other box's name, its key, the other key, the token
+    answers = ["garage", "", "", "", ""]  # the other box's name, two keys, token, dead-man URL
     code, text = run("init", "-d", tmp_path, *flags, input="\n".join(answers) + "\n")
     assert code == 0, text
     shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])

@@ -14,6 +14,7 @@ from election.model import StoreBack, StoreLost, StoreName
 from exchange.findings import Findings
 from exchange.journal import Change, Journal
 from node.box_watch import BoxWatch
+from node.config_box import DeadmanConfig
 from node.config_model import Topology
 from node.health import Health
 from node.latches import PAUSE, Latches
@@ -60,6 +61,7 @@ class World:
         config = SimpleNamespace(
             timing=lambda: SimpleNamespace(takeable_after_s=6.0),
             health=SimpleNamespace(stable_for_s=600),
+            deadman=DeadmanConfig(),
             lease=SimpleNamespace(ttl_ms=6000),
             cluster=SimpleNamespace(
                 preferred_node=preferred, profile=profile, topology=Topology.THREE_STORES
@@ -80,6 +82,7 @@ class World:
             peer_reasons=tuple,
             watch=watch,
             fresh_s=5.0,
+            pingers={},
             disk=rig.disk,
             fingerprint="f1",
             teller=Teller(self.ear, cluster="c", node_id="jetson", epoch=lambda: 1),

@@ -174,3 +174,41 @@ def test_ordinary_text_is_left_alone() -> None:
     """Redaction must not eat order ids, symbols, prices and times."""
     text = "order h93k800007go00003o BTC/USDT 64000.10 at 12:00:00, error -2010 token bucket"
     assert redact(text, {"key-of-jetson"}) == text
+
+
+UUID_URL = "https://hc-ping.com/8f3c1f0e-5d0b-4c39-9d2a-0f6b7a1c2d3e"
+KUMA_URL = "https://kuma.example/api/push/kPushToken01?status=up&msg=OK&ping="
+
+
+def test_dead_man_urls_are_secrets_in_every_form(config: Config, tmp_path: Path) -> None:
+    """Whoever has one can keep the alarm quiet; the query is rewritten before it is sent."""
+    text = f'{FILE}[deadman]\ncluster = "{UUID_URL}"\nnode = "{KUMA_URL}"\n'
+    write(tmp_path / "secrets" / "jetson.toml", text)
+    secrets = load_secrets(config, "jetson", {})
+    assert secrets.deadman_urls() == {"cluster": UUID_URL, "node": KUMA_URL}
+    said = f"{UUID_URL}/fail and {KUMA_URL.partition('?')[0]}?status=down&msg=x&ping="
+    shown = redact(said, secrets.all_values())
+    assert "8f3c1f0e" not in shown
+    assert "kPushToken01" not in shown
+    assert "8f3c1f0e" not in f"{secrets!r} {secrets.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('cluster = "hc-ping.com/8f3c1f0e"', "deadman.cluster is not an address"),
+        ('node = "ftp://kuma.example/api/push/kPushToken01"', "deadman.node is not an address"),
+        ('node = "https://a:b@kuma.example/8f3c1f0e"', "deadman.node is not an address"),
+        ('node = "https://kuma.example/8f3c1f0e x"', "deadman.node is not an address"),
+        (f'cluster = "{UUID_URL}"\nnode = "{UUID_URL}"', "are the same URL"),
+    ],
+)
+def test_dead_man_url_that_cannot_work_is_refused_without_showing_it(
+    lines: str, says: str, config: Config, tmp_path: Path
+) -> None:
+    """One URL for both would hide that nobody trades behind the standby's pings."""
+    write(tmp_path / "secrets" / "jetson.toml", f"[deadman]\n{lines}\n")
+    with pytest.raises(SecretsRefused, match=says) as caught:
+        load_secrets(config, "jetson", {})
+    assert "8f3c1f0e-" not in caught.value.render()
+    assert "kPushToken01" not in caught.value.render()

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from election.control_record import ControlRecord
-from node.config_model import HealthConfig
+from node.config_box import HealthConfig
 from node.health import Health
 from node.latches import SWITCHOVER, Latches
 from node.parts import NodeParts
