@@ -44,6 +44,12 @@ class Change(NamedTuple):
     became_unusable: Refusal | None
 
 
+# A reply that took longer says that a life was, and not when: this process may have been stopped
+# with the reply in its socket, and the server have begun another life meanwhile. Half of what
+# must overlap before two lives are two servers (peer.py); a healthy store answers in milliseconds.
+MOMENT_S = 1.0
+
+
 @dataclass(slots=True)
 class Observation:
     """One store as seen by this node; changed only by `note_reply`, `note_failure`, `restart`."""
@@ -53,6 +59,7 @@ class Observation:
     inc: Incarnation | None = None
     since: Instant | None = None  # receipt of the first reply that showed (inc, wid)
     heard: Instant | None = None  # receipt of the last usable reply
+    life: tuple[Incarnation, Instant] | None = None  # the last one seen at a known moment
     failures: int = 0
     error: str = ""
     unusable: Refusal | None = None
@@ -84,6 +91,8 @@ class Observation:
         if self._key != (reply.inc, reply.record.wid):
             self.since = received
         self.record, self.inc, self.heard = reply.record, reply.inc, received
+        if self.round_trip_s <= MOMENT_S:
+            self.life = (reply.inc, received)
         self.unusable, self.error = None, ""
         self.max_epoch = max(self.max_epoch, reply.record.max_epoch, reply.record.epoch)
         return Change(

@@ -99,9 +99,9 @@ class Promises:
         )
 
     def lives(self, now: Instant) -> Mapping[StoreName, SeenLife]:
-        """Return the life of each store that answered usably, and how long ago (R13)."""
+        """Return the life of each store that answers usably, and how long ago it was seen (R13)."""
         return {
-            o.name: SeenLife(inc=o.inc, age_s=holder_elapsed_s(o.heard, now))
+            o.name: SeenLife(inc=o.life[0], age_s=holder_elapsed_s(o.life[1], now))
             for o in self._world.observed
-            if o.inc is not None and o.heard is not None
+            if o.inc is not None and o.life is not None
         }
