@@ -8,6 +8,7 @@ configured request timeout. It judges nothing (samples.py).
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from election.address import StoreAddress
 from election.connections import StoreConnection
@@ -94,11 +95,14 @@ class Measuring:
 
     def _ask_all(self, address: StoreAddress) -> None:
         connection = StoreConnection(address)
+        free_s = 0.0  # the last answer came: not asking before that is the store's doing
         try:
             for place, due_s in enumerate(self._sent):
                 if self._stopped.wait(max(0.0, due_s - time.monotonic())):
                     return
-                answer = self._ask(connection, due_s)
+                late_s = max(0.0, time.monotonic() - max(due_s, free_s))
+                answer = replace(self._ask(connection, due_s), late_s=late_s)
+                free_s = time.monotonic()
                 with self._guard:
                     self._answers[place][str(address.name)] = answer
         finally:

@@ -24,10 +24,14 @@ TTL_STEP_MS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One question to one store; `took_s` is None when it did not answer in time."""
+    """One question to one store; `took_s` is None when it did not answer in time.
+
+    `late_s`: how much later than it could have this box asked; a slow box, not a slow network.
+    """
 
     took_s: float | None
     error: str = ""
+    late_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,10 @@ class StoreFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The whole measurement. `worst_age_s` is None when fewer than two renewals would count."""
+    """The whole measurement. `worst_age_s` is None when fewer than two renewals would count.
+
+    `longest_own_gap_s`: between two questions to one store, as far as this box made it so.
+    """
 
     lasted_s: float
     rounds: int
@@ -90,7 +97,11 @@ def measure(
     stride = max(1, round(timing.renew_ms / 1000 / pace_s))
     phases = [rounds[phase::stride] for phase in range(min(stride, len(rounds)))]
     ages = [age for phase in phases if (age := _worst_age_s(phase)) is not None]
-    gaps = [after.sent_s - before.sent_s for before, after in pairwise(rounds)]
+    gaps = [
+        after.sent_s + b.late_s - before.sent_s - a.late_s
+        for before, after in pairwise(rounds)
+        for a, b in zip(before.answers, after.answers, strict=True)
+    ]
     return Measured(
         lasted_s=rounds[-1].sent_s - rounds[0].sent_s if rounds else 0.0,
         rounds=len(rounds),

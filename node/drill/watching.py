@@ -46,6 +46,7 @@ class DrillWatch:
     track: Track = field(init=False)
     _told: set[str] = field(default_factory=set)
     _back_s: float | None = None
+    _back_since_s: float | None = None
     _was_interrupted: bool = False
 
     def __post_init__(self) -> None:
@@ -170,7 +171,8 @@ class DrillWatch:
         # Who is cut off cannot be back, whatever its own store shows of it.
         self._until(lambda: not self.track.is_running(drill_id), self.request.lasting_s + HEED_S)
         if self._until(self._is_back, self.back_within_s):
-            self._back_s = time.monotonic() - (self.track.last_renewal_s or self.asked_s)
+            since_s = self._back_since_s or time.monotonic()
+            self._back_s = since_s - (self.track.last_renewal_s or self.asked_s)
 
     def _has_begun(self) -> bool:
         """The holder went silent, or another one is there already."""
@@ -215,14 +217,26 @@ class DrillWatch:
 
     def _is_back(self) -> bool:
         hurt = self.request.holder
-        if self.does_accept_stop and not self.track.is_trading:
-            return False
-        if hurt not in self.track.spares and self.track.new_holder != hurt:
-            return False
-        if self.track.new_holder == hurt and not self.track.is_trading:
+        if not self._is_fit(hurt):
             return False
         self._tell("back", f"{hurt} is back: {'it leads' if self._leads(hurt) else 'a fit spare'}")
         return True
+
+    def _is_fit(self, hurt: str) -> bool:
+        if self.does_accept_stop and not self.track.is_trading:
+            return False
+        if self._leads(hurt):
+            return self.track.is_trading
+        return hurt in self.track.spares
+
+    def _note_back(self, begun_s: float) -> None:
+        """Since when it has been back, whatever else is waited for just then (a first order)."""
+        track = self.track
+        is_over = track.new_epoch is not None and not track.is_running(self.request.drill_id)
+        if self.does_accept_stop or not is_over or not self._is_fit(self.request.holder):
+            self._back_since_s = None
+        elif self._back_since_s is None:
+            self._back_since_s = begun_s
 
     def _leads(self, node_id: str) -> bool:
         return self.track.new_holder == node_id
@@ -268,6 +282,7 @@ class DrillWatch:
             # Ages are those of the moment of asking: a store without power makes a look long.
             begun_s = time.monotonic()
             self.track.step(self.look(), begun_s)
+            self._note_back(begun_s)
             if is_done():
                 return True
             if time.monotonic() >= until_s:

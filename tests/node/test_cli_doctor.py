@@ -1,6 +1,8 @@
 """nodectl doctor at real lease stores with a pair of puppets."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from tests.support.puppet_pair import (
 from tests.support.tcp_proxy import Fault, TcpProxy
 
 runner = CliRunner()
+BUSY_S = 1.5
 TIMING = LeaseTiming(request_timeout_ms=400, observe_ms=100, renew_ms=200)
 
 
@@ -100,8 +103,6 @@ def test_a_measurement_writes_nothing(servers: list[StoreServer], tmp_path: Path
     assert result.exit_code == 2
     for server in servers:
         connection = StoreConnection(_address(server.name, server.port))
-        import time  # noqa: PLC0415  (one use)
-
         reply = connection.call("KEYS", "*", deadline_s=time.monotonic() + 5)
         connection.close()
         assert reply == []
@@ -128,6 +129,31 @@ def test_a_cable_that_is_cut_meanwhile_shows_in_the_figures(servers: list[StoreS
     assert found.stores[0].lost >= 3
     assert "one" in found.stores[0].last_error
     assert found.stores[2].lost < found.stores[0].lost
+
+
+class BusyBox(threading.Event):
+    """A box that gets round to nothing for a while when it should ask for the second time."""
+
+    waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        found = super().wait(timeout)
+        if threading.current_thread().name.startswith("measure-"):
+            self.waits += 1
+            time.sleep(BUSY_S if self.waits == 2 else 0.0)
+        return found
+
+
+def test_a_box_that_is_too_busy_to_ask_is_told(
+    servers: list[StoreServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store answers at once; the pause between two questions is this box's own."""
+    addresses = [_address("one", servers[0].port)]
+    measuring = Measuring(addresses, cluster_id="dev-x", timing=TIMING)
+    monkeypatch.setattr(measuring, "_stopped", BusyBox())
+    measuring.run(4.0, tell=lambda *_: None)
+    found = measure(measuring.rounds(), measuring.names, TIMING, pace_s=measuring.pace_s)
+    assert found.longest_own_gap_s > BUSY_S
 
 
 @pytest.mark.parametrize("text", ["5", "soon", "1d", "1s"])

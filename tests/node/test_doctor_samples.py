@@ -1,5 +1,7 @@
 """Does the ttl suit the network: counted renewals, worst age, margin, the smallest ttl."""
 
+from dataclasses import replace
+
 import pytest
 
 from election.model import LeaseTiming
@@ -75,6 +77,15 @@ def test_a_lost_lease_is_said_and_the_smallest_ttl_that_fits_is_named() -> None:
     assert fitting.gate_s >= 3 * found.worst_age_s
     assert LeaseTiming(ttl_ms=ttl_ms - 500).gate_s < 3 * found.worst_age_s
     assert line in render_measured(found, advice)
+
+
+def test_a_box_that_asks_late_is_told_from_a_network_that_answers_late() -> None:
+    """Asked 2 s late, with quick answers: the pause between two questions is this box's own."""
+    found = rounds(10)
+    late = replace(found[5].answers[1], late_s=2.0)
+    found[5] = replace(found[5], answers=(found[5].answers[0], late, found[5].answers[2]))
+    assert measured(rounds(10, took_s=0.7)).longest_own_gap_s == pytest.approx(0.5)
+    assert measured(found).longest_own_gap_s == pytest.approx(2.5)
 
 
 def test_the_nodes_own_pauses_count_like_a_slow_network() -> None:
