@@ -3,6 +3,7 @@
 ElectionError
 ├── TimingRefused      mend the configuration; the message has the numbers
 ├── IdentityRefused    another process uses this node id or state directory; stop it first
+│   └── StateDirUnusable   no process has it, but it cannot be written; mend the disk
 ├── StoreUnreachable   no usable answer from this store; whether it wrote is unknown
 ├── FenceUnavailable   the kernel fence cannot be armed; this node is not eligible
 ├── EpochFileUnusable  the epoch could not be made durable; this node is not eligible
@@ -21,6 +22,10 @@ class TimingRefused(ElectionError, ValueError):  # noqa: N818  (named by what th
 
 class IdentityRefused(ElectionError):  # noqa: N818
     """This node id or state directory is in use by a living process."""
+
+
+class StateDirUnusable(IdentityRefused):
+    """The state directory is missing or cannot be written: nothing in it can be claimed."""
 
 
 class StoreUnreachable(ElectionError):  # noqa: N818

@@ -176,7 +176,8 @@ def _record(fields: Mapping[str, str], cluster_id: str, problems: list[str]) -> 
     try:
         record = parse_record(fields)
     except ValueError as error:
-        problems.append(f"lease: {error}")
+        key = keys_of(cluster_id).lease
+        problems.append(f"lease: the record cannot be read: {error}; delete the key {key} by hand")
         return None
     if record.cluster_id != cluster_id:
         problems.append(f"lease: the record belongs to cluster {record.cluster_id}")

@@ -76,21 +76,28 @@ def parse_record(fields: Mapping[str, str]) -> LeaseRecord:
             config_id=fields["config_id"],
             node_id=NodeId(fields["node_id"]),
             nonce=fields["nonce"],
-            epoch=int(fields["epoch"]),
-            max_epoch=int(fields["max_epoch"]),
+            epoch=_whole(fields, "epoch"),
+            max_epoch=_whole(fields, "max_epoch"),
             state=LeaseState(fields["state"]),
-            ttl_ms=int(fields["ttl_ms"]),
+            ttl_ms=_whole(fields, "ttl_ms"),
             wid=WriteId(fields["wid"]),
             inc=Incarnation(fields["inc"]),
-            drain_ms=int(fields["drain_ms"]),
+            drain_ms=_whole(fields, "drain_ms"),
             reserved_for=fields["reserved_for"],
             reason=fields["reason"],
             label=fields["label"],
-            written_us=int(fields["written_us"]),
-            version=int(fields["version"]),
+            written_us=_whole(fields, "written_us"),
+            version=_whole(fields, "version"),
         )
     except KeyError as error:
         raise ValueError(f"the lease record has no field {error}") from None
+
+
+def _whole(fields: Mapping[str, str], name: str) -> int:
+    try:
+        return int(fields[name])
+    except ValueError:
+        raise ValueError(f"its field {name} is not a whole number") from None
 
 
 def parse_store_reply(reply: Reply) -> StoreReply:

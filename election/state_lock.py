@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from election.errors import IdentityRefused
+from election.errors import IdentityRefused, StateDirUnusable
 
 _FILE_NAME = "claim"
 
@@ -22,13 +22,14 @@ class StateClaim:
         """Take the claim without waiting.
 
         Raises:
-            IdentityRefused: another living process has it, or the directory cannot be used.
+            IdentityRefused: another living process has it.
+            StateDirUnusable: the directory cannot be used.
         """
         path = state_dir / _FILE_NAME
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise IdentityRefused(_unusable(path, error)) from error
+            raise StateDirUnusable(_unusable(path, error)) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -43,7 +44,7 @@ class StateClaim:
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
         except OSError as error:  # a full disk takes an empty file, but nothing in it
             os.close(self._descriptor)
-            raise IdentityRefused(_unusable(path, error)) from error
+            raise StateDirUnusable(_unusable(path, error)) from error
 
     def close(self) -> None:
         """Give the claim back."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from election.errors import IdentityRefused
+from election.errors import IdentityRefused, StateDirUnusable
 from election.grant_note import GrantLeft, read_grant
 from election.model import StoreName
 from election.state_lock import StateClaim
@@ -27,6 +27,9 @@ def run_hook(directory: Path, *, say: Callable[[str], None]) -> int:
     try:
         with StateClaim(directory):
             return _release(directory, say)
+    except StateDirUnusable as error:
+        say(f"nothing released: {error}")
+        return FREED if read_grant(directory) is None else NOT_FREED
     except IdentityRefused as error:
         # A second, refused start has a stop hook too: the holder lives, and keeps the lease.
         say(f"nothing released: {error}")

@@ -19,6 +19,7 @@ def root() -> None:
 
     The configuration is --config, $HOTSPARE_CONFIG or ./cluster.toml.
 
-    Exit codes: 0 done · 1 could not be done · 4 mend configuration or secrets · 64 wrong usage.
+    Exit codes: 0 done · 1 could not be done · 4 mend configuration or secrets · 64 wrong usage ·
+    70 a bug of this program (the traceback says where).
     Verbs with more codes (such as `status`) list them in their own --help.
     """

@@ -39,7 +39,11 @@ def clear_crashes(
     """
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)
-    waiting = _waiting(look(settings, secrets))
+    seen = look(settings, secrets)
+    if len(seen.answered) < seen.majority:
+        said = "; ".join(str(s.error) for s in seen.stores if s.error)
+        raise CommandRefused(f"no majority of the stores answers: {said}", mend="bring them back")
+    waiting = _waiting(seen)
     chosen = {name: mark for name, mark in waiting.items() if node in (None, name)}
     if len(chosen) != 1:
         listed = ", ".join(sorted(waiting)) or "none"

@@ -40,8 +40,8 @@ def decide(
             if not put.is_majority:
                 said = "; ".join(f"{name}: {why}" for name, why in put.problems.items())
                 raise CommandRefused(
-                    f"{kind} was written to {len(put.accepted_by)} of {len(config.stores)} "
-                    f"stores, no majority: {said}",
+                    f"the decision ({kind}) reached {len(put.accepted_by)} of "
+                    f"{len(config.stores)} stores, no majority: {said}",
                     mend="look with `nodectl status`, bring the stores back, and say it again",
                 )
     finally:

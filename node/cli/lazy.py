@@ -59,6 +59,14 @@ class LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the words before the verb; what is wrong there is wrong usage too."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            _mark_usage(error)
+            raise
+
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Read the command line and run it; a character the terminal lacks becomes a `?`."""
         for stream in (sys.stdout, sys.stderr):
@@ -76,6 +84,11 @@ class LazyGroup(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise  # a verb's own exit code, which may well be 2
         except Exception as error:
-            if getattr(error, "exit_code", None) == CLICK_USAGE:
-                error.exit_code = USAGE  # type: ignore[attr-defined]  # a click usage error
+            _mark_usage(error)
             raise
+
+
+def _mark_usage(error: Exception) -> None:
+    """Let one of Click's own usage errors end with our code."""
+    if getattr(error, "exit_code", None) == CLICK_USAGE:
+        error.exit_code = USAGE  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from typing import Any
 
 STATE_DIR_OPTION = "--state-dir"
 AFTER_CRASH = "--after-crash"
+SOFTWARE = 70  # EX_SOFTWARE; 1 would read as "trading without a spare" in `nodectl status`
 HOOK_WORDS = 4  # release --after-crash --state-dir DIRECTORY
 
 
@@ -22,7 +23,11 @@ def main() -> None:
         sys.exit(run_hook(directory, say=print))
     from node.cli.app import app  # noqa: PLC0415
 
-    app(prog_name="nodectl")
+    try:
+        app(prog_name="nodectl")
+    except Exception as error:  # noqa: BLE001  (the last place: Python's own 1 has other meanings)
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.exit(SOFTWARE)
 
 
 def hook_directory(words: list[str]) -> Path | None:

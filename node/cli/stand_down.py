@@ -22,6 +22,7 @@ from node.cli.common import (
     say,
     say_json,
 )
+from node.cli.lazy import USAGE
 from node.config import Config
 from node.errors import CommandRefused
 from node.peer_client import PeerClient, peer_client
@@ -82,10 +83,12 @@ def stand_down(
 
     Exit codes: 0 done (with --show: nothing is promised) · 1 refused, nothing changed (with
     --show: a promise stands) · 3 the promise stands, but the leader did not acknowledge it, or
-    its end is not certain · 4 mend configuration or secrets.
+    its end is not certain · 4 mend configuration or secrets · 64 wrong usage.
     """
     if end + force + show > 1:
-        raise CommandRefused("--end, --force and --show exclude each other", mend="say one")
+        raise CommandRefused(
+            "--end, --force and --show exclude each other", mend="say one", exit_code=USAGE
+        )
     here = _here(config, node, profile)
     if show:
         _show(here, as_json=as_json)

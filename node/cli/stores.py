@@ -17,7 +17,7 @@ from node.cli.common import (
     say,
     say_json,
 )
-from node.cli.store_move import Move, Report
+from node.cli.store_move import UNDONE, Move, Report
 from node.config import Config
 from node.config_rules import check_config
 from node.errors import CommandRefused
@@ -49,17 +49,19 @@ def show(
 ) -> None:
     """Show each store: whether it answers, whom it names, and which store list it knows.
 
-    Exit codes: 0 all answer and know this list · 1 one does not · 4 mend configuration or secrets.
+    Exit codes: 0 all answer, have no problem and know this list · 1 one does not · 4 mend
+    configuration or secrets.
     """
     settings = open_config(config, profile)
     seen = look(settings, open_secrets(settings, node))
     latches, _ = merge_latches(merged_control(seen), is_first_start_allowed=False)
     record = latches.records.get(STORES)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": s.name,
             "address": s.address_text,
             "error": s.error or "",
+            "problems": list(s.problems),
             "server": s.server_version,
             "state": "" if s.record is None else str(s.record.state),
             "names": "" if s.record is None else str(s.record.node_id),
@@ -72,12 +74,17 @@ def show(
         say_json({"config_id": settings.config_id, "is_current": is_current, "stores": rows})
     else:
         for row in rows:
-            state = row["error"] or f"{row['state'] or 'empty'} {row['names']}".strip()
+            nothing = "unreadable" if row["problems"] else "empty"
+            state = row["error"] or f"{row['state'] or nothing} {row['names']}".strip()
             other = "" if row["is_this_list"] else " (another store list)"
             say(f"{row['name']:<12} {row['address']:<22} {row['server']:<8} {state}{other}")
+            for problem in row["problems"]:
+                say(f"! store {row['name']}: {problem}")
         if not is_current and record is not None:
             say(f"! the store list was replaced by {record.by}: this cluster.toml is old")
-    is_good = is_current and all(not r["error"] and r["is_this_list"] for r in rows)
+    is_good = is_current and all(
+        not r["error"] and not r["problems"] and r["is_this_list"] for r in rows
+    )
     raise typer.Exit(0 if is_good else 1)
 
 
@@ -102,7 +109,7 @@ def replace(
     `nodectl resume` waits for both.
 
     Exit codes: 0 done, change the files and restart · 1 refused, nothing changed · 3 begun, not
-    finished: say it again · 4 mend configuration or secrets.
+    finished (or --write could not write): say it again · 4 mend configuration or secrets.
     """
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)
@@ -119,6 +126,8 @@ def replace(
         say_json(_to_json(report))
     else:
         _tell(report)
+    if write and not report.is_written:
+        raise typer.Exit(UNDONE)
 
 
 def _check_new_list(config: Config, change: Change) -> None:
@@ -135,10 +144,10 @@ def _edit(config: Config, report: Report, *, may_write: bool) -> None:
     path = config.path
     if path is None:
         return
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         edited = edit_file(text, report.change)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         report.problems.append(f"{path}: {error}; change it by hand")
         return
     report.diff = "".join(
@@ -150,7 +159,11 @@ def _edit(config: Config, report: Report, *, may_write: bool) -> None:
         )
     )
     if may_write:
-        write_durably(path, edited, 0o644)
+        try:
+            write_durably(path, edited, 0o644)
+        except OSError as error:
+            report.problems.append(f"{path} could not be written: {error.strerror or error}")
+            return
         report.is_written = True
 
 
@@ -162,7 +175,7 @@ def _tell(report: Report) -> None:
         f"Closed to the old list: {', '.join(report.moved)}. Ready: {', '.join(report.ready)}."
     )
     for problem in report.problems:
-        say(f"! {problem} (say this command again when it answers)")
+        say(f"! {problem} (say this command again when that is mended)")
     say("\n" + report.diff.rstrip("\n") + "\n")
     first = "the other box" if report.is_written else "BOTH boxes"
     say(

@@ -6,7 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 
 from node.cli.lazy import VERBS
 
@@ -201,3 +203,11 @@ def test_house_every_make_target_that_is_named_exists() -> None:
         if target not in targets
     ]
     assert unknown == []
+
+
+def test_house_property_tests_have_no_time_limit() -> None:
+    """A slow machine must not turn a correct example into a failure."""
+    limits = hypothesis.settings.default
+    assert limits is not None
+    assert limits.deadline is None
+    assert HealthCheck.too_slow in limits.suppress_health_check

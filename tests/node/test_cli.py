@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from node.cli import version as version_module
 from node.cli.lazy import USAGE, VERBS
-from node.cli.main import app
+from node.cli.main import SOFTWARE, app, main
 from node.cli.run import crash_text
 from tests.support.status_cases import THREE
 
@@ -79,7 +80,15 @@ def test_help_lists_every_verb() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["status", "--bogus"], ["nonsense"], ["logs", "--last", "x"]]
+    "arguments",
+    [
+        ["status", "--bogus"],
+        ["nonsense"],
+        ["logs", "--last", "x"],
+        [],
+        ["--bogus", "status"],
+        ["config"],
+    ],
 )
 def test_wrong_usage_is_no_status(arguments: list[str]) -> None:
     """Click's usual 2 would read as "nobody trades"."""
@@ -105,6 +114,23 @@ def test_missing_configuration_says_init(tmp_path: Path) -> None:
     assert "nodectl init" in text
 
 
+def test_a_bug_has_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python's own 1 would tell a script that the pair trades without a spare."""
+
+    def stumble() -> str:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(version_module, "program_version", stumble)
+    monkeypatch.setattr(sys, "argv", ["nodectl", "version"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == SOFTWARE == 70
+    assert "a bug" in capsys.readouterr().err
+
+
 def test_status_without_any_store_cannot_tell(closed: Path) -> None:
     """Exit code 3, the text says what was not seen, JSON says the same."""
     code, text = run("status", "-c", closed)
@@ -118,7 +144,8 @@ def test_status_without_any_store_cannot_tell(closed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "code"), [("pause", 1), ("resume", 1), ("switchover", 1), ("history", 3)]
+    ("verb", "code"),
+    [("pause", 1), ("resume", 1), ("switchover", 1), ("history", 3), ("clear-crashes", 1)],
 )
 def test_decisions_without_a_store_are_refused(verb: str, code: int, closed: Path) -> None:
     """Nothing is called done that no majority keeps."""

@@ -78,7 +78,7 @@ def test_without_the_endpoint_nobody_can_be_promised_anything(folder: Path) -> N
 
 def test_options_exclude_each_other(folder: Path) -> None:
     """One thing at a time."""
-    assert nodectl(folder, "--end", "--force")[0] == 1
+    assert nodectl(folder, "--end", "--force")[0] == 64
 
 
 def test_force_asks_whether_the_leader_is_off(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """nodectl stores at real lease servers with puppets: the walk, its refusals, said again (R3)."""
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from election.redis_reply import keys_of
 from election.redis_store import RedisStore
 from exchange.journal import Journal
 from node.cli import store_move
+from node.cli import stores as stores_module
 from node.cli.main import app
 from node.config import load_config
 from node.demo.stores import ServerMissing, StoreServer, find_server
@@ -156,6 +158,39 @@ def test_server_with_a_journal_of_long_ago_gets_the_present_one(
     assert code == 0, said
     with admin(servers[3]) as client:
         assert client.hgetall(ledger) == present
+
+
+def test_a_file_that_cannot_be_written_is_said_and_is_no_refusal(
+    pair: Puppets, servers: list[StoreServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk is done; only the file is missing, and the same command makes it up."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stores_module, "write_durably", refuse)
+        code, report, said = replace(pair, servers[3], "--write")
+    assert code == 3, said
+    assert (report["is_written"], report["ready"]) == (False, ["one", "two", "three"])
+    assert "Read-only" in report["problems"][0]
+    code, report, said = replace(pair, servers[3], "--write")
+    assert (code, report["is_written"]) == (0, True), said
+
+
+def test_a_store_whose_lease_cannot_be_read_is_not_called_empty(
+    pair: Puppets, servers: list[StoreServer]
+) -> None:
+    """A field that is no number: shown as what it is, with what mends it, and not as good."""
+    key = keys_of(pair.config.cluster_id).lease
+    with admin(servers[0]) as client:
+        client.hset(key, "epoch", "x")
+    code, said = nodectl(pair, "stores", "show")
+    assert code == 1
+    assert "unreadable" in said.splitlines()[0]
+    assert "its field epoch is not a whole number" in said
+    assert f"delete the key {key} by hand" in said
+    assert "empty" not in said
 
 
 def test_it_begins_only_paused_and_heard(pair: Puppets, servers: list[StoreServer]) -> None:

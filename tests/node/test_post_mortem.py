@@ -174,6 +174,15 @@ def test_a_hook_never_stumbles(tmp_path: Path, kind: str) -> None:
     assert said
 
 
+def test_a_directory_that_cannot_be_claimed_frees_nothing_and_says_so(tmp_path: Path) -> None:
+    """A card that fails ends the process too: exit code 0 would say that the lease is free."""
+    write_grant(tmp_path)
+    (tmp_path / "claim").mkdir()  # nobody can open it for writing, not even root
+    said: list[str] = []
+    assert run_hook(tmp_path, say=said.append) == 1
+    assert "cannot be written" in said[0]
+
+
 @pytest.mark.parametrize(
     ("supervisor", "noted"),
     [
