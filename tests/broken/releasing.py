@@ -132,9 +132,8 @@ VARIANTS = (
         edits=(
             Edit(
                 PERMIT,
-                "            self._window, self._is_draining = None, False\n\n    def condemn",
-                "            self._window, self._is_draining = None, False\n"
-                "            self._settle()\n\n    def condemn",
+                "            self._window = None\n\n    def condemn",
+                "            self._window = None\n            self._settle()\n\n    def condemn",
             ),
         ),
         proof=InWeather(setup="hangs", stores=1, seed=0, within=100, shows="still lives"),
