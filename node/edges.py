@@ -126,6 +126,18 @@ class TradingMemory(Protocol):
         ...
 
 
+class MoveMemory(Protocol):
+    """The latest hand-overs for health, on disk (move_memory.DiskMoves by shape); calls block."""
+
+    def load(self) -> Sequence[float]:
+        """Return their ages in seconds."""
+        ...
+
+    def store(self, ages_s: Sequence[float]) -> None:
+        """Remember these instead. Raises OSError."""
+        ...
+
+
 class CrashKeeper(Protocol):
     """This node's crashes, on disk (crash_file.CrashDesk by shape); changes block."""
 
@@ -283,6 +295,10 @@ class Edges(Protocol):
 
     def trading_memory(self) -> TradingMemory:
         """Return the memory of when the cluster traded last."""
+        ...
+
+    def move_memory(self) -> MoveMemory:
+        """Return the memory of the latest hand-overs for health."""
         ...
 
     def probe(self) -> BoxProbe:

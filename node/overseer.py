@@ -19,6 +19,7 @@ from node.box_watch import BoxWatch
 from node.deadman_watch import DeadmanWatch
 from node.eligibility import own_reasons
 from node.health import NOT_ASKED
+from node.hold_watch import HoldWatch
 from node.latch_watch import LatchWatch
 from node.logs import log_event
 from node.parts import NodeParts
@@ -55,6 +56,7 @@ class Overseer:
     successor: Successor = field(init=False)
     box: BoxWatch = field(init=False)
     beat: BeatWatch = field(init=False)
+    _hold: HoldWatch = field(init=False)
     outside: DeadmanWatch = field(init=False)
     _trading: TradingWatch = field(init=False)
     _preferred: PreferredWatch = field(init=False)
@@ -68,6 +70,7 @@ class Overseer:
         """Set the patience from the configured timing."""
         config = self.parts.config
         self.successor = Successor(self.parts, spares=self.spares)
+        self._hold = HoldWatch(self.parts, self.successor)
         self.box = BoxWatch(self.parts)
         self.beat = BeatWatch(self.parts)
         self.outside = DeadmanWatch(self.parts)
@@ -84,6 +87,7 @@ class Overseer:
         await self.box.step(now_s)
         await self.beat.step(now_s)
         await self.outside.step(now_s)
+        await self._hold.step(now_s)
         self.successor.note_request(now_s)
         if not self.parts.watch.has_looked:
             return

@@ -20,6 +20,7 @@ from node.edges import (
     JournalLedger,
     Link,
     LogContext,
+    MoveMemory,
     PeerLink,
     Pinger,
     Supervisor,
@@ -65,6 +66,7 @@ class NodeParts:
     probe: BoxProbe
     log: LogContext
     last_trading: TradingMemory
+    moves: MoveMemory
     crashes: CrashKeeper
     pingers: Mapping[Watched, Pinger]
     started_wall_ms: int

@@ -48,6 +48,7 @@ from node.crash_file import CrashDesk
 from node.deadman import Watched
 from node.deadman_http import HttpPinger
 from node.logs import LogHandle, log_event
+from node.move_memory import DiskMoves
 from node.outage import LastTrading
 from node.peer_post import PeerPost
 from node.peer_rules import PAIR, other_node
@@ -243,6 +244,10 @@ class RealEdges:
     def is_marked_new(self) -> bool:
         """Tell whether the marker of `nodectl init` lies beside cluster.toml."""
         return (self._config.directory / MARKER).exists()
+
+    def move_memory(self) -> DiskMoves:
+        """Return the file in the state directory."""
+        return DiskMoves(self._state_dir)
 
     def trading_memory(self) -> LastTrading:
         """Return the memory in the state directory."""

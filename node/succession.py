@@ -75,6 +75,15 @@ class Succession:
         """A hand-over for health happened, from this node or to it."""
         self._moves_s = [*self._recent(now_s), now_s]
 
+    def recall(self, now_s: float, ages_s: Sequence[float]) -> None:
+        """Count hand-overs that an earlier process of this node saw, so many seconds ago."""
+        known = [now_s - age_s for age_s in ages_s]
+        self._moves_s = sorted([*self._moves_s, *known])
+
+    def moves(self, now_s: float) -> tuple[float, ...]:
+        """Return when the hand-overs that still count happened, oldest first."""
+        return tuple(self._recent(now_s))
+
     def judge(
         self, now_s: float, troubles: Mapping[Trouble, str], *, shared: str, spares: Sequence[Spare]
     ) -> Advice:

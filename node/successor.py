@@ -41,6 +41,10 @@ class Successor:
     succession: Succession = field(default_factory=Succession)
     advice: Advice = WELL  # the latest, for whoever tells people
 
+    def __post_init__(self) -> None:
+        """Count what earlier processes of this node saw (R15's hold)."""
+        self.succession.recall(self.parts.monotonic_s(), self.parts.moves.load())
+
     def requested(self) -> str | None:
         """Return who shall trade instead of this node, None when nobody asked."""
         record = self.parts.watch.latches.switchover

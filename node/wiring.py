@@ -256,6 +256,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         probe=edges.probe(),
         log=edges.log,
         last_trading=edges.trading_memory(),
+        moves=edges.move_memory(),
         crashes=edges.crash_keeper(),
         pingers=edges.pingers(),
         started_wall_ms=edges.wall_ms(),

@@ -34,6 +34,7 @@ class SimDisk:
         self.outbox: list[Change] | None = None
         self.traded_ms: int | None = None
         self.crashes = CrashBook()
+        self.moved_s: tuple[float, ...] = ()  # in the world's time
         self.last_done_s = 0.0  # when the write that was begun last will be over
 
     @property
@@ -211,6 +212,24 @@ class SimOutboxStorage:
     def _refuse_if_failing(self) -> None:
         if self._disk.is_failing:
             raise OSError(errno.EIO, "Input/output error")
+
+
+class SimMoves:
+    """`node.edges.MoveMemory` by shape."""
+
+    def __init__(self, world: World, disk: SimDisk) -> None:
+        """Use the box's disk."""
+        self._world, self._disk = world, disk
+
+    def load(self) -> tuple[float, ...]:
+        """Return the ages of the remembered hand-overs."""
+        return tuple(self._world.now - at_s for at_s in self._disk.moved_s)
+
+    def store(self, ages_s: Sequence[float]) -> None:
+        """Remember these instead."""
+        if self._disk.is_failing:
+            raise OSError(errno.EIO, "Input/output error")
+        self._disk.moved_s = tuple(self._world.now - age_s for age_s in ages_s)
 
 
 class SimCrashKeeper:

@@ -37,6 +37,7 @@ from node.edges import (
     CrashKeeper,
     JournalLedger,
     Link,
+    MoveMemory,
     PeerLink,
     Pinger,
     TradingMemory,
@@ -49,6 +50,7 @@ from node.sim.disk import (
     SimCrashKeeper,
     SimEpochFile,
     SimJournalDisk,
+    SimMoves,
     SimOutboxStorage,
     SimProbe,
     SimTradingMemory,
@@ -207,6 +209,10 @@ class SimEdges:
     def is_marked_new(self) -> bool:
         """Tell whether this cluster never ran."""
         return self._is_marked_new()
+
+    def move_memory(self) -> MoveMemory:
+        """Return the hand-overs for health on the box's disk."""
+        return SimMoves(self._process.world, self._box.disk)
 
     def trading_memory(self) -> TradingMemory:
         """Return when the cluster traded last."""

@@ -19,7 +19,7 @@ from node.successor import REQUEST_S, Successor
 class World:
     """One node's view: latches, spares and time that the test sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, remembered_s: tuple[float, ...] = ()) -> None:
         self.now_s = 1000.0
         self.spares: tuple[str, ...] = ("raspberrypi",)
         self.peer_reasons: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class World:
             watch=self.watch,
             health=self.health,
             node_id="jetson",
+            moves=SimpleNamespace(load=lambda: remembered_s),
             peer_reasons=lambda: self.peer_reasons,
             monotonic_s=lambda: self.now_s,
             config=SimpleNamespace(health=HealthConfig()),
@@ -183,6 +184,14 @@ def test_a_lease_that_came_for_health_does_not_go_back_at_once() -> None:
         world.health.resource_reasons = ("memory: 500 MB",)
         assert bool(world.unwell_for(20)) is moves
         assert world.successor.advice.is_held is not moves
+
+
+def test_a_restart_forgets_no_move() -> None:
+    """Two boxes that are unwell must not bounce the lease by restarting in between."""
+    for ages_s, moves in (((30.0,), False), ((119.0,), True), ((3601.0,), True)):
+        world = World(ages_s)
+        world.health.resource_reasons = ("memory: 500 MB",)
+        assert bool(world.unwell_for(20)) is moves
 
 
 def test_what_is_still_starting_has_no_trouble_with_the_venue() -> None:
