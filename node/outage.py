@@ -30,6 +30,7 @@ def judge_outage(
     was_released: bool,
     silent_s: float | None,
     since_grant_s: float,
+    unheard_s: float | None = None,
 ) -> Outage:
     """Tell how long nobody traded before this node became active.
 
@@ -37,10 +38,12 @@ def judge_outage(
         now_ms: wall time now.
         started_ms: wall time at which this process started.
         last_trading_ms: last wall time at which the cluster was known to trade, None if never.
-        was_released: the holder gave the lease up in order, just before the grant.
+        was_released: the lease was given up just before the grant, in order or after a crash.
         silent_s: how long this process saw the previous holder silent before the grant; None
             when the holder gave the lease up, or when nobody held it (the stores were empty).
         since_grant_s: how long the takeover took.
+        unheard_s: of a holder that crashed and was released: since its last beat while it traded,
+            a beat more than it was dead at most; None when nobody crashed, or that is not known.
 
     Returns:
         Both boxes were off when the cluster traded last before this process even started. Then,
@@ -55,7 +58,7 @@ def judge_outage(
     if silent_s is not None:
         return Outage(gap_s=silent_s + since_grant_s, was_whole_cluster_off=False)
     if was_released:
-        return Outage(gap_s=since_grant_s, was_whole_cluster_off=False)
+        return Outage(gap_s=max(since_grant_s, unheard_s or 0.0), was_whole_cluster_off=False)
     if last_trading_ms is None:
         return Outage(gap_s=None, was_whole_cluster_off=False)
     gap_s = max(since_grant_s, (now_ms - last_trading_ms) / 1000)

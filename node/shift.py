@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from alerts.model import Kind, Verdict
 from election.model import Granted, LeaseEvent, Released
+from election.post_mortem import AFTER_CRASH
 from exchange import errors as exchange_errors
 from exchange.errors import VenueError
 from node import role as roles
@@ -206,7 +207,16 @@ class Shift:
             was_released=granted.was_released,
             silent_s=granted.silent_s,
             since_grant_s=parts.monotonic_s() - self._granted_at_s,
+            unheard_s=self._unheard_s(granted),
         )
+
+    def _unheard_s(self, granted: Granted) -> float | None:
+        """Return since when a holder that crashed has not been heard; a released lease is mute."""
+        dead = self.parts.watch.peers().get(granted.previous or "")
+        has_crashed = granted.was_released and granted.reason.startswith(AFTER_CRASH)
+        # A process that was started again beats already, and has another role.
+        is_its_last = dead is not None and dead.role == Role.ACTIVE.value
+        return dead.age_s if dead is not None and has_crashed and is_its_last else None
 
     async def _after_takeover(self, trader: Trader, active: Active, report: TakeoverReport) -> None:
         """Tell, and let the cluster know which account it trades."""

@@ -44,6 +44,23 @@ def test_outage_judgement(
     assert judged == expected
 
 
+@pytest.mark.parametrize(
+    ("unheard_s", "gap_s"), [(None, 0.5), (4.2, 4.2), (0.1, 0.5)], ids=["handed", "died", "at once"]
+)
+def test_a_crash_is_no_hand_over_without_a_gap(unheard_s: float | None, gap_s: float) -> None:
+    """A stop hook frees the lease some time after the death: nobody traded meanwhile."""
+    judged = judge_outage(
+        now_ms=20_000,
+        started_ms=5_000,
+        last_trading_ms=9_000,
+        was_released=True,
+        silent_s=None,
+        since_grant_s=0.5,
+        unheard_s=unheard_s,
+    )
+    assert judged.gap_s == gap_s
+
+
 def test_last_trading_survives_and_damage_counts_as_unknown(tmp_path: Path) -> None:
     memory = LastTrading(tmp_path)
     assert memory.load_ms() is None

@@ -12,6 +12,7 @@ from alerts.model import Kind
 from exchange.memory_venue import Fault
 from node.latches import PAUSE
 from node.role import Role
+from node.watch import Member
 from tests.support.desk import full_disk
 from tests.support.shift_rig import ShiftRig, new_shift_rig
 from tests.support.trading_rig import SYMBOL, Rig, buy, wanting
@@ -272,6 +273,30 @@ async def test_a_store_that_began_again_gets_everything_again() -> None:
     assert trader is not None
     assert store.documents == trader.journal.documents()
     assert all("cluster" in records for records in node.rig.control.stores.values())
+
+
+@pytest.mark.parametrize(
+    ("reason", "role", "gap_s"),
+    [
+        ("released after a crash: it was ended by signal KILL", "active", 5.2),
+        ("released after a crash: it was ended by signal KILL", "starting", 2.0),
+        ("switchover was asked for", "active", 2.0),
+    ],
+    ids=["dead since its last beat", "it runs again already", "handed over"],
+)
+async def test_a_crash_tells_how_long_nobody_traded(
+    reason: str, role: str, gap_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S5: a stop hook frees the lease when it has got round to it, not when the process died."""
+    node = await new_shift_rig(await after_a_holder("90"))
+    other = Member(node_id="raspberrypi", age_s=5.2, role=role, reasons=())
+    monkeypatch.setattr(node.rig.watch, "peers", lambda: {other.node_id: other})
+    node.grant(2, was_released=True, reason=reason)
+    await node.turn(after_s=2.0)
+    assert node.role() is Role.ACTIVE
+    trader = node.shift.trader
+    assert trader is not None
+    assert trader.journal.takeovers[2].body["gap_s"] == gap_s
 
 
 async def test_a_crashing_process_gives_its_lease_back_in_order() -> None:

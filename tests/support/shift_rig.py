@@ -192,7 +192,14 @@ class ShiftRig:
         """Return what the node does now; a call, because each look may differ."""
         return self.rig.health.role
 
-    def grant(self, epoch: int, *, is_stopping: bool = False, was_released: bool = False) -> None:
+    def grant(
+        self,
+        epoch: int,
+        *,
+        is_stopping: bool = False,
+        was_released: bool = False,
+        reason: str = "",
+    ) -> None:
         """Let the stores and the permit say that this node holds the lease."""
         self.rig.ledger.grant(epoch)
         self.lease.permit.epoch, self.lease.permit.left_s = epoch, 4.0
@@ -203,7 +210,7 @@ class ShiftRig:
             was_released=was_released,
             silent_s=None if was_released else 6.1,
             drain_ms=0,
-            reason="",
+            reason=reason,
         )
         self.shift.begin(event, is_stopping=is_stopping)
 
