@@ -5,8 +5,6 @@ cannot be read counts as empty and is overwritten: what it lost is a count, neve
 block.
 """
 
-import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from node.crashes import (
     parse_book,
     render_book,
 )
+from node.durable import write_all
 
 FILE_NAME = "crashes.json"
 
@@ -33,17 +32,11 @@ def read_book(state_dir: Path) -> CrashBook:
 
 def write_book(state_dir: Path, book: CrashBook) -> bool:
     """Write it durably; False when the disk refuses."""
-    path = state_dir / FILE_NAME
-    scratch = path.with_suffix(".new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    with contextlib.suppress(OSError):
-        with os.fdopen(os.open(scratch, flags, 0o600), "w", encoding="utf-8") as file:
-            file.write(render_book(book))
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-        return True
-    return False
+    try:
+        write_all({state_dir / FILE_NAME: (render_book(book), 0o600)})
+    except OSError:
+        return False
+    return True
 
 
 class CrashDesk:

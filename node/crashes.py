@@ -204,5 +204,5 @@ def parse_book(text: str) -> CrashBook:
             if latch is None
             else CrashLatch(latch_id=str(latch["id"]), reason=str(latch["reason"])),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a crash book: {type(error).__name__} {error}") from None

@@ -4,7 +4,6 @@ Nothing is written before everything has been checked as the node itself would c
 nothing that exists is overwritten unless asked: a lost secrets file cannot be brought back.
 """
 
-import os
 import secrets as random_secrets
 import tempfile
 import tomllib
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from node.config import load_config
 from node.config_model import Config, Topology
+from node.durable import write_all
 from node.errors import ConfigRefused, InitRefused
 from node.init_answers import Answers
 from node.init_text import GITIGNORE_LINES, render_cluster, render_secrets
@@ -122,12 +122,12 @@ def write_cluster(
     try:
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         (folder / FOLDER).chmod(0o700)
-        for path, (body, mode) in contents.items():
-            write_durably(path, body, mode)
+        write_all(contents)
         _ignore(folder / ".gitignore")
         config = load_config(folder / CONFIG_NAME, environ={})
     except OSError as error:
-        raise InitRefused(f"{error.filename}: cannot be written: {error.strerror}") from error
+        where = error.filename or folder
+        raise InitRefused(f"{where}: cannot be written: {error.strerror}") from error
     files = (*contents, folder / ".gitignore")
     return Written(config=config, files=files, to_fill_in=tuple(to_fill_in))
 
@@ -142,20 +142,6 @@ def _check(text: str) -> None:
         except ConfigRefused as refused:
             problems = "\n".join(f"  {problem.render()}" for problem in refused.problems)
             raise InitRefused(f"these answers do not fit together:\n{problems}") from None
-
-
-def write_durably(path: Path, text: str, mode: int) -> None:
-    """Write durably under a temporary name; never readable by others, not for a moment."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(new, flags, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fchmod(file.fileno(), mode)
-        os.fsync(file.fileno())
-    new.rename(path)
 
 
 def _ignore(path: Path) -> None:

@@ -154,7 +154,10 @@ class PeerDesk:
         except PeerUnreachable as error:
             return _refused(f"the other node cannot be asked: {error}")
         if not status.is_holder:
-            return _refused(f"{status.node_id} does not hold the lease, so nobody could rely on it")
+            return _refused(
+                f"{status.node_id} does not hold the lease, so nobody could rely on it; "
+                "it is said on the standby's box"
+            )
         if status.config_id != identity.config_id:
             return _refused(f"{status.node_id} has another store list than this node")
         promise = self.memory.promise or Promise(

@@ -216,7 +216,8 @@ def _compare(
     remarks = [f"not seen: {s.error}" for s in seen.stores if s.error is not None]
     if not lease.is_known:
         ttl_s = config.lease.ttl_ms / 1000
-        remarks.append(f"without a majority of the stores a holder stops after {ttl_s:g} s")
+        rest = "" if len(config.stores) > 1 else ", unless the other node has stood down"
+        remarks.append(f"without a majority of the stores a holder stops after {ttl_s:g} s{rest}")
     if not seen.answered:
         return [*remarks, "nodes, positions and orders are kept in the stores: not seen"]
     fresh = {n: m for n, m in members.items() if m.age_s <= MEMBER_FRESH_S}

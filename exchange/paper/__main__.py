@@ -41,6 +41,9 @@ def _build_parser() -> argparse.ArgumentParser:
         prog="python -m exchange.paper", description="A local exchange that speaks Binance spot."
     )
     parser.add_argument("--config", type=Path, help="JSON file; the other flags are for one symbol")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to serve; 0.0.0.0: other machines too"
+    )
     parser.add_argument("--port", type=int, default=0, help="0: the system chooses")
     parser.add_argument("--state-dir", type=Path, help="where the log is kept")
     parser.add_argument("--accounts", type=Path, help="accounts file (mode 0600)")
@@ -85,6 +88,7 @@ def _build_config(options: argparse.Namespace) -> PaperConfig:
         state_dir=options.state_dir,
         accounts=load_accounts(options.accounts),
         symbols=(symbol,),
+        host=options.host,
         port=options.port,
     )
 

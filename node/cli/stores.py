@@ -20,8 +20,8 @@ from node.cli.common import (
 from node.cli.store_move import UNDONE, Move, Report
 from node.config import Config
 from node.config_rules import check_config
+from node.durable import write_all
 from node.errors import CommandRefused
-from node.init import write_durably
 from node.latches import STORES, merge_latches
 from node.replacing import (
     Change,
@@ -160,7 +160,7 @@ def _edit(config: Config, report: Report, *, may_write: bool) -> None:
     )
     if may_write:
         try:
-            write_durably(path, edited, 0o644)
+            write_all({path: (edited, 0o644)})
         except OSError as error:
             report.problems.append(f"{path} could not be written: {error.strerror or error}")
             return

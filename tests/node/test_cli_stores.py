@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_written_is_said_and_is_no_refusal(
         raise OSError(errno.EROFS, "Read-only file system")
 
     with monkeypatch.context() as patch:
-        patch.setattr(stores_module, "write_durably", refuse)
+        patch.setattr(stores_module, "write_all", refuse)
         code, report, said = replace(pair, servers[3], "--write")
     assert code == 3, said
     assert (report["is_written"], report["ready"]) == (False, ["one", "two", "three"])

@@ -1,5 +1,7 @@
 """nodectl init: what it writes can run, is private, and is never overwritten by accident."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,26 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InitRefused, match="cannot be written"):
         write_cluster(tmp_path / "file", make_answers(), GivenSecrets())
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said again with room, it must not hear that half of it is there already."""
+    calls = iter(range(100))
+    sync = os.fsync
+
+    def fill(descriptor: int) -> None:
+        if next(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill)
+        with pytest.raises(InitRefused, match=f"{tmp_path}: cannot be written: No space left"):
+            write_cluster(tmp_path, make_answers(), GivenSecrets())
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == []
+    write_cluster(tmp_path, make_answers(), GivenSecrets())
 
 
 def test_answers_come_from_a_file_and_unknown_ones_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from decimal import Decimal
@@ -236,6 +237,7 @@ def test_flags_configure_one_symbol(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "exchange.paper", "--bound-to-stdin", "--seed", "7"]
     command += ["--state-dir", str(tmp_path / "s"), "--accounts", str(tmp_path / "accounts.json")]
     command += ["--symbol", "BTC/USDT", "--start-price", "30000", "--timeframe", "5m"]
+    command += ["--host", "127.0.0.2"]  # a box of a real pair is not this machine
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -246,6 +248,7 @@ def test_flags_configure_one_symbol(tmp_path: Path) -> None:
     assert process.stdin is not None
     ready = json.loads(process.stdout.readline())
     assert ready["pid"] == process.pid
+    socket.create_connection(("127.0.0.2", ready["port"]), timeout=10).close()
     process.stdin.close()
     assert process.wait(30) == 0
     process.stdout.close()
