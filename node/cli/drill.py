@@ -132,13 +132,7 @@ def drill(
         _history(settings, secrets, as_json=as_json)
         return
     kind = DrillKind(what.value)
-    if (kind is DrillKind.STORE) != (store is not None):
-        raise CommandRefused(
-            "say which store: nodectl drill store NAME"
-            if kind is DrillKind.STORE
-            else f"drill {kind} takes no {store!r}: it is about the leader",
-            exit_code=USAGE,
-        )
+    _check_usage(kind, store, venue_log)
     lasting_s = _seconds("--for", lasting, default_lasting_s(settings), at_most_s=LASTING_MAX_S)
     default_back_s = PLUG_BACK_S if kind is DrillKind.PLUG else BACK_S
     back_s = _seconds("--back-within", back_within, default_back_s, at_most_s=24 * 3600.0)
@@ -152,10 +146,7 @@ def drill(
         here=_here(settings, node),
         running=running_of(seen),
     )
-    refusals = list_refusals(plan, settings, view)
-    if refusals:
-        raise CommandRefused(f"no drill now: {'; '.join(refusals)}", mend="see `nodectl status`")
-    _check_tickets(request, settings)
+    _check_now(plan, request, settings, view)
     tell = _say_error if as_json else say
     tell(f"drill {kind}: {describe(request)}")
     _confirm(settings, name=name, yes=yes)
@@ -181,16 +172,45 @@ def drill(
         found = _with_venue(found, settings, secrets, venue_log, since_ms=_since_ms(watch, at_ms))
     result = judge(request, found, settings)
     kept = _keep(result, settings, secrets)
-    if as_json:
-        say_json({**result.to_body(), "notes": result.notes, "kept": kept})
-    else:
-        say("")
-        say(render_result(result))
-        if kept:
-            say(f"! {kept}")
+    _tell(result, kept, as_json=as_json)
     if kept or watch.was_interrupted:
         raise typer.Exit(CANNOT_TELL)
     raise typer.Exit(0 if result.outcome is Outcome.PASSED else NOT_PASSED)
+
+
+def _tell(result: DrillResult, kept: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json({**result.to_body(), "notes": result.notes, "kept": kept})
+        return
+    say("")
+    say(render_result(result))
+    if kept:
+        say(f"! {kept}")
+
+
+def _check_usage(kind: DrillKind, store: str | None, venue_log: Path | None) -> None:
+    """Refuse, before anybody is asked or hurt, what cannot be meant."""
+    if (kind is DrillKind.STORE) != (store is not None):
+        raise CommandRefused(
+            "say which store: nodectl drill store NAME"
+            if kind is DrillKind.STORE
+            else f"drill {kind} takes no {store!r}: it is about the leader",
+            exit_code=USAGE,
+        )
+    if venue_log is not None and not venue_log.is_file():
+        raise CommandRefused(
+            f"--venue-log {venue_log} is no file",
+            mend="name the requests.jsonl in the paper exchange's state directory",
+            exit_code=USAGE,
+        )
+
+
+def _check_now(plan: DrillPlan, request: DrillRequest, config: Config, view: StatusView) -> None:
+    """Refuse what would stop trading, show nothing, or find nobody who heeds it."""
+    refusals = list_refusals(plan, config, view)
+    if refusals:
+        raise CommandRefused(f"no drill now: {'; '.join(refusals)}", mend="see `nodectl status`")
+    _check_tickets(request, config)
 
 
 def _since_ms(watch: DrillWatch, at_ms: int) -> int:
@@ -301,8 +321,13 @@ def _with_venue(
         if log is not None:
             return replace(seen, venue=check_log(log, config, since_ms=since_ms))
         return replace(seen, venue=check_orders(config, secrets, since_ms=since_ms))
+    except KeyboardInterrupt:
+        return replace(seen, why_no_venue="interrupted")
     except (*CANNOT_READ, NodeError) as error:
         return replace(seen, why_no_venue=f"{type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001  (the drill is done: its verdict must be kept)
+        # Only the kind: what a library says may hold the request with its signature.
+        return replace(seen, why_no_venue=f"{type(error).__name__} while it was read")
 
 
 def _keep(result: DrillResult, config: Config, secrets: Secrets) -> str:

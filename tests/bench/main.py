@@ -40,11 +40,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", default="", help="cases, separated by commas; rivals, pair")
     parser.add_argument("--out", type=Path, default=Path("bench-failover.jsonl"))
     options = parser.parse_args(arguments)
+    known = {*CASES, "rivals", "pair"}
+    unknown = set(filter(None, options.only.split(","))) - known
+    if unknown:
+        listed = ", ".join(sorted(known))
+        parser.error(f"--only: there is no {', '.join(sorted(unknown))}; there are: {listed}")
     reason = why_not()
     if reason:
         sys.stderr.write(f"bench-failover: {reason}\n")
         return 2
-    wanted = set(filter(None, options.only.split(","))) or {*CASES, "rivals", "pair"}
+    wanted = set(filter(None, options.only.split(","))) or known
     started_s = time.monotonic()
     with options.out.open("w") as file, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         write = _writer(file)
@@ -76,7 +81,7 @@ def head(command: list[str]) -> dict[str, Any]:
         "kind": "head",
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "command": " ".join(["python -m tests.bench.main", *command[1:]]),
-        "commit": _said("git", "rev-parse", "--short", "HEAD"),
+        "commit": _said("git", "describe", "--always", "--dirty", "--exclude", "*"),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}",
         "python": platform.python_version(),
         "store": _said(str(find_server().path), "--version").split(" sha")[0],

@@ -1,8 +1,11 @@
 """The arithmetic of the benchmark: what it calls nobody, both and doubled."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.bench.figures import Order, judge_senders, spread
+from tests.bench.main import main
 
 
 def orders(**times_ms: list[float]) -> list[Order]:
@@ -56,6 +59,19 @@ def test_nobody_until_the_end_is_not_over() -> None:
     found = judge_senders(orders(a=every(0, 1000)), fault_ms=900, end_ms=30_000)
     assert not found.is_over
     assert found.nobody_ms == 30_000 - 800
+
+
+def test_a_case_that_does_not_exist_is_no_empty_measurement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A typo must neither pass for a run nor overwrite the last one."""
+    out = tmp_path / "bench.jsonl"
+    out.write_text("measured\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["--only", "plug,plgu", "--out", str(out)])
+    assert ended.value.code == 2
+    assert "there is no plgu" in capsys.readouterr().err
+    assert out.read_text() == "measured\n"
 
 
 def test_spread_takes_figures_that_occurred() -> None:

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from node.cli import drill as drill_module
+from node.cli.common import open_secrets
 from node.cli.main import app
 from node.demo.stores import ServerMissing, StoreServer, find_server
 from node.drill import watching
+from node.drill.verdict import Seen
 from tests.support.puppet_pair import (
     NODES,
     Puppets,
@@ -120,6 +123,41 @@ def test_a_switchover_drill_ends_with_a_verdict_that_is_kept(
     assert entry["id"] == shown["id"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "error", "said"),
+    [
+        ('{"type": "request", "method": "POST", "arrival": null}\n', None, "TypeError"),
+        ("", KeyboardInterrupt(), "interrupted"),
+        ("", RuntimeError("GET /order?signature=abc"), "RuntimeError while it was read"),
+    ],
+    ids=["a log that is none", "Ctrl-C while it reads", "a library that stumbles"],
+)
+def test_a_record_that_cannot_be_read_costs_no_verdict(
+    pair: Puppets,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: str,
+    error: BaseException | None,
+    said: str,
+) -> None:
+    """The pair was hurt already: what was seen is judged and kept, and no signature is shown."""
+    log = tmp_path / "requests.jsonl"
+    log.write_text(lines)
+
+    def stumble(*_: object, **__: object) -> None:
+        assert error is not None
+        raise error
+
+    if error is not None:
+        monkeypatch.setattr(drill_module, "check_log", stumble)
+    seen = drill_module._with_venue(
+        Seen(by="a test", at_ms=0), pair.config, open_secrets(pair.config, None), log, since_ms=0
+    )
+    assert seen.venue is None
+    assert said in seen.why_no_venue
+    assert "signature" not in seen.why_no_venue
+
+
 def test_a_node_that_shows_no_ticket_is_not_asked(pair: Puppets) -> None:
     """A node of an older version would not know what a drill is."""
     pair.bodies["jetson"] = {}
@@ -165,6 +203,7 @@ def test_no_spare_no_drill(pair: Puppets) -> None:
         ["store", "one", "--for", "soon"],
         ["partition", "--for", "1h"],
         ["crash", "--back-within", "5"],
+        ["crash", "--venue-log", "/nonexistent/requests.jsonl"],
     ],
 )
 def test_wrong_usage_is_64(pair: Puppets, arguments: list[str]) -> None:
