@@ -83,7 +83,9 @@ class CrashWatch:
         if self.parts.health.role is not Role.STARTING and self._untold_in_turns > 0:
             self._untold_in_turns -= 1
             if not self._untold_in_turns:  # this disk has what the stores have by now
-                await tell_untold(self.parts.disk.documents, self.parts.node_id, self.parts.teller)
+                parts = self.parts
+                told = await tell_untold(parts.disk.documents, parts.node_id, parts.teller)
+                parts.times.told_late += told
         latch = self.parts.crashes.book.latch
         record = self.parts.watch.latches.records.get(CLEAR_CRASHES)
         if latch is None or record is None or record.value.get("latch_id") != latch.latch_id:

@@ -27,6 +27,7 @@ from node.role_desk import RoleDesk
 from node.standby import Standby
 from node.takeover import GrantEnded, TakeoverReport, Unfit, build_report, why_granted
 from node.trader import Trader
+from node.untold import marked_told
 
 # Longest wait for the last request of a drain: the total timeout of a write (R9), and some.
 DRAIN_IN_FLIGHT_S = 2.0
@@ -264,6 +265,11 @@ class Shift:
     async def _keep_times(self, trader: Trader) -> None:
         """Add to this grant's takeover document what happened since: first order, alert."""
         times, entry = self.parts.times, trader.journal.takeovers.get(trader.epoch)
+        if times.told_late:
+            bodies = marked_told(trader.journal.takeovers, times.told_late)
+            trader.writer.adopt(*trader.journal.edit(epoch=trader.epoch, takeovers=bodies))
+            times.told_late = ()
+            await trader.flush()
         if entry is None or not times.is_owing or times.epoch != trader.epoch:
             return
         body = {**entry.body, **times.body()}

@@ -27,6 +27,7 @@ class ShiftTimes:
     venue_ms: Callable[[], int | None]
     epoch: int = 0
     is_owing: bool = False  # something is new since `body` was last taken
+    told_late: tuple[int, ...] = ()  # epochs of earlier processes, for this node's next journal
     _granted_at_s: float = 0.0
     _is_told: bool = False
     _after_s: dict[str, float] = field(default_factory=dict)

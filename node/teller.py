@@ -59,7 +59,7 @@ class Teller:
         epoch: int | None = None,
         verdict: Verdict | None = None,
         at_wall_ms: int | None = None,
-    ) -> None:
+    ) -> bool | None:
         """Tell one happening, durably when this returns.
 
         Args:
@@ -69,8 +69,11 @@ class Teller:
             epoch: of the happening, when it is not the present one.
             verdict: instead of the usual one.
             at_wall_ms: Unix time of the happening, when it is not now.
+
+        Returns:
+            False when it was told before, None when it is not known to be durable yet.
         """
-        await self._put(
+        return await self._put(
             build_event(
                 kind,
                 teller=Speaker(
@@ -87,19 +90,19 @@ class Teller:
 
     async def tell_took_over(
         self, facts: TakeoverFacts, *, epoch: int, at_wall_ms: int | None = None
-    ) -> None:
-        """Tell that this node trades now (or since `at_wall_ms`), durably when this returns."""
+    ) -> bool | None:
+        """Tell that this node trades now (or since `at_wall_ms`); returns as `tell` does."""
         speaker = Speaker(cluster=self._cluster, node_id=self._node_id, epoch=epoch)
         wall_ms = self._wall_ms() if at_wall_ms is None else at_wall_ms
-        await self._put(build_took_over(teller=speaker, wall_ms=wall_ms, facts=facts))
+        return await self._put(build_took_over(teller=speaker, wall_ms=wall_ms, facts=facts))
 
-    async def _put(self, event: AlertEvent) -> None:
+    async def _put(self, event: AlertEvent) -> bool | None:
         task = asyncio.create_task(self._path.put_soon(event), name="tell")
         await asyncio.wait({task}, timeout=self._durable_wait_s)
         if task.done():
-            task.result()
-            return
+            return task.result()
         if not self._late:
             log_event("alert.put_late", event_id=event.event_id)
         self._late.add(task)
         task.add_done_callback(self._late.discard)
+        return None

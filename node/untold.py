@@ -7,7 +7,7 @@ node's does not, and one epoch must not be told twice. When that node's disk is 
 it as such; the next holder says so in its own message (takeover.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from alerts.events import TakeoverFacts
 from alerts.model import Kind
@@ -35,22 +35,46 @@ def find_untold(documents: Mapping[str, str], node_id: str) -> tuple[TakeoverEnt
     )
 
 
-async def tell_untold(documents: Mapping[str, str], node_id: str, teller: Teller) -> None:
-    """Tell each of them; what the outbox knows already is not told again."""
+async def tell_untold(
+    documents: Mapping[str, str], node_id: str, teller: Teller
+) -> tuple[int, ...]:
+    """Tell each of them; what the outbox knows already is not told again.
+
+    Returns:
+        The epochs that are told for good: the next holder's journal may say so.
+    """
+    told: list[int] = []
     for entry in find_untold(documents, node_id):
-        log_event("takeover.told_late", lease_epoch=entry.epoch)
-        await _tell(entry, teller)
+        is_new = await _tell(entry, teller)
+        if is_new is not False:
+            log_event("takeover.told_late", lease_epoch=entry.epoch)
+        if is_new is not None:
+            told.append(entry.epoch)
+    return tuple(told)
 
 
-async def _tell(entry: TakeoverEntry, teller: Teller) -> None:
+def marked_told(
+    takeovers: Mapping[int, TakeoverEntry], epochs: Collection[int]
+) -> dict[int, dict[str, object]]:
+    """Return the bodies of these takeovers as they read once they were told.
+
+    The outbox forgets its oldest ids one day; the journal must not call them untold then.
+    """
+    return {
+        epoch: {**takeovers[epoch].body, "is_told": True}
+        for epoch in epochs
+        if epoch in takeovers and takeovers[epoch].body.get("is_told") is False
+    }
+
+
+async def _tell(entry: TakeoverEntry, teller: Teller) -> bool | None:
     body = entry.body
     at_ms = body.get("at_wall_ms")
     at_wall_ms = at_ms if isinstance(at_ms, int) else None
     facts = _facts(body)
     if not body.get("was_whole_cluster_off"):
-        await teller.tell_took_over(facts, epoch=entry.epoch, at_wall_ms=at_wall_ms)
-        return
-    await teller.tell(
+        return await teller.tell_took_over(facts, epoch=entry.epoch, at_wall_ms=at_wall_ms)
+    return await teller.tell(
         Kind.BOTH_WERE_OFF,
         str(entry.epoch),
         {

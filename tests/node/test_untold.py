@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -60,7 +60,7 @@ async def test_the_next_start_tells_it_once_with_its_true_time(tmp_path: Path) -
     node = await died_before_telling()
     outlet = Outlet(tmp_path / "outbox")
     for _ in range(2):  # the second is another start that finds the same journal
-        await tell_untold(node.rig.disk.documents, ME, teller(outlet))
+        assert await tell_untold(node.rig.disk.documents, ME, teller(outlet)) == (2,)
     [row] = outlet.outbox.rows
     assert (row.event.kind, row.event.epoch) == (Kind.TOOK_OVER, 2)
     assert row.event.event_id == "took_over:2"
@@ -101,6 +101,22 @@ async def test_a_takeover_that_was_told_is_marked() -> None:
     assert node.role() is Role.ACTIVE
     await node.turn()
     assert not find_untold(rig.disk.documents, ME)
+
+
+async def test_a_takeover_that_was_told_late_is_marked_by_the_next_shift() -> None:
+    """An outbox remembers a bounded number of ids; the journal keeps the mark."""
+    node = await died_before_telling()
+    node.rig.health.role = Role.STANDBY
+    watch = _crash_watch(node)
+    for _ in range(2):
+        await watch.step()
+    after = await new_shift_rig(node.rig)
+    cast("Any", after.parts).times = node.parts.times
+    after.grant(3)
+    await after.turn()
+    await after.turn()
+    assert after.role() is Role.ACTIVE
+    assert not find_untold(after.rig.disk.documents, ME)
 
 
 async def test_the_next_holder_says_that_it_may_have_been_silent() -> None:
