@@ -7,15 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from node.cli import version as version_module
 from node.cli.lazy import USAGE, VERBS
-from node.cli.main import SOFTWARE, app, main
+from node.cli.main import SOFTWARE, main
 from node.cli.run import crash_text
+from tests.support.nodectl import run_nodectl
 from tests.support.status_cases import THREE
 
-runner = CliRunner()
 LEAF_VERBS = [
     *(verb for verb in VERBS if verb not in {"demo", "config", "strategy", "telegram", "stores"}),
     "stores show",
@@ -56,25 +55,17 @@ def closed(tmp_path: Path) -> Path:
     return path
 
 
-def run(*arguments: str | Path, **kwargs: str) -> tuple[int, str]:
-    """Run nodectl in this process; return exit code and everything printed."""
-    result = runner.invoke(app, [str(a) for a in arguments], **kwargs)  # type: ignore[arg-type]
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
-
-
 @pytest.mark.parametrize("verb", LEAF_VERBS)
 def test_every_verb_documents_its_exit_codes(verb: str) -> None:
     """Scripts rely on exit codes, so --help has them."""
-    code, text = run(*verb.split(), "--help")
+    code, text = run_nodectl(*verb.split(), "--help")
     assert code == 0
     assert "Exit codes" in text
 
 
 def test_help_lists_every_verb() -> None:
     """A stranger finds the way."""
-    code, text = run("--help")
+    code, text = run_nodectl("--help")
     assert code == 0
     assert all(verb in text for verb in VERBS)
 
@@ -92,7 +83,7 @@ def test_help_lists_every_verb() -> None:
 )
 def test_wrong_usage_is_no_status(arguments: list[str]) -> None:
     """Click's usual 2 would read as "nobody trades"."""
-    assert run(*arguments)[0] == USAGE
+    assert run_nodectl(*arguments)[0] == USAGE
 
 
 def test_bad_configuration_lists_everything_and_ends_with_4(tmp_path: Path) -> None:
@@ -100,7 +91,7 @@ def test_bad_configuration_lists_everything_and_ends_with_4(tmp_path: Path) -> N
     path = tmp_path / "cluster.toml"
     path.write_text(CLOSED.replace("hold", "").replace("name", "nmae", 1), encoding="utf-8")
     for verb in (["status"], ["run", "--node", "jetson"], ["config", "check"]):
-        code, text = run(*verb, "--config", path)
+        code, text = run_nodectl(*verb, "--config", path)
         assert code == 4
         assert "did you mean 'name'?" in text
         assert "strategies.0.use" in text
@@ -109,7 +100,7 @@ def test_bad_configuration_lists_everything_and_ends_with_4(tmp_path: Path) -> N
 
 def test_missing_configuration_says_init(tmp_path: Path) -> None:
     """The first thing a new user meets."""
-    code, text = run("status", "-c", tmp_path / "none.toml")
+    code, text = run_nodectl("status", "-c", tmp_path / "none.toml")
     assert code == 4
     assert "nodectl init" in text
 
@@ -133,10 +124,10 @@ def test_a_bug_has_an_exit_code_of_its_own(
 
 def test_status_without_any_store_cannot_tell(closed: Path) -> None:
     """Exit code 3, the text says what was not seen, JSON says the same."""
-    code, text = run("status", "-c", closed)
+    code, text = run_nodectl("status", "-c", closed)
     assert code == 3
     assert text.startswith("CANNOT TELL who trades: the only store does not answer")
-    code, text = run("status", "-c", closed, "--json")
+    code, text = run_nodectl("status", "-c", closed, "--json")
     assert code == 3
     found = json.loads(text)
     assert (found["verdict"], found["exit_code"], found["holder"]) == ("unknown", 3, None)
@@ -149,14 +140,14 @@ def test_status_without_any_store_cannot_tell(closed: Path) -> None:
 )
 def test_decisions_without_a_store_are_refused(verb: str, code: int, closed: Path) -> None:
     """Nothing is called done that no majority keeps."""
-    found, text = run(verb, "-c", closed)
+    found, text = run_nodectl(verb, "-c", closed)
     assert found == code
     assert "local" in text or "nobody can hand over" in text
 
 
 def test_run_without_a_key_is_refused_before_anything_starts(closed: Path) -> None:
     """The message names file and variables."""
-    code, text = run("run", "-c", closed, "--node", "jetson")
+    code, text = run_nodectl("run", "-c", closed, "--node", "jetson")
     assert code == 4
     assert "venue.api_key" in text
     assert not (closed.parent / "state").exists()
@@ -177,7 +168,7 @@ def test_a_crash_shows_places_but_no_secret() -> None:
 
 def test_an_unknown_node_is_refused_with_the_known_ones(closed: Path) -> None:
     """A typing error in --node."""
-    code, text = run("logs", "-c", closed, "--node", "jetsen")
+    code, text = run_nodectl("logs", "-c", closed, "--node", "jetsen")
     assert code == 1
     assert "jetson, raspberrypi" in text
 
@@ -186,11 +177,11 @@ def test_config_check_prints_the_topology_and_what_is_missing(tmp_path: Path) ->
     """Usable, and honest about what is not there yet."""
     path = tmp_path / "cluster.toml"
     path.write_text(THREE, encoding="utf-8")
-    code, text = run("config", "check", "-c", path)
+    code, text = run_nodectl("config", "check", "-c", path)
     assert code == 0
     assert "Three stores" in text
     assert "no venue API key" in text
-    found = json.loads(run("config", "check", "-c", path, "--json")[1])
+    found = json.loads(run_nodectl("config", "check", "-c", path, "--json")[1])
     assert found["cluster_id"] == "test-home"
 
 
@@ -201,33 +192,33 @@ def test_config_show_masks_secrets(closed: Path) -> None:
     file = folder / "jetson.toml"
     file.write_text('[venue]\napi_key = "key-of-jetson"\n', encoding="utf-8")
     file.chmod(0o600)
-    code, text = run("config", "show", "-c", closed)
+    code, text = run_nodectl("config", "show", "-c", closed)
     assert code == 0
     assert "key-of-jetson" not in text
     found = json.loads(text)
     assert found["secrets"]["venue"] == {"api_key": "****", "api_secret": None}
     assert found["lease"]["ttl_ms"] == 6000
     file.chmod(0o644)
-    code, text = run("config", "show", "-c", closed)
+    code, text = run_nodectl("config", "show", "-c", closed)
     assert code == 4
     assert "chmod 600" in text
 
 
 def test_init_yes_gives_a_folder_that_checks(tmp_path: Path) -> None:
     """`nodectl init --yes` then `nodectl config check`, nothing else."""
-    code, text = run("init", "--yes", "-d", tmp_path / "pair")
+    code, text = run_nodectl("init", "--yes", "-d", tmp_path / "pair")
     assert code == 0
     assert "never withdrawal" in text
     assert "Single host" in text
-    assert run("config", "check", "-c", tmp_path / "pair" / "cluster.toml")[0] == 0
-    code, text = run("init", "--yes", "-d", tmp_path / "pair")
+    assert run_nodectl("config", "check", "-c", tmp_path / "pair" / "cluster.toml")[0] == 0
+    code, text = run_nodectl("init", "--yes", "-d", tmp_path / "pair")
     assert code == 4
     assert "already there" in text
 
 
 def test_init_by_flags_prints_the_topology_sentence_and_the_remedy(tmp_path: Path) -> None:
     """Two boxes is the first case, not an error; what it cannot survive is said."""
-    code, text = run(
+    code, text = run_nodectl(
         "init",
         "--yes",
         "-d",
@@ -266,7 +257,7 @@ def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None
     ]
     wrong = 3
     assert len(answers) - wrong == 13
-    code, text = run("init", "-d", tmp_path, input="\n".join(answers) + "\n")
+    code, text = run_nodectl("init", "-d", tmp_path, input="\n".join(answers) + "\n")
     assert code == 0, text
     assert "key-of-jetson-1" not in text
     assert "secret-of-jetson-1" not in text
@@ -275,7 +266,7 @@ def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None
     secrets = (tmp_path / "secrets" / "jetson.toml").read_text(encoding="utf-8")
     assert 'api_key = "key-of-jetson-1"' in secrets
     assert 'cluster = "https://hc-ping.com/8f3c1f0e' in secrets
-    shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])
+    shown = json.loads(run_nodectl("config", "show", "-c", tmp_path / "cluster.toml")[1])
     assert set(shown["nodes"]) == {"jetson", "pi"}
     assert shown["strategies"][0]["symbols"] == ["BTC/USDT", "ETH/USDT"]
     limits = {name: shown["risk"][name] for name in ("max_order_value", "max_position_value")}
@@ -300,10 +291,10 @@ def test_init_of_prod_with_a_witness_asks_for_addresses_and_chat(tmp_path: Path)
         "",
         "",
     ]
-    code, text = run("init", "-d", tmp_path, input="\n".join(answers) + "\n")
+    code, text = run_nodectl("init", "-d", tmp_path, input="\n".join(answers) + "\n")
     assert code == 0, text
     assert "3 wanted, 2 given" in text
-    shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])
+    shown = json.loads(run_nodectl("config", "show", "-c", tmp_path / "cluster.toml")[1])
     assert [store["host"] for store in shown["stores"]] == [f"192.168.1.{n}" for n in (11, 12, 13)]
     assert shown["telegram"]["chat_id"] == -100123
 
@@ -328,9 +319,9 @@ def test_init_does_not_ask_what_was_set(tmp_path: Path) -> None:
     }
     flags = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
     answers = ["garage", "", "", "", ""]  # the other box's name, two keys, token, dead-man URL
-    code, text = run("init", "-d", tmp_path, *flags, input="\n".join(answers) + "\n")
+    code, text = run_nodectl("init", "-d", tmp_path, *flags, input="\n".join(answers) + "\n")
     assert code == 0, text
-    shown = json.loads(run("config", "show", "-c", tmp_path / "cluster.toml")[1])
+    shown = json.loads(run_nodectl("config", "show", "-c", tmp_path / "cluster.toml")[1])
     assert set(shown["nodes"]) == {"garage", "attic"}
     assert shown["cluster"]["name"] == "spare"
     assert shown["risk"]["max_position_value"] == "30"
@@ -340,21 +331,21 @@ def test_init_does_not_ask_what_was_set(tmp_path: Path) -> None:
 
 def test_strategy_new_then_check_runs(tmp_path: Path) -> None:
     """A stranger's first strategy: written, tried, and an error in it is placed."""
-    code, text = run("strategy", "new", "mine", "-d", tmp_path)
+    code, text = run_nodectl("strategy", "new", "mine", "-d", tmp_path)
     assert code == 0
     path = tmp_path / "mine.py"
-    code, text = run("strategy", "check", path)
+    code, text = run_nodectl("strategy", "check", path)
     assert code == 0, text
     path.write_text(path.read_text(encoding="utf-8") + "\nimport time\nnow = time.time()\n")
-    code, text = run("strategy", "check", path)
+    code, text = run_nodectl("strategy", "check", path)
     assert code == 1
     assert "mine.py:" in text
-    assert run("strategy", "new", "mine", "-d", tmp_path)[0] == 1
+    assert run_nodectl("strategy", "new", "mine", "-d", tmp_path)[0] == 1
 
 
 def test_version_is_printed() -> None:
     """For a report."""
-    code, text = run("version", "--json")
+    code, text = run_nodectl("version", "--json")
     assert code == 0
     assert json.loads(text)["hotspare"]
 
@@ -392,7 +383,7 @@ def test_the_program_itself_starts_and_ends_with_the_right_code(closed: Path) ->
 
 def test_status_of_a_node_that_does_not_exist_is_wrong_usage(closed: Path) -> None:
     """Its exit codes 0 to 3 say who trades; a wrong name must not read as one of them."""
-    code, output = run("status", "--config", closed, "--node", "nobody")
+    code, output = run_nodectl("status", "--config", closed, "--node", "nobody")
     assert code == USAGE
     assert "there is no node 'nobody'" in output
 

@@ -3,61 +3,33 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from election.address import StoreAddress
 from election.connections import StoreConnection
 from election.model import LeaseTiming, StoreName
 from election.redis_reply import keys_of
-from node.cli.main import app
-from node.demo.stores import ServerMissing, StoreServer, find_server
+from node.demo.stores import StoreServer
 from node.doctor.measuring import Measuring
 from node.doctor.samples import measure
+from tests.support.nodectl import nodectl, run_nodectl
 from tests.support.puppet_pair import (
     PASSWORD,
     Puppets,
-    running_puppets,
-    running_stores,
     wait_until,
     write_config,
 )
 from tests.support.tcp_proxy import Fault, TcpProxy
 
-runner = CliRunner()
 BUSY_S = 1.5
 TIMING = LeaseTiming(request_timeout_ms=400, observe_ms=100, renew_ms=200)
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[list[StoreServer]]:
-    """Three real store servers."""
-    try:
-        find_server()
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
-    with running_stores(3) as found:
-        yield found
-
-
-@pytest.fixture
-def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
-    """A pair that beats; the stores are empty before."""
-    for server in servers:
-        server.restart()
-    with running_puppets(write_config(tmp_path, servers)) as puppets:
-        yield puppets
-
-
 def doctor(pair: Puppets, *arguments: str) -> tuple[int, str]:
     """Run nodectl doctor; standard error is where progress goes."""
-    result = runner.invoke(app, ["doctor", *arguments, "-c", str(pair.config.path)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
+    return nodectl(pair, "doctor", *arguments)
 
 
 def test_the_doctor_shows_row_losses_and_findings(pair: Puppets) -> None:
@@ -99,8 +71,7 @@ def test_a_measurement_writes_nothing(servers: list[StoreServer], tmp_path: Path
     for server in servers:
         server.restart()
     config = write_config(tmp_path, servers)
-    result = runner.invoke(app, ["doctor", "--measure", "5s", "-c", str(config.path)])
-    assert result.exit_code == 2
+    assert run_nodectl("doctor", "--measure", "5s", "-c", config.path)[0] == 2
     for server in servers:
         connection = StoreConnection(_address(server.name, server.port))
         reply = connection.call("KEYS", "*", deadline_s=time.monotonic() + 5)
@@ -159,9 +130,9 @@ def test_a_box_that_is_too_busy_to_ask_is_told(
 @pytest.mark.parametrize("text", ["5", "soon", "1d", "1s"])
 def test_a_wrong_duration_is_wrong_usage(tmp_path: Path, text: str) -> None:
     """Refused before anything is read, with what was expected."""
-    result = runner.invoke(app, ["doctor", "--measure", text, "-c", str(tmp_path / "none.toml")])
-    assert result.exit_code == 64
-    assert "--measure" in result.output
+    code, said = run_nodectl("doctor", "--measure", text, "-c", tmp_path / "none.toml")
+    assert code == 64
+    assert "--measure" in said
 
 
 def _address(name: str, port: int) -> StoreAddress:

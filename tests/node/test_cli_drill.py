@@ -6,38 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from node.cli import drill as drill_module
 from node.cli.common import open_secrets
-from node.cli.main import app
-from node.demo.stores import ServerMissing, StoreServer, find_server
+from node.demo.stores import StoreServer
 from node.drill import watching
 from node.drill.verdict import Seen
+from tests.support.nodectl import nodectl
 from tests.support.puppet_pair import (
     NODES,
     Puppets,
     running_puppets,
-    running_stores,
     wait_until,
     write_config,
 )
 
-runner = CliRunner()
 TICKETS: dict[str, dict[str, Any]] = {
     node: {"drill": {"ticket": f"ticket-{node}", "running": ""}} for node in NODES
 }
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[list[StoreServer]]:
-    """Three real store servers."""
-    try:
-        find_server()
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
-    with running_stores(3) as found:
-        yield found
 
 
 @pytest.fixture
@@ -54,10 +40,7 @@ def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
 
 def drill(pair: Puppets, *arguments: str, **options: Any) -> tuple[int, str]:
     """Run nodectl drill for the puppets' cluster."""
-    result = runner.invoke(app, ["drill", *arguments, "-c", str(pair.config.path)], **options)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
+    return nodectl(pair, "drill", *arguments, **options)
 
 
 def records(pair: Puppets) -> set[str]:

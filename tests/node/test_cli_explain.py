@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from node.cli.main import app
 from node.log_files import RotatingFile
 from node.logs import FILE_NAME
 from tests.node.test_cli import CLOSED
+from tests.support.nodectl import run_nodectl
 
-runner = CliRunner()
 ORDER = "h93k800007go00001s"
 
 
@@ -61,8 +59,7 @@ def config(tmp_path: Path) -> Path:
 
 def explain(config: Path, *arguments: str, node: str = "jetson") -> tuple[int, str]:
     """Run the verb; return exit code and output."""
-    result = runner.invoke(app, ["explain", "-c", str(config), "-n", node, *arguments])
-    return result.exit_code, result.output
+    return run_nodectl("explain", "-c", config, "-n", node, *arguments)
 
 
 def test_explain_an_order_shows_the_decision_that_asked_for_it(config: Path) -> None:

@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from node.cli.main import app
 from node.log_files import RotatingFile
 from node.logs import FILE_NAME
 from tests.node.test_cli import CLOSED
-
-runner = CliRunner()
+from tests.support.nodectl import run_nodectl
 
 
 @pytest.fixture
@@ -49,27 +46,27 @@ def line(event: str, *, level: str = "info", number: int = 0) -> str:
 def test_logs_filters_over_rotated_files(config: Path) -> None:
     """Oldest first, whichever file a line is in."""
     assert len(list(log_path(config).parent.iterdir())) > 1
-    base = ["logs", "-c", str(config), "-n", "jetson"]
-    everything = runner.invoke(app, base)
-    assert everything.exit_code == 0
-    assert [t.split()[2] for t in everything.output.splitlines()] == [
+    base = ("logs", "-c", config, "-n", "jetson")
+    code, everything = run_nodectl(*base)
+    assert code == 0
+    assert [t.split()[2] for t in everything.splitlines()] == [
         "lease.granted",
         "order.filled",
         "order.unknown",
     ]
-    newest = runner.invoke(app, [*base, "--last", "1"])
-    assert "order.unknown" in newest.output
-    assert len(newest.output.splitlines()) == 1
-    errors = runner.invoke(app, [*base, "--level", "error", "--json"])
-    assert [json.loads(t)["event"] for t in errors.output.splitlines()] == ["order.unknown"]
-    assert runner.invoke(app, [*base, "--since", "soon"]).exit_code == 1
+    newest = run_nodectl(*base, "--last", "1")[1]
+    assert "order.unknown" in newest
+    assert len(newest.splitlines()) == 1
+    errors = run_nodectl(*base, "--level", "error", "--json")[1]
+    assert [json.loads(t)["event"] for t in errors.splitlines()] == ["order.unknown"]
+    assert run_nodectl(*base, "--since", "soon")[0] == 1
 
 
 def test_logs_of_a_node_that_never_ran_says_so(config: Path) -> None:
     """No log is not an empty log."""
-    result = runner.invoke(app, ["logs", "-c", str(config), "-n", "raspberrypi"])
-    assert result.exit_code == 1
-    assert "has not run here" in result.output
+    code, said = run_nodectl("logs", "-c", config, "-n", "raspberrypi")
+    assert code == 1
+    assert "has not run here" in said
 
 
 @pytest.fixture

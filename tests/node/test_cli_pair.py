@@ -3,11 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from election.connections import StoreConnection
 from election.control_record import ControlRecord
@@ -16,47 +13,14 @@ from election.redis_reply import keys_of
 from exchange.journal import Journal
 from node.cli import clear_crashes as clear_module
 from node.cli import decide as decide_module
-from node.cli.main import app
-from node.demo.stores import ServerMissing, StoreServer, find_server
+from node.demo.stores import StoreServer
 from node.latches import CLEAR_CRASHES
+from tests.support.nodectl import nodectl
 from tests.support.puppet_pair import (
     TIMEOUT_MS,
     Puppets,
-    running_puppets,
-    running_stores,
     wait_until,
-    write_config,
 )
-
-runner = CliRunner()
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[list[StoreServer]]:
-    """Three real store servers."""
-    try:
-        find_server()
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
-    with running_stores(3) as found:
-        yield found
-
-
-@pytest.fixture
-def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
-    """A pair that beats; the stores are empty before."""
-    for server in servers:
-        server.restart()
-    with running_puppets(write_config(tmp_path, servers)) as puppets:
-        yield puppets
-
-
-def nodectl(pair: Puppets, *arguments: str) -> tuple[int, str]:
-    """Run nodectl for the puppets' cluster."""
-    result = runner.invoke(app, [*arguments, "-c", str(pair.config.path)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
 
 
 def test_status_of_a_running_pair(pair: Puppets) -> None:

@@ -4,18 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from election.model import NodeId
 from election.promise import NOTHING_PROMISED, Promise, PromiseMemory, PromiseState
 from election.promise_file import DiskPromiseFile
 from election.state_lock import StateClaim
-from node.cli.main import app
 from node.demo.stores import free_port
+from tests.support.nodectl import run_nodectl
 from tests.support.peer_rig import KEY
 from tests.support.status_cases import TWO
 
-runner = CliRunner()
 STANDING = PromiseMemory(
     state=PromiseState.STANDING,
     promise=Promise(
@@ -48,11 +46,8 @@ def folder(tmp_path: Path) -> Path:
 
 def nodectl(folder: Path, *arguments: str, answer: str = "") -> tuple[int, str]:
     """Say it on the Pi."""
-    words = ["stand-down", "-n", "raspberrypi", "-c", str(folder / "cluster.toml"), *arguments]
-    result = runner.invoke(app, words, input=answer)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
+    words = ("stand-down", "-n", "raspberrypi", "-c", folder / "cluster.toml", *arguments)
+    return run_nodectl(*words, input=answer)
 
 
 def file_of(folder: Path) -> DiskPromiseFile:

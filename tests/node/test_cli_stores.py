@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from typer.testing import CliRunner
 
 from election.control_record import parse_control
 from election.model import Identity, NodeId, Refusal, StoreReply, WriteId
@@ -19,11 +18,11 @@ from election.redis_store import RedisStore
 from exchange.journal import Journal
 from node.cli import store_move
 from node.cli import stores as stores_module
-from node.cli.main import app
 from node.config import load_config
 from node.demo.stores import ServerMissing, StoreServer, find_server
 from node.latches import STORES, Latches
 from node.replacing import replaced_reason
+from tests.support.nodectl import nodectl
 from tests.support.puppet_pair import (
     NODES,
     PASSWORD,
@@ -36,7 +35,6 @@ from tests.support.puppet_pair import (
 )
 from tests.support.redis_servers import address_of, admin_of
 
-runner = CliRunner()
 DOCUMENTS = dict(Journal().edit(epoch=1, states={"BTC/USDT": {"a": 1}})[0].documents())
 
 
@@ -69,14 +67,6 @@ def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
                 admin.hset(keys_of(puppets.config.cluster_id).ledger, mapping=DOCUMENTS)
         assert nodectl(puppets, "pause")[0] == 0
         yield puppets
-
-
-def nodectl(pair: Puppets, *arguments: str) -> tuple[int, str]:
-    """Run nodectl for the puppets' cluster."""
-    result = runner.invoke(app, [*arguments, "-c", str(pair.config.path)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.output
 
 
 def replace(pair: Puppets, new: StoreServer, *more: str) -> tuple[int, dict[str, Any], str]:
@@ -240,12 +230,7 @@ def test_crash_in_the_middle_is_said_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(store_move.Move, "_carry", crash)
-        result = runner.invoke(
-            app,
-            ["stores", "replace", "three", f"{servers[3].host}:{servers[3].port}",
-             "-c", str(pair.config.path)],
-        )  # fmt: skip
-        assert result.exit_code != 0
+        assert replace(pair, servers[3])[0] != 0
     old = pair.config.config_id
     assert observe(pair, servers[0], old).refusal is Refusal.OTHER_CONFIG
     code, report, said = replace(pair, servers[3])

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from node.cli.main import app
 from tests.node.test_cli import CLOSED
 from tests.support.bot_api import BotApi, Fault
+from tests.support.nodectl import run_nodectl
 
-runner = CliRunner()
 CHAT = 4242
 
 
@@ -67,12 +65,10 @@ def nodectl_test(folder: Path, bot: BotServer, chat: str = "", token: str = "") 
     file = folder / "secrets" / "jetson.toml"
     file.write_text(f'[telegram]\ntoken = "{token or bot.api.token}"\n', encoding="utf-8")
     file.chmod(0o600)
-    arguments = ["telegram", "test", "-c", str(path), "--node", "jetson", "--wait", "5"]
-    result = runner.invoke(app, arguments)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert bot.api.token not in result.output
-    return result.exit_code, result.output
+    words = ("telegram", "test", "-c", path, "--node", "jetson", "--wait", "5")
+    code, said = run_nodectl(*words)
+    assert bot.api.token not in said
+    return code, said
 
 
 def test_the_chat_is_found_and_a_message_delivered(bot: BotServer, tmp_path: Path) -> None:
