@@ -1,7 +1,7 @@
 """Branches of the lease scripts that a stand-in cannot have: what is in the server already."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -74,21 +74,6 @@ VERBS: Mapping[str, Verb] = {
     "reassert": reassert,
     "release": release,
 }
-
-
-@pytest.fixture
-def admin(shared_server: StoreServer) -> Iterator[Redis]:
-    with admin_of(shared_server) as client:
-        yield client
-
-
-@pytest.fixture
-def store(shared_server: StoreServer, cluster_id: str) -> Iterator[RedisStore]:
-    made = RedisStore(
-        address_of(shared_server), cluster_id=cluster_id, request_timeout_ms=REQUEST_TIMEOUT_MS
-    )
-    yield made
-    made.close()
 
 
 def held_by(store: RedisStore, me: Identity, *, epoch: int) -> StoreReply:

@@ -13,24 +13,9 @@ from election.redis_move import StoreMover
 from election.redis_reply import keys_of
 from election.redis_store import RedisStore
 from node.demo.stores import StoreServer
-from tests.support.redis_servers import REQUEST_TIMEOUT_MS, address_of, admin_of, identity_of
+from tests.support.redis_servers import REQUEST_TIMEOUT_MS, address_of, identity_of
 
 OLD, NEW = "c1", "c2"
-
-
-@pytest.fixture
-def admin(shared_server: StoreServer) -> Iterator[Redis]:
-    with admin_of(shared_server) as client:
-        yield client
-
-
-@pytest.fixture
-def store(shared_server: StoreServer, cluster_id: str) -> Iterator[RedisStore]:
-    made = RedisStore(
-        address_of(shared_server), cluster_id=cluster_id, request_timeout_ms=REQUEST_TIMEOUT_MS
-    )
-    yield made
-    made.close()
 
 
 @pytest.fixture
