@@ -130,7 +130,7 @@ VARIANTS = (
         name="reassertion-anywhere",
         rules="R13",
         removed="A holder writes into a store in which its grant never stood, whatever it shows.",
-        harm="It writes over the vote that a contender has just been given there.",
+        harm="None that was found: while a grant is valid nobody else can be granted a majority.",
         edits=(
             Edit(
                 HOLDING,
@@ -139,19 +139,20 @@ VARIANTS = (
             ),
         ),
         proof=Kept(
-            why="It looks harmless to write into a minority store as soon as it is empty: it "
-            "never counted towards this grant, and a majority that names a rival ends it "
-            "anyway. But it takes the vote that a contender was just given there, and both "
-            "would repair in turns. Waiting as everybody waits (R6) keeps the two apart "
-            "without a case of its own."
+            why="A later epoch that is held is never written over in any case. What is left is a "
+            "tombstone, an older holder, or the vote of an attempt that cannot succeed while "
+            "this grant is valid, and whether it is valid only this node's own clock says. A "
+            "rule for who may write where, the same for holder and contender (R6), does not "
+            "rest on that; it costs one ttl until a minority store is repaired."
         ),
     ),
     Variant(
         name="renews-rolled-back-record",
         rules="R8, R11",
         removed="A record that came back after a restart is renewed like any other.",
-        harm="None that breaks a promise: the script compares process, epoch and incarnation "
-        "in any case, and what came back is this very grant.",
+        harm="None for who leads: the script compares process, epoch and incarnation in any case, "
+        "and what came back is this very grant. But the record does not say that it was put back, "
+        "by which a person sees that a store restarted under a holder.",
         edits=(
             Edit(
                 HOLDING,
@@ -159,12 +160,7 @@ VARIANTS = (
                 "    return record is not None",
             ),
         ),
-        proof=Kept(
-            why="A record of a former life is put back by compare-and-set on what was seen, so "
-            "that the record bears the new incarnation only if nobody wrote in between; the "
-            "journal (fenced by record.inc) takes nothing until then. One path for every "
-            "surprise of a store is also one path to test."
-        ),
+        proof=ByTests(tests=("tests/election/test_machine_details.py", "-k", "restarted_store")),
     ),
     Variant(
         name="deposed-goes-on",

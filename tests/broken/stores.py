@@ -4,7 +4,7 @@ The simulation's stores are `MemoryStore`s; the same checks in `election/lua` ar
 time by `scripts.py` and missed by the contract tests on a real server.
 """
 
-from tests.broken.variant import ByTests, InWeather, Kept, Variant
+from tests.broken.variant import ByTests, InWeather, Variant
 from tests.support.edited import Edit
 
 MEMORY = "election/memory_store.py"
@@ -66,16 +66,11 @@ VARIANTS = (
         name="renewal-of-another-life",
         rules="R4, H5, pitfall 23",
         removed="A renewal does not name the life of the store that it believes in.",
-        harm="None that breaks a promise by itself: process and epoch are compared too, and a "
-        "record that came back names them only if they were granted.",
+        harm="None for who leads: process and epoch are compared too. But a renewal that comes "
+        "late lets the record claim a life in which its holder never looked: the journal there "
+        "takes documents again before the forgotten ones are back, and contenders wait a ttl more.",
         edits=(Edit(MEMORY, _COMPARE + _RENEW, _no_inc(_COMPARE) + _RENEW),),
-        proof=Kept(
-            why="The late renewal of a former life would write a fresh write id into the record "
-            "that came back: every contender waits a ttl for a holder that may be dead, and "
-            "the record claims an incarnation in which its holder never looked. Renew and "
-            "release carry the same comparison so that there is one rule for late messages "
-            "(H5), and release needs it."
-        ),
+        proof=CONTRACT,
     ),
     Variant(
         name="acquisition-of-another-life",

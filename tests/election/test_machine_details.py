@@ -14,7 +14,7 @@ from election.model import (
 )
 from election.signals import EligibilitySet, EpochNotStored, EpochStored, Failed, Verb
 from election.standing import Phase
-from tests.support.lease_bench import Bench
+from tests.support.lease_bench import Bench, someone
 
 X = StoreName("x")
 
@@ -253,6 +253,27 @@ def test_lost_answers_of_three_stores_are_renewed_by_the_first_two_that_are_read
     assert renewed == [("x", 2), ("y", 2)]
     bench.deliver()
     assert bench.is_in(Phase.HOLDING)
+
+
+def test_contenders_in_step_are_parted_by_chance() -> None:
+    """R13: each is always first at another store; a wait of equal length would split for ever.
+
+    Two boxes on one power strip, one of three stores down, each box nearest to its own store.
+    """
+    one = Bench(3)
+    two = Bench(me=someone("other"), shared=one)
+    one.chance, two.chance = 0.1, 0.9
+    one.stores[StoreName("z")].set_down(True)
+    for _ in range(120):
+        one.clock.advance(0.25)
+        for bench in (one, two):
+            bench.tick()
+        one.deliver("x")
+        two.deliver("y")
+        for bench in (one, two):
+            bench.deliver()
+    assert one.is_open() != two.is_open()
+    assert anomalies(one).count("attempt_abandoned") == 1
 
 
 def test_store_that_changes_all_the_time_is_asked_three_times_in_a_round() -> None:
