@@ -85,6 +85,30 @@ def test_forming_candle_is_the_last_and_grows() -> None:
     assert seen[11][0] == seen[3][0]
 
 
+@given(
+    looks=st.lists(st.tuples(st.integers(0, 60), st.booleans()), min_size=1, max_size=12),
+    first=st.integers(0, 20),
+)
+def test_remembered_candles_are_those_of_a_feed_that_remembers_nothing(
+    looks: list[tuple[int, bool]], first: int
+) -> None:
+    """Also after a jump, which bends the newest point of a candle that had just closed."""
+    subject = feed(walk())
+    for newest, jumps in sorted(looks):
+        if jumps:
+            jump = (newest, Decimal("1.5"))
+            subject.timeline = replace(subject.timeline, jumps=(*subject.timeline.jumps, jump))
+        fresh = feed(walk())
+        fresh.timeline = subject.timeline
+        klines = [
+            each.klines(
+                newest, interval_ms=MINUTE_MS, first_ms=first * MINUTE_MS, last_ms=12 * MINUTE_MS
+            )
+            for each in (subject, fresh)
+        ]
+        assert klines[0] == klines[1]
+
+
 def test_longer_intervals_are_put_together_from_shorter_ones() -> None:
     """A 5 m kline is five 1 m ones; it opens on a multiple of 5 m."""
     subject = feed(walk(), first_open_ms=3 * MINUTE_MS)
