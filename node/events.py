@@ -166,6 +166,9 @@ _TABLE: tuple[tuple[str, Level, Stream, str], ...] = (
     ("alert.put_late", _W, _SYSTEM, "A message is not on disk yet: the disk is slow."),
     ("resources.short", _W, _SYSTEM, "A resource is out of bounds; which."),
     ("resources.good", _I, _SYSTEM, "All resources are within bounds again."),
+    ("box.warned", _W, _SYSTEM, "Something about this box is worth a look; what."),
+    ("box.recovered", _I, _SYSTEM, "What this box was warned of is over; how long it lasted."),
+    ("clock.unsynchronised", _E, _SYSTEM, "The wait for the clock is over, and it is not set."),
     ("log.dropped", _W, _SYSTEM, "Lines could not be written; how many, why."),
     ("log.message", _I, _SYSTEM, "A line from a library, or one without a name."),
 )

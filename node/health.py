@@ -32,6 +32,8 @@ class Health:
     unaccepted: tuple[str, ...] = ()  # symbols whose strategy waits for a person's word
     resources: Resources | None = None
     resource_reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # of this box, for people; they change nothing
+    clock_wait: str = ""  # why a node that has just started still waits for its clock
     journal_error: str = ""
     fence_error: str = ""
     crash_loop: str = ""  # why this node crashed too often to be trusted with the lease
@@ -53,7 +55,7 @@ class Health:
     ) -> EligibilityFacts:
         """Return what eligibility is judged from."""
         return EligibilityFacts(
-            is_ready=self.is_ready,
+            is_ready=self.is_ready and not self.clock_wait,
             is_paused=latches.is_paused,
             pause_reason=latches.pause_reason,
             venue_error=self.venue_error,

@@ -15,6 +15,7 @@ from election.model import StoreBack, StoreLost
 from exchange.journal import Journal, merge
 from node.active import Active
 from node.beat_watch import BeatWatch
+from node.box_care import BoxCare
 from node.box_watch import BoxWatch
 from node.deadman_watch import DeadmanWatch
 from node.eligibility import own_reasons
@@ -55,6 +56,7 @@ class Overseer:
     _fit: FitWatch = field(default_factory=lambda: FitWatch(patience_s=UNFIT_S))
     successor: Successor = field(init=False)
     box: BoxWatch = field(init=False)
+    care: BoxCare = field(init=False)
     beat: BeatWatch = field(init=False)
     _hold: HoldWatch = field(init=False)
     outside: DeadmanWatch = field(init=False)
@@ -72,6 +74,7 @@ class Overseer:
         self.successor = Successor(self.parts, spares=self.spares)
         self._hold = HoldWatch(self.parts, self.successor)
         self.box = BoxWatch(self.parts)
+        self.care = BoxCare(self.parts)
         self.beat = BeatWatch(self.parts)
         self.outside = DeadmanWatch(self.parts)
         self._latches = LatchWatch(self.parts)
@@ -85,6 +88,7 @@ class Overseer:
         """Take one look at everything and tell what changed."""
         now_s = self.parts.monotonic_s()
         await self.box.step(now_s)
+        await self.care.step(now_s)
         await self.beat.step(now_s)
         await self.outside.step(now_s)
         await self._hold.step(now_s)

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from node.board import BoardReader
+from node.board_model import NOTHING_READ, BoardReading
+
 MEGABYTE = 1024 * 1024
 # PMIC-Die reads 100 °C on every Jetson Nano, whatever the truth; the fan estimate is no sensor
 IGNORED_ZONES = frozenset({"pmic-die", "thermal-fan-est"})
@@ -29,6 +32,7 @@ class Resources:
     temperature_c: float | None
     temperature_zone: str
     uptime_s: float
+    board: BoardReading = NOTHING_READ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,7 @@ class ResourceProbe:
         self._state_dir = state_dir
         self._sys_dir = sys_dir
         self._process = psutil.Process()
+        self._board = BoardReader(state_dir)
 
     def read(self) -> Resources:
         """Return a reading; what is unreadable is None."""
@@ -65,6 +70,7 @@ class ResourceProbe:
             temperature_c=temperature_c,
             temperature_zone=zone,
             uptime_s=max(0.0, time.time() - started_s),  # for display only: wall clock
+            board=self._board.read(),
         )
 
     def probe_fsync(self) -> FsyncProbe:

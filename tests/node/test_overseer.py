@@ -14,7 +14,7 @@ from election.model import StoreBack, StoreLost, StoreName
 from exchange.findings import Findings
 from exchange.journal import Change, Journal
 from node.box_watch import BoxWatch
-from node.config_box import DeadmanConfig
+from node.config_box import DeadmanConfig, HealthConfig
 from node.config_model import Topology
 from node.health import Health
 from node.latches import PAUSE, Latches
@@ -57,17 +57,17 @@ class World:
         preferred = "raspberrypi" if is_spare_preferred else "jetson"
         profile = SimpleNamespace(value="test")
         strategies = (SimpleNamespace(use="grid", symbols=("ETH/USDT",)),)
-        stores = tuple(SimpleNamespace(name=n, node="") for n in ("pi", "jetson", "witness"))
+        stores = tuple(SimpleNamespace(name=n, host="store") for n in ("pi", "jetson", "witness"))
         config = SimpleNamespace(
             timing=lambda: SimpleNamespace(takeable_after_s=6.0),
-            health=SimpleNamespace(stable_for_s=600),
+            health=HealthConfig(),
             deadman=DeadmanConfig(),
             lease=SimpleNamespace(ttl_ms=6000),
             cluster=SimpleNamespace(
                 preferred_node=preferred, profile=profile, topology=Topology.THREE_STORES
             ),
             label_of=lambda name: name,
-            nodes=("jetson", "raspberrypi"),
+            nodes=dict.fromkeys(("jetson", "raspberrypi"), SimpleNamespace(host=None)),
             stores=stores,
             strategies=strategies,
             venue=SimpleNamespace(read_budget_s=4.0, exchange="paper"),
