@@ -10,8 +10,9 @@ WORDS = {Outcome.PASSED: "PASSED", Outcome.LATE: "LATE", Outcome.FAILED: "FAILED
 WHAT = {
     DrillKind.CRASH: "{target} kills its own process (SIGKILL), with an order in flight if it can",
     DrillKind.HANG: "{target} blocks its own work loop until the kernel's fence kills it",
-    DrillKind.PARTITION: "{target} refuses its connections to every store that is not on its own "
-    "box for {lasting:.0f} s. This is a cut in software; `nodectl drill plug` is the real thing",
+    DrillKind.PARTITION: "{target} refuses its own calls to every store that is not on its box, "
+    "and asks the other node nothing, for {lasting:.0f} s; it still answers, and still reaches the "
+    "exchange. This is a cut in software; `nodectl drill plug` is the real thing",
     DrillKind.STORE: "both nodes treat the store {target} as unreachable for {lasting:.0f} s",
     DrillKind.SWITCHOVER: "{holder} hands over to {target}, on purpose",
     DrillKind.PLUG: "you pull the plug of {target}; this box watches",
