@@ -216,11 +216,14 @@ class DrillWatch:
         return closed_at_ms(self.track.body(self.request.holder), self.request.epoch) is not None
 
     def _is_back(self) -> bool:
+        is_fit = self._is_fit(self.request.holder)
+        if is_fit:
+            self._tell_back()
+        return is_fit
+
+    def _tell_back(self) -> None:
         hurt = self.request.holder
-        if not self._is_fit(hurt):
-            return False
         self._tell("back", f"{hurt} is back: {'it leads' if self._leads(hurt) else 'a fit spare'}")
-        return True
 
     def _is_fit(self, hurt: str) -> bool:
         if self.does_accept_stop and not self.track.is_trading:
@@ -237,6 +240,7 @@ class DrillWatch:
             self._back_since_s = None
         elif self._back_since_s is None:
             self._back_since_s = begun_s
+            self._tell_back()
 
     def _leads(self, node_id: str) -> bool:
         return self.track.new_holder == node_id

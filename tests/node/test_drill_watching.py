@@ -47,7 +47,7 @@ def test_a_node_is_back_when_it_is_back_not_when_nobody_waits_for_an_order_any_m
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A quiet strategy sends no first order: the ten seconds given to it are nobody's absence."""
-    clock = Clock()
+    clock, said = Clock(), list[str]()
     monkeypatch.setattr(
         watching, "time", SimpleNamespace(monotonic=clock.monotonic, sleep=clock.sleep)
     )
@@ -57,7 +57,7 @@ def test_a_node_is_back_when_it_is_back_not_when_nobody_waits_for_an_order_any_m
             drill_id="crash-1", kind=DrillKind.CRASH, target="jetson", holder="jetson", epoch=7
         ),
         look=lambda: picture(clock.now_s),
-        say=lambda _: None,
+        say=said.append,
         back_within_s=120.0,
         has_alerts=False,
         asked_s=clock.now_s,
@@ -65,4 +65,6 @@ def test_a_node_is_back_when_it_is_back_not_when_nobody_waits_for_an_order_any_m
     watch.run()
     seen = watch.seen(by="a test", at_ms=0)
     assert (seen.new_holder, seen.first_order_s) == ("raspberrypi", None)
+    (line,) = [text for text in said if "is back" in text]
+    assert float(line.split()[0]) == pytest.approx(BACK_S - 100, abs=3 * watching.POLL_S)
     assert seen.back_s == pytest.approx(BACK_S - DIED_S, abs=3 * watching.POLL_S)
