@@ -14,6 +14,10 @@ from dataclasses import dataclass, replace
 
 LIMIT = 3
 WINDOW_S = 600.0
+# Why a death that a drill announced counts for nothing.
+ASKED_FOR = "a person asked for it: a drill"
+# From the announcement to the death: a hang is ended by the fence, after hang limit and lease.
+ANNOUNCED_S = 60.0
 KEPT = 20  # enough for a report; the window never needs more than three
 _FORMAT = 1
 
@@ -118,6 +122,14 @@ def note_crash(book: CrashBook, crash: Crash) -> CrashBook:
     if latch is None and not crash.why_not_counted:
         latch = _judge(crashes, crash)
     return CrashBook(crashes=crashes, latch=latch)
+
+
+def was_announced(book: CrashBook, *, boot_id: str, at_boottime_s: float) -> bool:
+    """Tell whether a death that held nothing any more is one that a drill has just announced."""
+    last = book.crashes[-1] if book.crashes else None
+    if last is None or last.why_not_counted != ASKED_FOR or last.boot_id != boot_id:
+        return False
+    return 0 <= at_boottime_s - last.at_boottime_s <= ANNOUNCED_S
 
 
 def _judge(crashes: Iterable[Crash], newest: Crash) -> CrashLatch | None:

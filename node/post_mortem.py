@@ -19,7 +19,7 @@ from exchange.errors import JournalError
 from exchange.journal import merge
 from exchange.journal_file import read_journal
 from node.crash_file import read_book, write_book
-from node.crashes import Crash, Death, describe_death, note_crash, why_not_counted
+from node.crashes import Crash, Death, describe_death, note_crash, was_announced, why_not_counted
 
 JOURNAL_FILE = "journal"
 # Without the note's own figure: the longest window that a Binance request may have.
@@ -188,6 +188,9 @@ def _note(
         return None
     if left is not None and not death.held_epoch and supervisor.result == "success":
         return None
+    book = read_book(state_dir)
+    if left is None and was_announced(book, boot_id=read_boot_id(), at_boottime_s=died_s):
+        return None  # a hang drill: the lease had lapsed before the fence ended the process
     nonce = f"{read_boot_id()}:{died_s:.1f}" if left is None else left.identity.nonce
     crash = Crash(
         nonce=nonce,
@@ -198,6 +201,6 @@ def _note(
         how=describe_death(death),
         why_not_counted=why_not_counted(death),
     )
-    book = note_crash(read_book(state_dir), crash)
+    book = note_crash(book, crash)
     write_book(state_dir, book)
     return next((c for c in book.crashes if c.nonce == nonce), crash)

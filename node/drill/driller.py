@@ -16,7 +16,7 @@ from typing import Protocol
 from election.cut import PEER
 from election.grant_note import read_boot_id
 from exchange.orders import OrderEvent, OrderEventKind
-from node.crashes import Crash
+from node.crashes import ASKED_FOR, Crash
 from node.drill.model import (
     DRILL,
     DrillKind,
@@ -220,7 +220,7 @@ class Driller:
                 at_boottime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
                 at_wall_ms=self.parts.wall_ms(),
                 how=f"it ended in drill {request.drill_id}",
-                why_not_counted="a person asked for it: a drill",
+                why_not_counted=ASKED_FOR,
                 was_told=True,
             )
         )

@@ -13,7 +13,7 @@ import pytest
 
 from election.address import StoreAddress
 from election.fence_note import FenceNote, read_end
-from election.grant_note import GrantLeft, GrantNote, read_grant
+from election.grant_note import GrantLeft, GrantNote, read_boot_id, read_grant
 from election.model import Incarnation, StoreName
 from election.state_lock import StateClaim
 from exchange.identity import IdParts, cluster_tag, encode, node_tag
@@ -22,7 +22,8 @@ from exchange.journal import Journal
 from exchange.journal_file import JournalFile
 from exchange.model import OrderIntent, OrderType, Side, TimeInForce
 from node.cli.main import hook_directory
-from node.crash_file import read_book
+from node.crash_file import read_book, write_book
+from node.crashes import ASKED_FOR, Crash, CrashBook
 from node.post_mortem import JOURNAL_FILE, Supervisor, examine, judge_drain
 from node.release_hook import read_secrets, run_hook, with_users
 from tests.support.redis_servers import identity_of
@@ -202,6 +203,31 @@ def test_a_death_that_held_nothing(tmp_path: Path, supervisor: Supervisor, *, no
     assert found.left is None
     assert bool(read_book(tmp_path).crashes) is noted
     assert read_book(tmp_path).latch is None
+
+
+@pytest.mark.parametrize(
+    ("earlier_s", "boot_id", "noted"),
+    [(15.0, None, False), (90.0, None, True), (15.0, "another", True), (-5.0, None, True)],
+    ids=["the drill's own death", "long ago", "before the boot", "a clock that makes no sense"],
+)
+def test_the_end_of_a_hang_drill_is_no_surprise(
+    tmp_path: Path, earlier_s: float, boot_id: str | None, *, noted: bool
+) -> None:
+    """The lease lapsed before the fence ended it: nobody is told of an unexpected death."""
+    announced = Crash(
+        nonce="n1",
+        epoch=EPOCH,
+        boot_id=boot_id or read_boot_id(),
+        at_boottime_s=time.clock_gettime(time.CLOCK_BOOTTIME) - earlier_s,
+        at_wall_ms=1,
+        how="it ended in drill hang-1",
+        why_not_counted=ASKED_FOR,
+        was_told=True,
+    )
+    assert write_book(tmp_path, CrashBook(crashes=(announced,)))
+    killed = Supervisor(result="signal", code="killed", status="KILL")
+    examine(tmp_path, login_of=lambda left: left, password_of=lambda _: None, supervisor=killed)
+    assert bool(read_book(tmp_path).untold()) is noted
 
 
 def test_an_attempt_that_was_never_granted_is_no_crash_while_trading(tmp_path: Path) -> None:
