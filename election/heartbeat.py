@@ -44,6 +44,7 @@ from election.model import (
 )
 from election.permit import LeasePermit
 from election.ports import EpochFile, Fence, GrantNotes, LeaseClock, LeaseStore
+from election.promise import Promise
 from election.promises import PeerFacts
 from election.signals import (
     Call,
@@ -285,6 +286,16 @@ class Heartbeat:
         """
         self._listeners[id(stimulus)] = (stimulus, then)
         self._crew.post(stimulus)
+
+    @property
+    def relies_on(self) -> Promise | None:
+        """The promise that lets this node trade on without a store; from any thread, at once."""
+        with self._machine_guard:
+            return self._machine.promises.relies_on
+
+    def now(self) -> Instant:
+        """Return this instant on the lease clock."""
+        return instant_of(self._clock.read())
 
     def peer_facts(self) -> PeerFacts:
         """Return what the other node may know of this one; from any thread, at once."""

@@ -22,6 +22,7 @@ LASTING_S: Final = 2.0
 # An answer older than this says nothing any more: three polls, each with its timeout.
 FRESH_S: Final = 6.0
 _FORMAT: Final = 1
+_ENCODE: Final = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class PeerStatus:
 def render_status(status: PeerStatus) -> str:
     """Render as JSON."""
     lives = status.lives
-    return json.dumps(
+    return _ENCODE(
         {
             "v": _FORMAT,
             "cluster_id": status.cluster_id,
@@ -71,7 +72,6 @@ def render_status(status: PeerStatus) -> str:
             "stood_down": status.stood_down,
             "relies_on": status.relies_on,
         },
-        sort_keys=True,
     )
 
 

@@ -12,6 +12,7 @@ a stranger who asks for many fills nothing.
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 # How long a challenge may be answered. One slow round on a home network; halved, a board under
@@ -61,10 +62,11 @@ def is_signature(given: str, expected: str) -> bool:
 def _mac(key: str, kind: str, route: Route, words: tuple[str, ...], body: str) -> str:
     # Each part goes in with its length: no two lists of parts give one text.
     parts = ("hotspare-peer-1", kind, route.cluster_id, route.sender, route.receiver, *words, body)
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hmac.new(_key(key), text.encode(), hashlib.sha256).hexdigest()
+    text = "".join([f"{len(part)}:{part}" for part in parts])
+    return hmac.digest(_key(key), text.encode(), "sha256").hex()
 
 
+@lru_cache(maxsize=4)  # a process has one
 def _key(key: str) -> bytes:
     return hashlib.sha256(b"hotspare peer key\n" + key.encode()).digest()
 
@@ -101,6 +103,4 @@ class ChallengeBook:
         self._floor_s = now_s
 
     def _tag(self, stem: str) -> str:
-        return hmac.new(self.secret, stem.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[
-            :32
-        ]
+        return hmac.digest(self.secret, stem.encode("utf-8", "replace"), "sha256").hex()[:32]

@@ -13,7 +13,7 @@ from typing import assert_never
 from election.instants import Instant, contender_elapsed_s, holder_elapsed_s
 from election.model import StoreName
 from election.peer import SeenLife
-from election.promise import HolderFacts
+from election.promise import HolderFacts, Promise
 from election.signals import PromiseDropped, PromiseStimulus, PromiseTaken, StandDown, StandUp
 from election.standing import Phase, Standing
 from election.world import World
@@ -49,6 +49,12 @@ class Promises:
     def reason(self) -> str:
         """Why this node does not contend, empty when it made no promise."""
         return self._reason
+
+    @property
+    def relies_on(self) -> Promise | None:
+        """What the grant relies on now, None for nothing."""
+        grant = self._standing.grant
+        return None if grant is None else grant.promise
 
     def step(self, stimulus: PromiseStimulus, now: Instant, chance: float) -> None:
         """Take in what was promised or ended."""

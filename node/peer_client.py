@@ -7,13 +7,15 @@ signed over this very request is no answer. The key is never part of a message, 
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from election.errors import PeerUnreachable
 from election.peer import PeerStatus, parse_status
 from election.peer_auth import Route, is_signature, sign_answer, sign_request
+from election.walks import Walk, run_walk
 from node.config_model import Config
 from node.peer_http import Message, exchange
 
@@ -26,14 +28,24 @@ TIMEOUT_S: Final = 1.5
 CHALLENGE_LENGTH_MAX: Final = 200
 
 
+Carry = Callable[[Message, float], Message]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerClient:
-    """Speaks as `route.sender` to `route.receiver`."""
+    """Speaks as `route.sender` to `route.receiver`.
+
+    `carry` takes a request there and brings its answer within a time limit in seconds, or raises
+    PeerUnreachable; `monotonic_s` is the clock of that limit.
+    """
 
     host: str
     port: int
     route: Route
     key: str = field(repr=False)
+    carry: Carry | None = field(default=None, repr=False)
+    new_nonce: Callable[[], str] = field(default=lambda: secrets.token_hex(16), repr=False)
+    monotonic_s: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def status(self, *, timeout_s: float = TIMEOUT_S) -> PeerStatus:
         """Return what the node says about itself.
@@ -41,7 +53,11 @@ class PeerClient:
         Raises:
             PeerUnreachable: no answer that can be believed.
         """
-        text = self._ask("GET", STATUS_PATH, "", timeout_s)
+        return run_walk(self.status_walk(timeout_s=timeout_s))
+
+    def status_walk(self, *, timeout_s: float = TIMEOUT_S) -> Walk[PeerStatus]:
+        """Do the same, call by call."""
+        text = yield from self._ask("GET", STATUS_PATH, "", timeout_s)
         try:
             status = parse_status(text)
         except ValueError as error:
@@ -60,7 +76,14 @@ class PeerClient:
         Raises:
             PeerUnreachable: no answer that can be believed; it may have been done.
         """
-        text = self._ask("POST", STAND_DOWN_PATH, json.dumps(body, sort_keys=True), timeout_s)
+        return run_walk(self.stand_down_walk(body, timeout_s=timeout_s))
+
+    def stand_down_walk(
+        self, body: Mapping[str, Any], *, timeout_s: float = TIMEOUT_S
+    ) -> Walk[Mapping[str, Any]]:
+        """Do the same, call by call."""
+        asked = json.dumps(body, sort_keys=True)
+        text = yield from self._ask("POST", STAND_DOWN_PATH, asked, timeout_s)
         try:
             answer = json.loads(text)
         except (ValueError, RecursionError):
@@ -69,13 +92,15 @@ class PeerClient:
             raise PeerUnreachable(f"{self.host}:{self.port}: the answer is no JSON object")
         return answer
 
-    def _ask(self, method: str, path: str, body: str, timeout_s: float) -> str:
-        deadline_s = time.monotonic() + timeout_s
+    def _ask(self, method: str, path: str, body: str, timeout_s: float) -> Walk[str]:
+        carry = self._exchange if self.carry is None else self.carry
+        deadline_s = self.monotonic_s() + timeout_s
         first = Message(method="GET", path=CHALLENGE_PATH)
-        challenge = exchange(self.host, self.port, first, timeout_s=timeout_s).body.strip()
+        given_challenge: Message = yield partial(carry, first, timeout_s)
+        challenge = given_challenge.body.strip()
         if not challenge.isascii() or not 0 < len(challenge) <= CHALLENGE_LENGTH_MAX:
             raise PeerUnreachable(f"{self.host}:{self.port}: it does not speak as a node does")
-        nonce = secrets.token_hex(16)
+        nonce = self.new_nonce()
         signature = sign_request(self.key, self.route, method, path, challenge, body, nonce=nonce)
         headers = {
             FROM: self.route.sender,
@@ -83,9 +108,9 @@ class PeerClient:
             NONCE: nonce,
             SIGNATURE: signature,
         }
-        left_s = max(deadline_s - time.monotonic(), 0.05)
+        left_s = max(deadline_s - self.monotonic_s(), 0.05)
         asked = Message(method=method, path=path, headers=headers, body=body)
-        answer = exchange(self.host, self.port, asked, timeout_s=left_s)
+        answer: Message = yield partial(carry, asked, left_s)
         back = Route(
             cluster_id=self.route.cluster_id,
             sender=self.route.receiver,
@@ -103,6 +128,9 @@ class PeerClient:
                 f"{self.host}:{self.port}: the answer is not signed with this cluster's peer.key"
             )
         return answer.body
+
+    def _exchange(self, message: Message, timeout_s: float) -> Message:
+        return exchange(self.host, self.port, message, timeout_s=timeout_s)
 
 
 def peer_client(config: Config, *, sender: str, receiver: str, key: str) -> PeerClient:

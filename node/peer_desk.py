@@ -1,15 +1,17 @@
 """What this node answers directly, and the walk of a promise: stand down, rely on it, end it (R14).
 
-Rules of this file: blocking calls on the endpoint's threads, never on the work loop. The order of
-each walk is what keeps one trader: the machine drops what it asked for, the disk has the promise,
-and only then does the holder hear of it; the holder has let go before it says so, and only then
-does the disk forget. Whatever stays unclear leaves the promise standing.
+Rules of this file: blocking calls on the endpoint's threads, never on the work loop; each is
+yielded by a walk (election/walks.py), and one walk ends before the next begins. The order of each
+walk is what keeps one trader: the machine drops what it asked for, the disk has the promise, and
+only then does the holder hear of it; the holder has let go before it says so, and only then does
+the disk forget. Whatever stays unclear leaves the promise standing.
 """
 
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 from election.errors import PeerUnreachable, PromiseFileUnusable
@@ -27,6 +29,7 @@ from election.promise import (
 )
 from election.promises import PeerFacts
 from election.signals import PromiseDropped, PromiseStimulus, PromiseTaken, StandDown, StandUp
+from election.walks import Walk, run_walk
 from node.config_model import Config
 from node.peer_rules import COMMAND
 
@@ -73,11 +76,15 @@ class Outcome:
         return {"code": self.code, "text": self.text, "promise": promise, "ttl_ms": self.ttl_ms}
 
 
+Drive = Callable[[PromiseStimulus], PeerFacts | None]
+
+
 @dataclass(slots=True, kw_only=True)
 class PeerDesk:
     """One node's desk; thread-safe, one step at a time.
 
-    `forget_challenges` refuses what was signed before now; `tell` gets what should be logged.
+    `forget_challenges` refuses what was signed before now; `tell` gets what should be logged;
+    `drive` lets the machine take something in and blocks until it has.
     """
 
     config: Config
@@ -88,6 +95,7 @@ class PeerDesk:
     new_id: Callable[[], str]
     tell: Callable[[str, Mapping[str, Any]], None]
     forget_challenges: Callable[[], None] = lambda: None
+    drive: Drive | None = None
     _promises: Any = field(default_factory=new_desk)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -116,19 +124,23 @@ class PeerDesk:
     def stand_down(self, sender: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Do one step; what a person asks of its own node, and what nodes ask of each other."""
         with self._lock:
-            match (sender == COMMAND, body.get("step")):
-                case (True, "begin"):
-                    outcome = self.begin()
-                case (True, "end"):
-                    outcome = self.end()
-                case (True, "force"):
-                    outcome = self.force()
-                case (False, "give"):
-                    outcome = self._take(sender, body)
-                case (False, "end"):
-                    outcome = self._take_end(sender, body)
-                case _:
-                    outcome = Outcome(code=REFUSED, text="that is no step of a promise")
+            return run_walk(self.walk(sender, body))
+
+    def walk(self, sender: str, body: Mapping[str, Any]) -> Walk[Mapping[str, Any]]:
+        """Do the same, for whoever lets one walk end before the next begins."""
+        match (sender == COMMAND, body.get("step")):
+            case (True, "begin"):
+                outcome = yield from self._begin()
+            case (True, "end"):
+                outcome = yield from self.end_walk()
+            case (True, "force"):
+                outcome = yield from self._force()
+            case (False, "give"):
+                outcome = yield from self._take(sender, body)
+            case (False, "end"):
+                outcome = yield from self._take_end(sender, body)
+            case _:
+                outcome = Outcome(code=REFUSED, text="that is no step of a promise")
         return outcome.to_body()
 
     # --- the node that stands down -------------------------------------------------------------
@@ -136,21 +148,24 @@ class PeerDesk:
     def begin(self) -> Outcome:
         """Promise the holder not to contend."""
         with self._lock:
-            if self.memory.is_of_earlier_process(self.heartbeat.identity.nonce):
-                # It would end by itself as soon as the holder agrees: a new one is wanted.
-                ended = self._end()
-                if ended.code != DONE:
-                    return ended
-            return self._begin()
+            return run_walk(self._begin())
 
-    def _begin(self) -> Outcome:  # noqa: PLR0911  (one line for each reason)
+    def _begin(self) -> Walk[Outcome]:
+        if self.memory.is_of_earlier_process(self.heartbeat.identity.nonce):
+            # It would end by itself as soon as the holder agrees: a new one is wanted.
+            ended = yield from self.end_walk()
+            if ended.code != DONE:
+                return ended
+        return (yield from self._promise())
+
+    def _promise(self) -> Walk[Outcome]:  # noqa: PLR0911  (one line for each reason)
         identity = self.heartbeat.identity
         if len(self.config.stores) != 1:
             return _refused("with three stores it is not needed: any one of them may be away")
         if self.memory.state is PromiseState.UNKNOWN:
             return _refused("this disk does not know yet whether a promise stands")
         try:
-            status = self.peer.status()
+            status = yield self.peer.status
         except PeerUnreachable as error:
             return _refused(f"the other node cannot be asked: {error}")
         if not status.is_holder:
@@ -173,18 +188,18 @@ class PeerDesk:
                 f"a promise for epoch {promise.epoch} stands and {status.node_id} holds epoch "
                 f"{status.epoch} now; end that one first"
             )
-        return self._give(promise)
+        return (yield from self._give(promise))
 
-    def _give(self, promise: Promise) -> Outcome:
+    def _give(self, promise: Promise) -> Walk[Outcome]:
         standing = PromiseMemory(state=PromiseState.STANDING, promise=promise)
-        facts = self._drive(StandDown(reason=self._words(standing)))
+        facts = yield self._driving(StandDown(reason=self._words(standing)))
         if facts is None:
             return _refused("this node's heartbeat does not answer")
         if not facts.stood_down:
             return _refused("this node holds the lease; hand over first (nodectl switchover)")
         was, self.memory = self.memory, standing
         try:
-            self.file.store(standing)
+            yield partial(self.file.store, standing)
         except PromiseFileUnusable as error:
             # What is on the disk now is not known: the promise stands here, and nobody may rely
             # on it.
@@ -192,7 +207,8 @@ class PeerDesk:
         if was != standing:
             self.tell("promise.given", promise.to_body())
         try:
-            answer = self.peer.stand_down({"step": "give", "promise": promise.to_body()})
+            body = {"step": "give", "promise": promise.to_body()}
+            answer = yield partial(self.peer.stand_down, body)
         except PeerUnreachable as error:
             return Outcome(
                 code=UNSURE,
@@ -212,20 +228,22 @@ class PeerDesk:
     def end(self) -> Outcome:
         """Ask the holder to let go of the promise, and forget it then."""
         with self._lock:
-            return self._end()
+            return run_walk(self.end_walk())
 
-    def _end(self) -> Outcome:
+    def end_walk(self) -> Walk[Outcome]:
+        """Do the same, for whoever lets one walk end before the next begins."""
         if self.memory.state is PromiseState.NONE:
             return Outcome(code=DONE, text="this node has promised nothing")
         promise_id = self.memory.promise_id
         try:
-            answer = self.peer.stand_down({"step": "end", "promise_id": promise_id})
+            answer = yield partial(self.peer.stand_down, {"step": "end", "promise_id": promise_id})
         except PeerUnreachable as error:
             return Outcome(code=UNSURE, text=f"the other node cannot be asked: {error}")
         if answer.get("code") == DONE:
             ttl_ms = answer.get("ttl_ms")
-            return self._forget(ttl_ms if isinstance(ttl_ms, int) else 0, "the holder agreed")
-        self._adopt(answer.get("promise"))
+            ttl_ms = ttl_ms if isinstance(ttl_ms, int) else 0
+            return (yield from self._forget(ttl_ms, "the holder agreed"))
+        yield from self._adopt(answer.get("promise"))
         return _refused(str(answer.get("text", "")))
 
     def doubt(self) -> None:
@@ -234,11 +252,15 @@ class PeerDesk:
         The disk was put back to an older image, or an end is on its way; asking tells which.
         """
         with self._lock:
-            if self.memory.state is PromiseState.NONE:
-                self._drive(StandDown(reason=self._words(NOT_KNOWN)))
-                self.memory = NOT_KNOWN
+            run_walk(self.doubt_walk())
 
-    def _adopt(self, body: object) -> None:
+    def doubt_walk(self) -> Walk[None]:
+        """Do the same, for whoever lets one walk end before the next begins."""
+        if self.memory.state is PromiseState.NONE:
+            yield self._driving(StandDown(reason=self._words(NOT_KNOWN)))
+            self.memory = NOT_KNOWN
+
+    def _adopt(self, body: object) -> Walk[None]:
         """Take up a promise of this node that only the holder remembers: this disk was wiped."""
         try:
             promise = parse_promise(body)
@@ -247,35 +269,38 @@ class PeerDesk:
         is_mine = promise.by == self.heartbeat.identity.node_id
         if self.memory.state is PromiseState.UNKNOWN and is_mine:
             self.memory = PromiseMemory(state=PromiseState.STANDING, promise=promise)
-            self._drive(StandDown(reason=self._words(self.memory)))
+            yield self._driving(StandDown(reason=self._words(self.memory)))
             self.tell("promise.adopted", promise.to_body())
             try:
-                self.file.store(self.memory)
+                yield partial(self.file.store, self.memory)
             except PromiseFileUnusable as error:
                 self.tell("promise.not_stored", {"reason": str(error)})
 
     def force(self) -> Outcome:
         """End the promise without the holder: a person says that it is dead."""
         with self._lock:
-            if self.memory.state is PromiseState.NONE:
-                return Outcome(code=DONE, text="this node has promised nothing")
-            try:
-                status = self.peer.status()
-            except PeerUnreachable:
-                return self._forget(0, "a person said that the holder is dead")
-            relied = status.relies_on
-            if (relied and relied == self.memory.promise_id) or status.is_holder:
-                text = f"{status.node_id} is alive and holds the lease; end it with --end"
-                return _refused(text)
-            return self._end()
+            return run_walk(self._force())
 
-    def _forget(self, ttl_ms: int, why: str) -> Outcome:
+    def _force(self) -> Walk[Outcome]:
+        if self.memory.state is PromiseState.NONE:
+            return Outcome(code=DONE, text="this node has promised nothing")
         try:
-            self.file.store(NOTHING_PROMISED)
+            status = yield self.peer.status
+        except PeerUnreachable:
+            return (yield from self._forget(0, "a person said that the holder is dead"))
+        relied = status.relies_on
+        if (relied and relied == self.memory.promise_id) or status.is_holder:
+            text = f"{status.node_id} is alive and holds the lease; end it with --end"
+            return _refused(text)
+        return (yield from self.end_walk())
+
+    def _forget(self, ttl_ms: int, why: str) -> Walk[Outcome]:
+        try:
+            yield partial(self.file.store, NOTHING_PROMISED)
         except PromiseFileUnusable as error:
             return Outcome(code=UNSURE, text=f"the end is not durable, so it stands: {error}")
         ended, self.memory = self.memory.promise, NOTHING_PROMISED
-        if self._drive(StandUp(ttl_ms=ttl_ms)) is None:
+        if (yield self._driving(StandUp(ttl_ms=ttl_ms))) is None:
             return Outcome(code=UNSURE, text="this node's heartbeat does not answer")
         self.tell("promise.ended", {"promise_id": "" if ended is None else ended.promise_id,
                                     "reason": why})  # fmt: skip
@@ -283,7 +308,7 @@ class PeerDesk:
 
     # --- the holder ------------------------------------------------------------------------------
 
-    def _take(self, sender: str, body: Mapping[str, Any]) -> Outcome:
+    def _take(self, sender: str, body: Mapping[str, Any]) -> Walk[Outcome]:
         try:
             promise = parse_promise(body.get("promise"))
         except ValueError as error:
@@ -296,14 +321,14 @@ class PeerDesk:
         reason = self._promises.refuse_given(promise, facts.holder)
         if reason:
             return _refused(reason)
-        after = self._drive(PromiseTaken(promise=promise))
+        after = yield self._driving(PromiseTaken(promise=promise))
         if after is None or after.holder.relies_on != promise:
             return _refused("the grant ended meanwhile")
         if facts.holder.relies_on is None:
             self.tell("promise.relied", promise.to_body())
         return Outcome(code=DONE, text="relied on", promise=promise)
 
-    def _take_end(self, sender: str, body: Mapping[str, Any]) -> Outcome:
+    def _take_end(self, sender: str, body: Mapping[str, Any]) -> Walk[Outcome]:
         promise_id = str(body.get("promise_id", ""))
         facts = self.heartbeat.peer_facts()
         relied = facts.holder.relies_on
@@ -313,7 +338,7 @@ class PeerDesk:
         self.forget_challenges()
         for ended in {promise_id, "" if relied is None else relied.promise_id}:
             self._promises.note_ended(ended)
-        after = self._drive(PromiseDropped())
+        after = yield self._driving(PromiseDropped())
         if after is None or after.holder.relies_on is not None:
             return Outcome(code=REFUSED, text="it could not let go", promise=relied)
         if relied is not None:
@@ -322,6 +347,9 @@ class PeerDesk:
         return Outcome(code=DONE, text="not relied on", ttl_ms=facts.holder.ttl_ms)
 
     # --- the machine ----------------------------------------------------------------------------
+
+    def _driving(self, stimulus: PromiseStimulus) -> Callable[[], PeerFacts | None]:
+        return partial(self._drive if self.drive is None else self.drive, stimulus)
 
     def _drive(self, stimulus: PromiseStimulus) -> PeerFacts | None:
         """Let the machine take it in; return the facts right after, None when it does not."""

@@ -7,25 +7,14 @@ promise must not overtake its end. What is answered is decided by the desk (peer
 """
 
 import asyncio
-import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Final
 
-from election.peer_auth import ChallengeBook, Route, is_signature, sign_answer, sign_request
-from node.peer_client import (
-    CHALLENGE,
-    CHALLENGE_LENGTH_MAX,
-    CHALLENGE_PATH,
-    FROM,
-    NONCE,
-    SIGNATURE,
-    STAND_DOWN_PATH,
-    STATUS_PATH,
-)
+from node.peer_door import NO, Desk, PeerDoor
 from node.peer_http import HEAD_MAX, Malformed, Message, read_request, render_answer
 
 # One node and one person speak here; a few more for connections that end slowly.
@@ -33,19 +22,6 @@ CONNECTIONS_MAX: Final = 16
 READ_S: Final = 2.0  # a request must have arrived within it
 ANSWER_S: Final = 10.0  # standing down asks the other node and waits for this disk
 START_S: Final = 5.0
-_NO: Final = Message(status=403)
-
-
-class Desk(Protocol):
-    """Who answers; called from this server's threads."""
-
-    def status(self) -> str:
-        """Return this node's status as JSON; at once."""
-        ...
-
-    def stand_down(self, sender: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Do what a signed request asks; may block for a few seconds."""
-        ...
 
 
 class PeerServer:
@@ -75,10 +51,16 @@ class PeerServer:
             key: the shared secret.
             on_refused: told why a request was not answered; from the server's thread.
         """
-        self._desk, self._host, self._port = desk, host, port
-        self._cluster_id, self._node_id, self._senders = cluster_id, node_id, senders
-        self._key, self._on_refused = key, on_refused
-        self._book = ChallengeBook(secret=secrets.token_bytes(32))
+        self._host, self._port, self._on_refused = host, port, on_refused
+        self._door = PeerDoor(
+            desk,
+            cluster_id=cluster_id,
+            node_id=node_id,
+            senders=senders,
+            key=key,
+            secret=secrets.token_bytes(32),
+            on_refused=on_refused,
+        )
         # Challenges carry a time; a random origin keeps this box's uptime to itself.
         self._origin_s = time.monotonic() - secrets.randbelow(10**9)
         self._loop = asyncio.new_event_loop()
@@ -112,7 +94,7 @@ class PeerServer:
 
     def forget_challenges(self) -> None:
         """Refuse whatever was signed over a challenge issued until now."""
-        self._book.forget_before(self._now_s())
+        self._door.forget_challenges(self._now_s())
 
     def _now_s(self) -> float:
         return time.monotonic() - self._origin_s
@@ -153,7 +135,7 @@ class PeerServer:
                     answer = await self._answer(request)
             except Malformed as error:
                 self._on_refused(str(error))
-                answer = _NO
+                answer = NO
             writer.write(render_answer(answer))
             async with asyncio.timeout(READ_S):
                 await writer.drain()
@@ -165,56 +147,12 @@ class PeerServer:
             self._open -= 1
 
     async def _answer(self, request: Message) -> Message:
-        if (request.method, request.path) == ("GET", CHALLENGE_PATH):
-            challenge = self._book.issue(now_s=self._now_s(), salt=secrets.token_hex(16))
-            return Message(status=200, body=challenge)
-        sender = request.headers.get(FROM.lower(), "")
-        challenge = request.headers.get(CHALLENGE.lower(), "")
-        if not self._is_believed(request, sender, challenge):
-            return _NO
-        match (request.method, request.path):
-            case ("GET", path) if path == STATUS_PATH:
-                body = self._desk.status()
-            case ("POST", path) if path == STAND_DOWN_PATH:
-                body = await self._change(sender, request.body)
-            case _:
-                return _NO
-        back = Route(cluster_id=self._cluster_id, sender=self._node_id, receiver=sender)
-        asked = request.headers[SIGNATURE.lower()]
-        signature = sign_answer(self._key, back, 200, asked, body)
-        return Message(status=200, headers={SIGNATURE: signature}, body=body)
-
-    def _is_believed(self, request: Message, sender: str, challenge: str) -> bool:
-        """Check who speaks: the signature first, so that strangers use no challenge up."""
-        given = request.headers.get(SIGNATURE.lower(), "")
-        if sender not in self._senders or len(challenge) > CHALLENGE_LENGTH_MAX:
-            self._on_refused("an unknown sender")
-            return False
-        route = Route(cluster_id=self._cluster_id, sender=sender, receiver=self._node_id)
-        expected = sign_request(
-            self._key,
-            route,
-            request.method,
-            request.path,
-            challenge,
-            request.body,
-            nonce=request.headers.get(NONCE.lower(), ""),
-        )
-        if not is_signature(given, expected):
-            self._on_refused(f"a signature that is not {sender}'s; is peer.key the same?")
-            return False
-        if not self._book.accept(challenge, now_s=self._now_s()):
-            self._on_refused("a challenge that is old or was used")
-            return False
-        return True
-
-    async def _change(self, sender: str, text: str) -> str:
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError):
-            raise Malformed("a body that is not JSON") from None
-        if not isinstance(body, dict):
-            raise Malformed("a body that is no object")
+        walk = self._door.answer(request, now_s=self._now_s(), salt=secrets.token_hex(16))
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._pool, self._desk.stand_down, sender, body)
-        return json.dumps(dict(answer), sort_keys=True)
+        try:
+            call = next(walk)
+            while True:
+                call = walk.send(await loop.run_in_executor(self._pool, call))
+        except StopIteration as end:
+            answer: Message = end.value
+            return answer

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from election.model import StoreName
 from node.runtime import Runtime
+from node.sim.cable import Way
 from node.sim.clocks import EPOCH_S, BoxClock
 from node.sim.disk import SimDisk
 from node.sim.network import Weather, Wire
@@ -86,6 +87,9 @@ class Box:
         }
         self.venue_wire = Wire(world, venue_weather, f"{name}-venue")
         self.temperature_c = 50.0
+        self.cable: Wire | None = None  # to the other box
+        self.neighbour: Box | None = None
+        self._is_far_end = False
         self.process: SimProcess | None = None
         self.runtime: Runtime | None = None
         self.is_off = False
@@ -107,6 +111,17 @@ class Box:
             return "gone"
         reasons = "; ".join(self.runtime.health.reasons)
         return f"{self.runtime.desk.role.value} {reasons}".strip()
+
+    def join(self, other: "Box", cable: Wire) -> None:
+        """Plug in the cable to the other box; there is from here to there."""
+        self.neighbour, self.cable = other, cable
+        other.neighbour, other.cable, other._is_far_end = self, cable, True  # noqa: SLF001
+
+    def way_to_peer(self, process: SimProcess) -> Way | None:
+        """Return how a process here asks the other box; None without a cable."""
+        if self.cable is None or self.neighbour is None:
+            return None
+        return Way(process, self.cable, self.neighbour, is_backward=self._is_far_end)
 
     def start(self) -> None:
         """Begin another process, unless one runs or the box has no power."""
@@ -145,7 +160,8 @@ class Box:
 
     def mend(self) -> None:
         """Let cables, disk, clock and power be as they should be."""
-        for wire in (*self.wires.values(), self.venue_wire):
+        cables = () if self.cable is None else (self.cable,)
+        for wire in (*self.wires.values(), self.venue_wire, *cables):
             wire.cut_there_until_s = wire.cut_back_until_s = wire.slow_until_s = 0.0
         self.disk.stalled_until_s = self.disk.failing_until_s = 0.0
         self.temperature_c = 50.0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from alerts.changes import Change
 from alerts.outbox_file import Loaded
-from election.errors import EpochFileUnusable
+from election.errors import EpochFileUnusable, PromiseFileUnusable
+from election.promise import NOT_KNOWN, PromiseMemory
 from exchange.errors import JournalError
 from node.crashes import Crash, CrashBook, clear_latch, mark_told, note_crash
 from node.resources import FsyncProbe, Resources
@@ -19,6 +20,7 @@ from node.sim.process import SimProcess
 from node.sim.world import World
 
 FSYNC_S = (0.001, 0.012)
+THERE_ANYWAY = 0.3  # share of failed writes after which the new file is there
 
 
 class SimDisk:
@@ -35,6 +37,8 @@ class SimDisk:
         self.traded_ms: int | None = None
         self.crashes = CrashBook()
         self.moved_s: tuple[float, ...] = ()  # in the world's time
+        self.promise = NOT_KNOWN  # a new card: the other node is asked first
+        self.on_promise: Callable[[PromiseMemory], None] = lambda _: None  # told before it changes
         self.last_done_s = 0.0  # when the write that was begun last will be over
 
     @property
@@ -106,6 +110,32 @@ class SimEpochFile:
             lambda: self.store(epoch),
             lambda: EpochFileUnusable("epoch.json: Input/output error"),
         )
+
+
+class SimPromiseFile:
+    """`node.peer_desk.PromiseFile` by shape."""
+
+    def __init__(self, process: SimProcess) -> None:
+        """Use the box's disk."""
+        self._process, self._disk = process, process.box.disk
+
+    def load(self) -> PromiseMemory:
+        """Return what is remembered."""
+        return self._disk.promise
+
+    def store(self, memory: PromiseMemory) -> Deferred[None]:
+        """Write durably; where the disk fails the new text may be there all the same."""
+
+        def effect() -> None:
+            self._disk.on_promise(memory)
+            self._disk.promise = memory
+
+        def error() -> BaseException:
+            if self._process.world.rng.random() < THERE_ANYWAY:
+                effect()
+            return PromiseFileUnusable("promise.json: Input/output error")
+
+        return self._disk.write(self._process, effect, error)
 
 
 class SimJournalDisk:

@@ -42,6 +42,7 @@ from node.edges import (
     Pinger,
     TradingMemory,
 )
+from node.peer_rules import other_node
 from node.sim.boards import SimControl, SimLedger, SimMembers
 from node.sim.box import SimFence
 from node.sim.channel import Phone, SimChannel
@@ -58,6 +59,7 @@ from node.sim.disk import (
 from node.sim.fleet import SimFleet
 from node.sim.gateway import Windows
 from node.sim.market import SimExchange
+from node.sim.peers import SimPost
 from node.sim.process import SimProcess
 from node.sim.venue import SimLink
 from node.sim.worker import SimWorker
@@ -164,16 +166,22 @@ class SimEdges:
         return SimCrashKeeper(self._box.disk)
 
     def promise_memory(self) -> PromiseMemory:
-        """Nobody stands down here."""
-        return NOTHING_PROMISED
+        """Return what the box's disk remembers, where a promise can have been given."""
+        return self._box.disk.promise if len(self._box.stores) == 1 else NOTHING_PROMISED
 
     def forget_promise(self) -> None:
         """Nothing is remembered."""
 
     def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerLink | None:
-        """The nodes do not speak directly here."""
-        del heartbeat, memory
-        return None
+        """Return the endpoint on the world's events."""
+        way = self._box.way_to_peer(self._process)
+        if way is None:
+            return None
+        peer = other_node(self._config, self._box.name)
+        assert peer is not None, "two nodes with hosts"
+        return SimPost(
+            self._process, self._config, heartbeat=heartbeat, memory=memory, way=way, peer=peer
+        )
 
     def lease_stores(self) -> Sequence[LeaseStore]:
         """Return the records themselves; the crew carries the messages."""

@@ -14,6 +14,7 @@ from node.sim.world import Action, World
 
 if TYPE_CHECKING:
     from node.sim.box import Box
+    from node.sim.cable import Endpoint
 
 
 class Threads(Protocol):
@@ -39,6 +40,7 @@ class SimProcess:
         self.paused_until_s = 0.0
         self.hung_until_s = 0.0
         self.threads: Threads | None = None
+        self.endpoint: Endpoint | None = None  # who takes what the other node asks
         # asyncio's own base class has no abstract methods; its type stubs say otherwise.
         self.loop = SimLoop(self)  # type: ignore[abstract]
         self.on_end: Callable[[str], None] = lambda _why: None

@@ -92,7 +92,10 @@ def make_config(stores: int) -> Config:
                 "topology": "three-stores" if stores == len(three) else "two-boxes",
                 "preferred_node": JETSON,
             },
-            "nodes": {JETSON: {"index": 0}, PI: {"index": 1}},
+            "nodes": {
+                JETSON: {"index": 0, "host": "10.0.0.1"},
+                PI: {"index": 1, "host": "10.0.0.2"},
+            },
             "stores": [{"name": name, "host": host} for name, host in named],
             "strategies": [
                 {
@@ -142,6 +145,8 @@ class Simulation:
             for name in self.config.nodes
         ]
         self.watching.boxes = self.boxes
+        one, other = self.boxes
+        one.join(other, Wire(world, self.weather, f"{one.name}-{other.name}"))
         # The laptop runs no node; its own cables are never cut.
         laptop = Box(
             world,

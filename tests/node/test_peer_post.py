@@ -20,7 +20,7 @@ from election.promise import (
 )
 from election.promise_file import DiskPromiseFile
 from election.signals import PromiseTaken, StandDown
-from node import peer_post
+from node import peer_mind, peer_post
 from node.demo.stores import free_port
 from node.peer_post import PeerPost
 from tests.support.lease_bench import Bench, someone
@@ -91,7 +91,7 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Two nodes that ask each other often."""
     monkeypatch.setattr(peer_post, "POLL_S", 0.05)
-    monkeypatch.setattr(peer_post, "MIND_S", 0.05)
+    monkeypatch.setattr(peer_mind, "MIND_S", 0.05)
     made = World(tmp_path)
     yield made
     for post in made.posts:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from election.heartbeat import Heartbeat
+from election.instants import Instant
 from election.model import LeaseView
 from election.peer_auth import Route
-from election.promise import NOTHING_PROMISED, PromiseMemory
+from election.promise import NOTHING_PROMISED, Promise, PromiseMemory
 from election.promise_file import DiskPromiseFile
 from election.promises import PeerFacts
 from election.signals import PromiseStimulus
@@ -39,6 +40,13 @@ class SteppedHeartbeat:
             with self.guard:
                 self.bench.feed(stimulus)
                 then(self.peer_facts())
+
+    @property
+    def relies_on(self) -> Promise | None:
+        return self.peer_facts().holder.relies_on
+
+    def now(self) -> Instant:
+        return self.peer_facts().at
 
     def peer_facts(self) -> PeerFacts:
         with self.guard:
