@@ -25,6 +25,7 @@ STAND_DOWN_PATH: Final = "/v1/stand-down"
 FROM, CHALLENGE, SIGNATURE = "X-Hotspare-From", "X-Hotspare-Challenge", "X-Hotspare-Signature"
 NONCE: Final = "X-Hotspare-Nonce"
 TIMEOUT_S: Final = 1.5
+STEP_S: Final = 12.0  # of a command: the node waits for its disk and for the other node
 CHALLENGE_LENGTH_MAX: Final = 200
 
 

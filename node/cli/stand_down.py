@@ -25,12 +25,11 @@ from node.cli.common import (
 from node.cli.lazy import USAGE
 from node.config import Config
 from node.errors import CommandRefused
-from node.peer_client import PeerClient, peer_client
+from node.peer_client import STEP_S, PeerClient, peer_client
 from node.peer_rules import COMMAND, other_node
 from node.secrets import load_secrets
 
 app = typer.Typer(add_completion=False)
-STEP_S = 12.0  # the node waits for its disk and for the other node
 UNSURE = 3  # exit code
 PROMISE_FILE = "promise.json"
 EndOption = Annotated[

@@ -75,7 +75,7 @@ class _Exchange:
 
 
 class Way:
-    """From one process to the endpoint on a box; satisfies `node.peer_client.Carry`."""
+    """From one process to the endpoint on a box; `node.peer_client.Carry` by shape."""
 
     def __init__(self, process: SimProcess, wire: Wire, to: Site, *, is_backward: bool) -> None:
         """Bind the ends; `is_backward`: the wire's names are from there to here."""
@@ -83,10 +83,12 @@ class Way:
         self._world: World = process.world
         self._is_backward = is_backward
         self._old: Message | None = None  # a signed answer that was heard before
-        self.is_tricked = False  # the answer heard last was one of an earlier question
 
-    def carry(self, message: Message, timeout_s: float) -> Deferred[Message]:
-        """Bring a request there and its answer back; fails with PeerUnreachable."""
+    def carry(self, message: Message, timeout_s: float, tricks: list[Message]) -> Deferred[Message]:
+        """Bring a request there and its answer back; fails with PeerUnreachable.
+
+        An answer to an earlier question that is brought instead is added to `tricks`.
+        """
         world = self._world
         done: Deferred[Message] = Deferred()
         deadline_s = world.now + timeout_s
@@ -95,14 +97,13 @@ class Way:
             there_s, back_s = back_s, there_s
         if there_s is None or back_s is None:
             world.count("peer message lost")
-        self.is_tricked = False
         exchange = _Exchange(self._process, self._to.name, done, deadline_s)
         world.at(deadline_s, lambda: exchange.end(None, "no answer in time"))
 
         def reply(answer: Message | None) -> None:
             if back_s is None:
                 return
-            heard = answer and self._perhaps_old(_heard(answer))
+            heard = answer and self._perhaps_old(_heard(answer), tricks)
             exchange.hear(heard, world.now + back_s)
 
         if there_s is not None:
@@ -130,14 +131,14 @@ class Way:
         if answer is not None and answer.status == ANSWERED:
             self._world.violate("a request was believed twice", to=self._to.name)
 
-    def _perhaps_old(self, answer: Message) -> Message:
+    def _perhaps_old(self, answer: Message, tricks: list[Message]) -> Message:
         if not answer.headers:
             return answer  # a challenge or a refusal, unsigned
         old, self._old = self._old, answer
         if old is None or not self._wire.is_doubled():
             return answer
         self._world.count("peer answer replayed")
-        self.is_tricked = True
+        tricks.append(old)
         return old
 
 

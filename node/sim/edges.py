@@ -170,7 +170,8 @@ class SimEdges:
         return self._box.disk.promise if len(self._box.stores) == 1 else NOTHING_PROMISED
 
     def forget_promise(self) -> None:
-        """Nothing is remembered."""
+        """Nothing was promised: the box's disk says so from now on."""
+        self._box.disk.promise = NOTHING_PROMISED
 
     def peer(self, heartbeat: Heartbeat, memory: PromiseMemory) -> PeerLink | None:
         """Return the endpoint on the world's events."""

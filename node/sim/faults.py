@@ -12,6 +12,8 @@ from node.sim.box_faults import BoxFaults
 from node.sim.market import SimExchange
 from node.sim.network import Weather
 from node.sim.process_faults import ProcessFaults
+from node.sim.promise_faults import PromiseFaults
+from node.sim.stander import Stander
 from node.sim.store_faults import StoreFaults
 from node.sim.surroundings import Surroundings
 from node.sim.targets import Targets, leads
@@ -39,13 +41,14 @@ class Faults:
         phone: "Phone",
         person: "Person",
         watching: "Watching",
+        stander: Stander,
         only: Collection[str] = (),
     ) -> None:
         """Bind what can break; `only`: names of faults, empty for all."""
         self._targets, self._world = targets, targets.world
         self._weather, self._venue_weather = weather, venue_weather
         self._exchange, self._phone, self._person = exchange, phone, person
-        self._watching = watching
+        self._watching, self._stander = watching, stander
         self._is_storm = False
         self._every_s = 8.0
         self._processes = processes = ProcessFaults(targets, watching)
@@ -86,6 +89,7 @@ class Faults:
             boxes.heat,
             boxes.power_cut,
             processes.crash,
+            *PromiseFaults(targets, stander, is_storm=lambda: self._is_storm).kinds,
         )
         if only:
             self._kinds = tuple(kind for kind in self._kinds if kind.__name__ in only)
@@ -121,6 +125,7 @@ class Faults:
         exchange.maintenance_until_s = exchange.limited_until_s = exchange.lagging_until_s = 0.0
         phone.away_until_s = phone.limited_until_s = 0.0
         self._person.resume()
+        self._stander.end_all()
 
     def _next(self) -> None:
         self._world.after(self._world.rng.expovariate(1 / self._every_s), self._strike)

@@ -132,7 +132,7 @@ class SimGateway:
 
     def _busy_s(self) -> float:
         rng = self._process.world.rng
-        if rng.random() < STALLS:
+        if rng.random() < STALLS and not self._process.world.is_gentle:
             # What the last hop is for: nothing of this process runs, then it goes on as if
             # nothing had been (SIGSTOP, swapping, a virtual machine that was moved).
             self._process.world.count("stall before the last hop")

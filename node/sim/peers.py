@@ -6,6 +6,7 @@ nothing of this up, a paused process everything.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from election.heartbeat import Heartbeat
@@ -17,7 +18,7 @@ from election.signals import PromiseStimulus
 from election.walks import Walk
 from node.config_model import Config
 from node.logs import log_event
-from node.peer_client import TIMEOUT_S, PeerClient
+from node.peer_client import TIMEOUT_S, Carry, PeerClient
 from node.peer_desk import MACHINE_S, Asking, Outcome, PeerDesk, PromiseFile
 from node.peer_door import PeerDoor
 from node.peer_http import Malformed, Message
@@ -49,27 +50,33 @@ class SimClient:
             port=PORT,
             route=route,
             key=KEY,
-            carry=way.carry,  # type: ignore[arg-type]  # a Deferred, which the walk's driver awaits
             new_nonce=lambda: f"{world.rng.getrandbits(64):016x}",
             monotonic_s=process.box.clock.monotonic_s,
         )
 
     def status(self) -> Deferred[PeerStatus]:
         """Ask what the node says about itself."""
-        return self._ask(self._client.status_walk())
+        return self._ask(lambda client: client.status_walk())
 
     def stand_down(
         self, body: Mapping[str, Any], timeout_s: float = TIMEOUT_S
     ) -> Deferred[Mapping[str, Any]]:
         """Send a step of a promise."""
-        return self._ask(self._client.stand_down_walk(body, timeout_s=timeout_s))
+        return self._ask(lambda client: client.stand_down_walk(body, timeout_s=timeout_s))
 
-    def _ask(self, walk: Walk[T]) -> Deferred[T]:
-        return start_walk(self._watch(walk))
+    def _ask(self, begin: Callable[[PeerClient], Walk[T]]) -> Deferred[T]:
+        tricks: list[Message] = []
 
-    def _watch(self, walk: Walk[T]) -> Walk[T]:
+        def carry(message: Message, limit_s: float) -> Deferred[Message]:
+            return self._way.carry(message, limit_s, tricks)
+
+        # A Deferred in place of a message, which the driver of the walk awaits.
+        client = replace(self._client, carry=cast("Carry", carry))
+        return start_walk(self._watch(begin(client), tricks))
+
+    def _watch(self, walk: Walk[T], tricks: list[Message]) -> Walk[T]:
         answer = yield from walk
-        if self._way.is_tricked:
+        if tricks:
             self._world.violate("an answer to an earlier question was believed")
         return answer
 
@@ -217,7 +224,7 @@ class SimPost:
         return taken
 
 
-def way_from_command(process: SimProcess, way: Way, config: Config, node_id: str) -> SimClient:
+def client_of_command(process: SimProcess, way: Way, config: Config, node_id: str) -> SimClient:
     """Return what a command line on a box asks its own node with."""
     route = Route(cluster_id=config.cluster_id, sender=COMMAND, receiver=node_id)
     return SimClient(process, way, route)

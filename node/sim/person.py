@@ -35,7 +35,7 @@ class Person:
     ) -> None:
         """Sit down at a laptop that reaches all stores."""
         fleet = SimFleet(process, wires, timeout_s=0.8)  # type: ignore[arg-type]  # of Wire
-        self._world = process.world
+        self.process, self._world = process, process.world
         self._control = SimControl(process, fleet)
         self._watching, self._boxes = watching, boxes
         self._pause_version: int | None = None

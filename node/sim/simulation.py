@@ -26,7 +26,10 @@ from node.sim.market import SYMBOL, SimExchange
 from node.sim.network import Weather, Wire
 from node.sim.person import Person
 from node.sim.process import SimProcess
+from node.sim.promise_watch import PromiseWatch
+from node.sim.reboot import Reboot
 from node.sim.settling import Settling
+from node.sim.stander import Stander
 from node.sim.stores import SimStore
 from node.sim.targets import Targets
 from node.sim.watching import Watching
@@ -38,6 +41,7 @@ STORM_S = 240.0
 # After this long of calm somebody must trade. The longest chain that was ever seen: a process
 # that is restarted after a hang, a venue check that fails once, two lost elections.
 LIVE_S = 75.0
+GENTLE_S = 30.0  # before a scene in which every second counts: what stalled has settled
 STILL_S = 45.0  # the price stands still; longer than two regular looks at the venue
 LAST_CALM_S = 420.0  # the alerts' longest rest after failures is 300 s
 FAULT_EVERY_S = 8.0
@@ -161,6 +165,9 @@ class Simulation:
             store.name: Wire(world, Weather(), f"laptop-{store.name}") for store in self.stores
         }
         self.person = Person(SimProcess(world, laptop, "person"), wires, self.watching, self.boxes)
+        self.stander = Stander(self.person.process, self.config, (one, other))
+        self.promises = PromiseWatch(world, self.boxes, ttl_s=self.config.timing().ttl_ms / 1000)
+        self.watching.check_leader = self.promises.check_leader
         homes = {box.name: [s for s in self.stores if s.name == box.name] for box in self.boxes}
         self.faults = Faults(
             Targets(world, boxes=self.boxes, stores=self.stores, homes=homes),
@@ -170,6 +177,7 @@ class Simulation:
             phone=self.phone,
             person=self.person,
             watching=self.watching,
+            stander=self.stander,
             only=plan.only,
         )
         self.settling = Settling(
@@ -235,10 +243,18 @@ class Simulation:
 
     def _calm(self) -> None:
         world, exchange = self.world, self.exchange
-        world.run_until(world.now + LIVE_S)
+        has_scene = self.plan.has_storms and not self.plan.only and len(self.stores) == 1
+        world.run_until(world.now + LIVE_S - GENTLE_S)
+        world.is_gentle = has_scene
+        world.run_until(world.now + GENTLE_S)
         if world.violations:
             return
         self.settling.check_trading(LIVE_S)
+        if has_scene:
+            Reboot(world, self.watching, self.stander, self.stores[0], home=PI).play()
+        world.is_gentle = False
+        if world.violations:
+            return
         exchange.is_still = True
         world.run_until(world.now + STILL_S)
         if not world.violations:
@@ -251,6 +267,7 @@ class Simulation:
         """Once a second: what is looked at from outside."""
         self.watching.check_latches()
         self.person.look()
+        self.promises.look()
         if self.watching.active() is not None:
             self.led_s += 1.0
         self._seconds += 1

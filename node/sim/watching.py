@@ -36,6 +36,7 @@ class Watching:
         # Told of the next write that leaves, once: a fault that waits for it.
         self.on_next_send: Callable[[SimProcess], None] | None = None
         self.paused_since_s: float | None = None  # a person's pause that every box keeps
+        self.check_leader: Callable[[SimProcess], None] = lambda _: None
         self._sent: tuple[int, str] = (0, "")
         self._accepted_epoch = 0
         self._ids: set[str] = set()
@@ -50,6 +51,7 @@ class Watching:
         permit = _permit(process)
         if permit is None or permit.remaining_s() <= 0:
             return
+        self.check_leader(process)
         for box in self.boxes:
             other = box.living
             if other is None or other is process:
