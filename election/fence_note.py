@@ -12,6 +12,7 @@ import mmap
 import os
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from election.grant_note import read_boot_id
 FILE_NAME = "fence-note.json"
 _SIZE = 1024  # one label is cut to fit; a page would do as well
 _LABEL_MAX = 200
+_UNREADABLE = "the process before ended unexpectedly; its note could not be read"
 
 
 class FenceNote:
@@ -157,6 +159,28 @@ def read_end(state_dir: Path, *, died_boottime_s: float | None = None) -> End | 
     """
     try:
         fields = json.loads((state_dir / FILE_NAME).read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        raise ValueError(_UNREADABLE) from None
+    found_s = (
+        time.clock_gettime(time.CLOCK_BOOTTIME) if died_boottime_s is None else died_boottime_s
+    )
+    return end_of(fields, found_s=found_s, this_boot=read_boot_id())
+
+
+def end_of(fields: Mapping[str, Any], *, found_s: float, this_boot: str) -> End:
+    """Return what a note's fields say about the end of its process.
+
+    Args:
+        fields: as the note has them.
+        found_s: when the process was found dead, CLOCK_BOOTTIME of `this_boot`.
+        this_boot: what the kernel calls the present boot.
+
+    Raises:
+        ValueError: a field is missing, or is of another type.
+    """
+    try:
         pid, epoch = int(fields["pid"]), int(fields["epoch"])
         fence_s = float(fields["fence_boottime_s"])
         progress_s = float(fields["progress_boottime_s"])
@@ -165,16 +189,9 @@ def read_end(state_dir: Path, *, died_boottime_s: float | None = None) -> End | 
         in_flight = int(fields.get("in_flight", 1))
         lingers_boottime_s = float(fields.get("lingers_boottime_s", math.inf))
         has_majority = bool(fields.get("has_majority", True))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(
-            "the process before ended unexpectedly; its note could not be read"
-        ) from None
-    found_s = (
-        time.clock_gettime(time.CLOCK_BOOTTIME) if died_boottime_s is None else died_boottime_s
-    )
-    is_of_this_boot = boot_id == read_boot_id()
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(_UNREADABLE) from None
+    is_of_this_boot = boot_id == this_boot
     was_fenced = is_of_this_boot and found_s >= fence_s
     who = f"the process before (pid {pid}, epoch {epoch})"
     step = (

@@ -24,7 +24,6 @@ from typing import assert_never
 from election.crew import BuildCrew, CrewOrders
 from election.epoch_memory import EpochMemory
 from election.errors import EpochFileUnusable
-from election.fence_note import FenceNote
 from election.gate import move_gate
 from election.instants import Instant, holder_elapsed_s, instant_of
 from election.machine import LeaseMachine
@@ -43,7 +42,7 @@ from election.model import (
     StoreName,
 )
 from election.permit import LeasePermit
-from election.ports import EpochFile, Fence, GrantNotes, LeaseClock, LeaseStore
+from election.ports import EpochFile, Fence, FenceNotes, GrantNotes, LeaseClock, LeaseStore
 from election.promise import Promise
 from election.promises import PeerFacts
 from election.signals import (
@@ -83,7 +82,7 @@ class Heartbeat:
         on_event: Callable[[LeaseEvent], None],
         random_source: Callable[[], float] | None = None,
         min_floor: int = 0,
-        note: FenceNote | None = None,
+        note: FenceNotes | None = None,
         build_crew: BuildCrew = ThreadCrew,
         stood_down: str = "",
         grant_note: GrantNotes | None = None,

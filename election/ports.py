@@ -106,6 +106,33 @@ class Fence(Protocol):
         ...
 
 
+class FenceNotes(Protocol):
+    """What whoever comes after this process must know of its end (fence_note.py).
+
+    Calls return at once and raise nothing.
+    """
+
+    def armed(self, epoch: int, boottime_s: float) -> None:
+        """Note that the fence fires at `boottime_s` unless it is moved."""
+        ...
+
+    def progress(self, label: str, boottime_s: float) -> None:
+        """Note the last completed step of the work loop."""
+        ...
+
+    def in_flight(self, count: int) -> None:
+        """Note how many writes are under way."""
+        ...
+
+    def majority(self, *, is_reachable: bool) -> None:
+        """Note whether a majority of the stores answers."""
+        ...
+
+    def remove(self) -> None:
+        """Take the note away: the process ends, or holds nothing, in good order."""
+        ...
+
+
 class GrantNotes(Protocol):
     """What a stop hook must know to release for a dead process (grant_note.py; R16).
 

@@ -17,7 +17,7 @@ from typing import Final
 from election.address import StoreAddress
 from election.errors import StoreUnreachable
 from election.grant_note import GrantLeft
-from election.model import Incarnation, Refusal, StoreName
+from election.model import Incarnation, Refusal, StoreName, StoreReply
 from election.one_shot import exchange, login_commands
 from election.redis_errors import unreachable
 from election.redis_reply import keys_of, parse_store_reply
@@ -132,11 +132,15 @@ def _said_by(
     for reply in replies:
         if isinstance(reply, ServerSaid):
             raise reply
-    answer = parse_store_reply(replies[-1])
+    return judge_reply(address.name, parse_store_reply(replies[-1]), inc)
+
+
+def judge_reply(store: StoreName, answer: StoreReply, inc: Incarnation) -> Epitaph:
+    """Return what a store's answer to the release means; `inc` is the life that was noted."""
     if answer.is_ok:
-        return Epitaph(store=address.name, is_released=True, said="released")
+        return Epitaph(store=store, is_released=True, said="released")
     return Epitaph(
-        store=address.name,
+        store=store,
         is_released=False,
         said=_in_words(answer.refusal, answer.detail, inc),
         is_gone=answer.refusal in {Refusal.INCARNATION, Refusal.NOT_MINE},

@@ -14,13 +14,13 @@ from alerts.ports import Sender
 from alerts.telegram import TelegramApi
 from election.address import StoreAddress
 from election.crew import BuildCrew
-from election.fence_note import FenceNote
 from election.heartbeat import Heartbeat
 from election.model import Identity, Incarnation, StoreName
 from election.ports import (
     ControlRecords,
     EpochFile,
     Fence,
+    FenceNotes,
     GrantNotes,
     LeaseClock,
     LeaseStore,
@@ -237,7 +237,7 @@ class Edges(Protocol):
         """Return the kernel fence. Raises FenceUnavailable."""
         ...
 
-    def fence_note(self) -> FenceNote | None:
+    def fence_note(self) -> FenceNotes | None:
         """Return the note that explains a kill to the next start, None for none."""
         ...
 

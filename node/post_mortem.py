@@ -6,22 +6,31 @@ is dead; nothing here raises for a store, a disk or a file; it imports neither p
 redis-py, because a hook that starts slowly is a slow failover.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
-from election.fence_note import End, read_end
-from election.grant_note import GrantLeft, read_boot_id, read_grant, remove_grant
+from election.fence_note import End
+from election.grant_note import GrantLeft
 from election.model import StoreName
-from election.post_mortem import Epitaph, release_after_death
+from election.post_mortem import Epitaph
+from election.walks import Walk, run_walk
 from exchange.errors import JournalError
 from exchange.journal import merge
-from exchange.journal_file import read_journal
-from node.crash_file import read_book, write_book
-from node.crashes import Crash, Death, describe_death, note_crash, was_announced, why_not_counted
+from exchange.journal_file import ReadFile
+from node.crashes import (
+    Crash,
+    CrashBook,
+    Death,
+    describe_death,
+    note_crash,
+    was_announced,
+    why_not_counted,
+)
+from node.remains import FileRemains
 
-JOURNAL_FILE = "journal"
 # Without the note's own figure: the longest window that a Binance request may have.
 WINDOW_MS_MAX = 60_000
 NOTHING = "the process before held no lease; there is nothing to release"
@@ -66,6 +75,56 @@ class Autopsy:
         return bool(self.epitaphs) and 2 * len(freed) > len(self.epitaphs)
 
 
+class Remains(Protocol):
+    """What a dead process left behind (remains.FileRemains by shape); `release` and
+    `write_book` block.
+    """
+
+    def boottime_s(self) -> float:
+        """Return CLOCK_BOOTTIME."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Return Unix time."""
+        ...
+
+    def boot_id(self) -> str:
+        """Return what the kernel calls this boot."""
+        ...
+
+    def grant(self) -> GrantLeft | None:
+        """Return the grant note, None for none."""
+        ...
+
+    def why_void(self, left: GrantLeft) -> str:
+        """Return why the note does not count here and now, empty when it does."""
+        ...
+
+    def end(self, died_s: float) -> End | None:
+        """Return what the fence note says, None for none. Raises ValueError."""
+        ...
+
+    def journal(self) -> ReadFile:
+        """Return this disk's journal. Raises JournalError."""
+        ...
+
+    def release(self, left: GrantLeft, drain_ms: int, reason: str) -> tuple[Epitaph, ...]:
+        """Tell every store; return what each said."""
+        ...
+
+    def remove_grant(self) -> None:
+        """Take the grant note away."""
+        ...
+
+    def book(self) -> CrashBook:
+        """Return the crashes that are known."""
+        ...
+
+    def write_book(self, book: CrashBook) -> bool:
+        """Keep them durably; False when the disk refuses."""
+        ...
+
+
 def examine(
     state_dir: Path,
     *,
@@ -81,20 +140,26 @@ def examine(
         password_of: gives their passwords.
         supervisor: what it says about the end.
     """
-    died_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    left = read_grant(state_dir)
-    end = _end_of(state_dir, died_s)
-    void = "" if left is None else left.why_void(state_dir)
+    remains = FileRemains(state_dir, login_of=login_of, password_of=password_of)
+    return run_walk(examine_walk(remains, supervisor))
+
+
+def examine_walk(remains: Remains, supervisor: Supervisor) -> Walk[Autopsy]:
+    """Do the same with what was left, call by call."""
+    died_s = remains.boottime_s()
+    left = remains.grant()
+    end = _end_of(remains, died_s)
+    void = "" if left is None else remains.why_void(left)
     if left is None or void:
-        crash = _note(state_dir, None, end, supervisor, died_s)
+        crash = yield from _note(remains, None, end, supervisor, died_s)
         return Autopsy(left=None, reason=f"{void}; nothing is released" if void else NOTHING,
                        crash=crash)  # fmt: skip
     death = _death(left, end, supervisor)
-    drain_ms, why = judge_drain(state_dir, left, end)
-    epitaphs = release_after_death(
-        login_of(left), password_of=password_of, drain_ms=drain_ms, reason=describe_death(death)
+    drain_ms, why = judge_drain(remains.journal, left, end)
+    epitaphs: tuple[Epitaph, ...] = yield partial(
+        remains.release, left, drain_ms, describe_death(death)
     )
-    crash = _note(state_dir, left, end, supervisor, died_s)
+    crash = yield from _note(remains, left, end, supervisor, died_s)
     autopsy = Autopsy(
         left=left,
         reason=describe_death(death),
@@ -104,11 +169,13 @@ def examine(
         crash=crash,
     )
     if autopsy.is_released:
-        remove_grant(state_dir)
+        remains.remove_grant()
     return autopsy
 
 
-def judge_drain(state_dir: Path, left: GrantLeft, end: End | None) -> tuple[int, str]:
+def judge_drain(
+    journal: Callable[[], ReadFile], left: GrantLeft, end: End | None
+) -> tuple[int, str]:
     """Return how long what the dead process sent may still take effect, and why (R10, R16).
 
     0 only with proof: this disk's journal, which has every intent before it is sent, shows none
@@ -118,17 +185,17 @@ def judge_drain(state_dir: Path, left: GrantLeft, end: End | None) -> tuple[int,
     window of a request plus the venue's effect tail: bytes in the kernel's buffer leave after
     SIGKILL, and no request was sent after the death.
     """
-    doubt = _journal_doubt(state_dir) or _note_doubt(left, end)
+    doubt = _journal_doubt(journal) or _note_doubt(left, end)
     if not doubt:
         return 0, "nothing was under way"
     whole_ms = _fact_ms(left, "window_ms", WINDOW_MS_MAX) + _fact_ms(left, "effect_tail_ms", 0)
     return whole_ms, doubt
 
 
-def _journal_doubt(state_dir: Path) -> str:
+def _journal_doubt(journal: Callable[[], ReadFile]) -> str:
     """Return why this disk's journal does not prove that no order was under way, if so."""
     try:
-        found = read_journal(state_dir / JOURNAL_FILE)
+        found = journal()
     except JournalError as error:
         return f"the journal cannot be read: {error}"
     if not found.good_bytes:
@@ -154,9 +221,9 @@ def _fact_ms(left: GrantLeft, name: str, default_ms: int) -> int:
     return value if isinstance(value, int) and 0 <= value <= WINDOW_MS_MAX else default_ms
 
 
-def _end_of(state_dir: Path, died_s: float) -> End | None:
+def _end_of(remains: Remains, died_s: float) -> End | None:
     try:
-        return read_end(state_dir, died_boottime_s=died_s)
+        return remains.end(died_s)
     except ValueError:
         return None
 
@@ -176,31 +243,31 @@ def _death(left: GrantLeft | None, end: End | None, supervisor: Supervisor) -> D
 
 
 def _note(
-    state_dir: Path,
+    remains: Remains,
     left: GrantLeft | None,
     end: End | None,
     supervisor: Supervisor,
     died_s: float,
-) -> Crash | None:
+) -> Walk[Crash | None]:
     """Note the death if it was one that nobody asked for; None when there is nothing to note."""
     death = _death(left, end, supervisor)
     if left is None and supervisor.result not in _DEADLY:
         return None
     if left is not None and not death.held_epoch and supervisor.result == "success":
         return None
-    book = read_book(state_dir)
-    if left is None and was_announced(book, boot_id=read_boot_id(), at_boottime_s=died_s):
+    book, boot_id = remains.book(), remains.boot_id()
+    if left is None and was_announced(book, boot_id=boot_id, at_boottime_s=died_s):
         return None  # a hang drill: the lease had lapsed before the fence ended the process
-    nonce = f"{read_boot_id()}:{died_s:.1f}" if left is None else left.identity.nonce
+    nonce = f"{boot_id}:{died_s:.1f}" if left is None else left.identity.nonce
     crash = Crash(
         nonce=nonce,
         epoch=death.held_epoch,
-        boot_id=read_boot_id(),
+        boot_id=boot_id,
         at_boottime_s=died_s,
-        at_wall_ms=time.time_ns() // 1_000_000,
+        at_wall_ms=remains.wall_ms(),
         how=describe_death(death),
         why_not_counted=why_not_counted(death),
     )
     book = note_crash(book, crash)
-    write_book(state_dir, book)
+    yield partial(remains.write_book, book)
     return next((c for c in book.crashes if c.nonce == nonce), crash)

@@ -7,7 +7,7 @@ supervisor. Without a hook this makes a crash cost a restart instead of a ttl.
 from pathlib import Path
 
 from node.logs import log_event
-from node.post_mortem import Supervisor, examine
+from node.post_mortem import Autopsy, Supervisor, examine
 from node.secrets import Secrets
 
 
@@ -19,6 +19,11 @@ def release_for_predecessor(state_dir: Path, secrets: Secrets) -> None:
         password_of=secrets.store_password,
         supervisor=Supervisor(),
     )
+    tell(autopsy)
+
+
+def tell(autopsy: Autopsy) -> None:
+    """Log what was released, if there was anything to release."""
     if autopsy.left is not None:
         log_event(
             "lease.post_mortem",

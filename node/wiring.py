@@ -40,6 +40,7 @@ from node.phone import LogObserver
 from node.predecessor import release_for_predecessor
 from node.promise_doubt import BoardWord, PromiseDoubt
 from node.real_edges import RealEdges
+from node.remains import JOURNAL_FILE
 from node.reporter import Reporter
 from node.runtime import Runtime
 from node.secrets import Secrets
@@ -53,7 +54,6 @@ from strategy.errors import StrategyRefused
 WATCH_INTERVAL_S = 1.0
 # Three beats of the member board and one slow round: one lost beat is no lost node.
 FRESH_S = 5.0
-JOURNAL_FILE = "journal"
 CONTROL_FILE = "control"
 THREADS = 32
 

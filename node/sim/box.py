@@ -1,13 +1,15 @@
 """One simulated box: clocks, a disk, cables, the kernel's fence, and its processes in turn."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from election.model import StoreName
+from node.post_mortem import Autopsy, Supervisor
 from node.runtime import Runtime
 from node.sim.cable import Way
 from node.sim.clocks import EPOCH_S, BoxClock
 from node.sim.disk import SimDisk
+from node.sim.hook import note_autopsy, post_mortem, run_hook
 from node.sim.network import Weather, Wire
 from node.sim.process import SimProcess
 from node.sim.stores import SimStore
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from asyncio import Task
 
 RESTART_S = (0.5, 6.0)  # what a supervisor takes, with the interpreter's own start
+REFUSED = 1  # exit code of a start without the claim
 RAW_ERROR = 0.0008  # below the 1000 ppm that the venue's clock allows for
 
 
@@ -90,6 +93,11 @@ class Box:
         self.cable: Wire | None = None  # to the other box
         self.neighbour: Box | None = None
         self._is_far_end = False
+        self.boot_id = f"{name}-boot-1"
+        self.hook: SimProcess | None = None
+        self.hook_dies_after_s: float | None = None  # of the next one
+        self._claimed_by: SimProcess | None = None
+        self._boots = 1
         self.process: SimProcess | None = None
         self.runtime: Runtime | None = None
         self.is_off = False
@@ -125,8 +133,8 @@ class Box:
 
     def start(self) -> None:
         """Begin another process, unless one runs or the box has no power."""
-        if self.living is not None or self.is_off:
-            return
+        if self.living is not None or self.is_off or self.is_mourning:
+            return  # a supervisor starts nothing while its stop hook runs
         if self.clock.is_asleep:
             self.world.at(self.asleep_until_s, self.start)
             return
@@ -140,6 +148,13 @@ class Box:
 
     def _run(self, process: SimProcess) -> None:
         async def main() -> int:
+            if not self.claim(process):
+                return REFUSED
+            # The claim is this process's: whoever held a grant here is dead, hook or no hook.
+            autopsy = await process.loop.run_in_executor(
+                None, lambda: post_mortem(process, Supervisor())
+            )
+            note_autopsy(process, cast("Autopsy", autopsy))
             self.runtime = self._build(process)
             return await self.runtime.run()
 
@@ -155,8 +170,37 @@ class Box:
 
     def _ended(self, why: str) -> None:
         assert self.process is not None
+        self.process.endpoint = None
         self.world.note(self.process.name, "process ended", why=why)
-        self.world.after(self.world.rng.uniform(*RESTART_S), self.start)
+        if not self.is_off:
+            self.mourn(why)
+
+    # --- the stop hook -------------------------------------------------------------------------
+
+    @property
+    def is_mourning(self) -> bool:
+        """True while the stop hook runs."""
+        return self.hook is not None and self.hook.is_alive
+
+    def claim(self, process: SimProcess) -> bool:
+        """Take the flock on the state directory; False while another living process has it."""
+        holder = self._claimed_by
+        if holder is not None and holder is not process and holder.is_alive:
+            return False
+        self._claimed_by = process
+        return True
+
+    def mourn(self, why: str) -> None:
+        """Run the stop hook; what it follows is started again when it has ended."""
+        assert self.process is not None
+        self.hook = hook = SimProcess(self.world, self, f"{self.process.name}.hook")
+        hook.on_end = lambda _why: self.world.after(self.world.rng.uniform(*RESTART_S), self.start)
+        run_hook(self, hook, why)
+
+    def start_beside(self) -> None:
+        """Start a second process while one lives: it is refused, and has a stop hook too."""
+        assert self.process is not None
+        run_hook(self, SimProcess(self.world, self, f"{self.process.name}.second"), "refused")
 
     def mend(self) -> None:
         """Let cables, disk, clock and power be as they should be."""
@@ -188,6 +232,8 @@ class Box:
     def lose_power(self) -> None:
         """Everything on it ends at once."""
         self.is_off = True
+        if self.hook is not None:
+            self.hook.kill("power cut")
         if self.living is not None:
             self.living.kill("power cut")
 
@@ -198,6 +244,8 @@ class Box:
         world = self.world
         born_s = world.rng.uniform(8, 25)
         self.clock = BoxClock(world, raw_rate=self.clock.raw_rate, born_s=born_s)
+        self._boots += 1
+        self.boot_id = f"{self.name}-boot-{self._boots}"
         clock = self.clock
         clock.wall_offset_s -= world.rng.uniform(0, 600)
 

@@ -7,10 +7,12 @@ may be there or not. While the disk fails, writes raise what the real files rais
 import errno
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from alerts.changes import Change
 from alerts.outbox_file import Loaded
 from election.errors import EpochFileUnusable, PromiseFileUnusable
+from election.grant_note import GrantLeft
 from election.promise import NOT_KNOWN, PromiseMemory
 from exchange.errors import JournalError
 from node.crashes import Crash, CrashBook, clear_latch, mark_told, note_crash
@@ -37,6 +39,8 @@ class SimDisk:
         self.traded_ms: int | None = None
         self.crashes = CrashBook()
         self.moved_s: tuple[float, ...] = ()  # in the world's time
+        self.fence_note: Mapping[str, Any] | None = None
+        self.grant_note: GrantLeft | None = None
         self.promise = NOT_KNOWN  # a new card: the other node is asked first
         self.on_promise: Callable[[PromiseMemory], None] = lambda _: None  # told before it changes
         self.last_done_s = 0.0  # when the write that was begun last will be over

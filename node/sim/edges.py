@@ -15,13 +15,13 @@ from alerts.ports import Sender
 from alerts.telegram import TelegramApi
 from election.address import StoreAddress
 from election.crew import Crew, CrewOrders
-from election.fence_note import FenceNote
 from election.heartbeat import Heartbeat
 from election.model import Identity, Incarnation, StoreName
 from election.ports import (
     ControlRecords,
     EpochFile,
     Fence,
+    FenceNotes,
     GrantNotes,
     LeaseClock,
     LeaseStore,
@@ -59,6 +59,7 @@ from node.sim.disk import (
 from node.sim.fleet import SimFleet
 from node.sim.gateway import Windows
 from node.sim.market import SimExchange
+from node.sim.notes import SimFenceNote, SimGrantNote
 from node.sim.peers import SimPost
 from node.sim.process import SimProcess
 from node.sim.venue import SimLink
@@ -152,14 +153,17 @@ class SimEdges:
         """Return the simulated kernel's timer."""
         return SimFence(self._process)
 
-    def fence_note(self) -> FenceNote | None:
-        """Keep no note: the timeline says what froze."""
-        return None
+    def fence_note(self) -> FenceNotes:
+        """Return the note on the box's disk."""
+        return SimFenceNote(self._process)
 
-    def grant_note(self, identity: Identity) -> GrantNotes | None:
-        """Keep no note: the simulated supervisor has no stop hook."""
-        del identity
-        return None
+    def grant_note(self, identity: Identity) -> GrantNotes:
+        """Return the note on the box's disk, with all that a stop hook needs."""
+        facts = {
+            "window_ms": self._config.venue.recv_window_ms,
+            "effect_tail_ms": SimLink.effect_tail_ms,
+        }
+        return SimGrantNote(self._process, identity, facts)
 
     def crash_keeper(self) -> CrashKeeper:
         """Return the crashes on the box's disk."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from node.sim.box_faults import BoxFaults
+from node.sim.hook_faults import HookFaults
 from node.sim.market import SimExchange
 from node.sim.network import Weather
 from node.sim.process_faults import ProcessFaults
@@ -89,6 +90,7 @@ class Faults:
             boxes.heat,
             boxes.power_cut,
             processes.crash,
+            *HookFaults(targets).kinds,
             *PromiseFaults(targets, stander, is_storm=lambda: self._is_storm).kinds,
         )
         if only:

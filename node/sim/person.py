@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from election.model import StoreName
-from node.latches import LOSS_LIMIT, PAUSE, SWITCHOVER
+from node.latches import CLEAR_CRASHES, LOSS_LIMIT, PAUSE, SWITCHOVER
 from node.sim.boards import SimControl
 from node.sim.fleet import SimFleet
 from node.sim.process import SimProcess
@@ -20,6 +20,7 @@ EFFECT_S = 3.0
 # After so many seconds in which both nodes knew it, a pause survives whatever happens.
 KNOWN_S = 5
 BEGAN_MS = 1_700_000_000_000  # the laptop's wall clock at true time 0
+LOOKS_S = (3.0, 25.0)  # until a person has read why a node stays out of it
 RETRY_S = 5.0  # between two tries of a person whom too few stores heard
 
 
@@ -41,6 +42,7 @@ class Person:
         self._pause_version: int | None = None
         self._known_for_s = 0
         self.is_pausing = False
+        self._clear_due_s: float | None = None
 
     def pause(self) -> None:
         """Pause the cluster."""
@@ -90,7 +92,8 @@ class Person:
         self._put(SWITCHOVER, {"to": to, "from": holder}, _nobody_waits)
 
     def look(self) -> None:
-        """Once a second: see whether every box keeps the pause by now."""
+        """Once a second: see whether every box keeps the pause, and whose crashes wait."""
+        self._clear_crashes()
         version = self._pause_version
         if version is None or self._watching.paused_since_s is not None:
             return
@@ -101,6 +104,26 @@ class Person:
         if self._known_for_s >= KNOWN_S:
             self._world.count("pause known everywhere")
             self._watching.paused_since_s = self._world.now + EFFECT_S
+
+    def _clear_crashes(self) -> None:
+        """Look at the crashes of a node that stays out of it, and let it in again, one a time."""
+        waiting = [
+            (box.name, box.runtime.health.crash_latch_id)
+            for box in self._boxes
+            if box.living is not None and box.runtime is not None
+        ]
+        found = next(((name, mark) for name, mark in waiting if mark), None)
+        if found is None:
+            self._clear_due_s = None
+            return
+        now_s = self._world.now
+        if self._clear_due_s is None:
+            self._clear_due_s = now_s + self._world.rng.uniform(*LOOKS_S)
+        if now_s >= self._clear_due_s:
+            self._clear_due_s = now_s + RETRY_S
+            name, mark = found
+            self._world.note(NAME, "clears crashes", of=name)
+            self._put(CLEAR_CRASHES, {"latch_id": mark, "node_id": name}, _nobody_waits)
 
     def _knows(self, box: "Box", version: int) -> bool:
         """Tell whether a box's node knows the pause and has a disk that could keep it."""

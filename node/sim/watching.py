@@ -40,6 +40,7 @@ class Watching:
         self._sent: tuple[int, str] = (0, "")
         self._accepted_epoch = 0
         self._ids: set[str] = set()
+        self._drained: set[str] = set()  # dead processes of which nothing can come any more
         self.finished_epochs: dict[int, str] = {}
         self.announced_durably: set[int] = set()
         self._seen_latches: dict[str, dict[str, tuple[int, bool]]] = {}
@@ -92,6 +93,14 @@ class Watching:
         if any(box.living not in (None, process) and _is_open(box.living) for box in self.boxes):
             self._world.violate("a write left while another permit was open", by=process.name)
 
+    def note_mourned(self, nonce: str, *, is_drained: bool) -> None:
+        """Only a dead process's lease is released; drained means that nothing of it comes later."""
+        name = nonce.rpartition("-")[0]
+        if any(box.living is not None and box.living.name == name for box in self.boxes):
+            self._world.violate("the lease of a living process was released", of=name)
+        if is_drained:
+            self._drained.add(name)
+
     # --- S2, S3: orders ------------------------------------------------------------------------
 
     def note_arrival(self, arrival: Arrival, order: VenueOrder) -> None:
@@ -114,6 +123,8 @@ class Watching:
         same = self._exchange.open_tags().get(intent.tag, [])
         if len(same) > 1 and not order.status.is_final:
             world.violate("an order was doubled", tag=intent.tag, ids=" ".join(same))
+        if arrival.process in self._drained:
+            world.violate("an order arrived after a stop hook said that none would", tag=intent.tag)
         since_s = self.paused_since_s
         if since_s is not None and arrival.at_s > since_s:
             world.violate("an order was accepted while the cluster was paused", tag=intent.tag)

@@ -19,13 +19,14 @@ from election.state_lock import StateClaim
 from exchange.identity import IdParts, cluster_tag, encode, node_tag
 from exchange.intents import IntentRecord, IntentState
 from exchange.journal import Journal
-from exchange.journal_file import JournalFile
+from exchange.journal_file import JournalFile, read_journal
 from exchange.model import OrderIntent, OrderType, Side, TimeInForce
 from node.cli.main import hook_directory
 from node.crash_file import read_book, write_book
 from node.crashes import ASKED_FOR, Crash, CrashBook
-from node.post_mortem import JOURNAL_FILE, Supervisor, examine, judge_drain
+from node.post_mortem import Supervisor, examine, judge_drain
 from node.release_hook import read_secrets, run_hook, with_users
+from node.remains import JOURNAL_FILE
 from tests.support.redis_servers import identity_of
 
 WHOLE_MS = 1500 + 250
@@ -86,7 +87,7 @@ def write_journal(state_dir: Path, *states: IntentState) -> None:
 
 
 def drain(state_dir: Path, left: GrantLeft) -> tuple[int, str]:
-    return judge_drain(state_dir, left, read_end(state_dir))
+    return judge_drain(lambda: read_journal(state_dir / JOURNAL_FILE), left, read_end(state_dir))
 
 
 def test_with_proof_the_successor_waits_for_nothing(tmp_path: Path) -> None:
