@@ -120,8 +120,8 @@ class FenceNotes(Protocol):
         """Note the last completed step of the work loop."""
         ...
 
-    def in_flight(self, count: int) -> None:
-        """Note how many writes are under way."""
+    def in_flight(self, count: int, lingers_boottime_s: float = 0.0) -> None:
+        """Note how many writes are under way, and until when one that timed out may act."""
         ...
 
     def majority(self, *, is_reachable: bool) -> None:

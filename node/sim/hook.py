@@ -5,9 +5,9 @@ nothing while another process has the claim. The next start does the same before
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from node.post_mortem import Autopsy, Supervisor, examine_walk
+from node.post_mortem import Autopsy, Remains, Supervisor, examine_walk
 from node.sim.notes import SimRemains
 from node.sim.process import SimProcess
 from node.sim.walking import start_walk
@@ -30,8 +30,8 @@ def supervisor_of(why: str) -> Supervisor:
 
 def post_mortem(process: SimProcess, supervisor: Supervisor) -> "Deferred[Autopsy]":
     """Let a process that has the claim release what the one before it held."""
-    done = start_walk(examine_walk(SimRemains(process), supervisor))  # type: ignore[arg-type]
-    return done
+    remains = cast("Remains", SimRemains(process))  # its calls return a Deferred
+    return start_walk(examine_walk(remains, supervisor))
 
 
 def run_hook(box: "Box", process: SimProcess, why: str) -> None:

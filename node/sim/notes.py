@@ -43,6 +43,7 @@ class SimFenceNote:
             "label": "",
             "progress_boottime_s": 0.0,
             "in_flight": 0,
+            "lingers_boottime_s": 0.0,
             "has_majority": True,
         }
 
@@ -57,9 +58,10 @@ class SimFenceNote:
         self._fields["label"] = label
         self._fields["progress_boottime_s"] = boottime_s
 
-    def in_flight(self, count: int) -> None:
-        """Note how many writes are under way."""
+    def in_flight(self, count: int, lingers_boottime_s: float = 0.0) -> None:
+        """Note how many writes are under way, and until when one that timed out may act."""
         self._fields["in_flight"] = count
+        self._fields["lingers_boottime_s"] = lingers_boottime_s
 
     def majority(self, *, is_reachable: bool) -> None:
         """Note whether a majority of the stores answers."""
