@@ -105,13 +105,10 @@ class Heartbeat:
             stood_down: why a promise on disk keeps this node from contending, empty for none.
             grant_note: tells a stop hook what to release (R16); None writes none.
         """
-        self._identity = identity
-        self._timing = timing
-        self._clock = clock
-        self._on_event = on_event
+        self._identity, self._timing = identity, timing
+        self._clock, self._on_event = clock, on_event
         self._random = random.SystemRandom().random if random_source is None else random_source
-        self._note = note
-        self._grant_note = grant_note
+        self._note, self._grant_note = note, grant_note
         self._start_trouble = ""
         try:
             disk_epoch = epoch_file.load()
@@ -199,11 +196,11 @@ class Heartbeat:
         """
         now = instant_of(self._clock.read())
         self._progress = (now, label)
-        note, noted_at = self._note, self._noted_at
-        renew_s = self._timing.renew_ms / 1000
-        if note is not None and (noted_at is None or holder_elapsed_s(noted_at, now) >= renew_s):
+        noted_at, renew_s = self._noted_at, self._timing.renew_ms / 1000
+        if noted_at is None or holder_elapsed_s(noted_at, now) >= renew_s:
             self._noted_at = now
-            note.progress(label, now.boot_s)
+            if self._note is not None:
+                self._note.progress(label, now.boot_s)
         self._permit.settle()
 
     def progress_age_s(self) -> float | None:
@@ -291,10 +288,6 @@ class Heartbeat:
         """The promise that lets this node trade on without a store; from any thread, at once."""
         with self._machine_guard:
             return self._machine.promises.relies_on
-
-    def now(self) -> Instant:
-        """Return this instant on the lease clock."""
-        return instant_of(self._clock.read())
 
     def peer_facts(self) -> PeerFacts:
         """Return what the other node may know of this one; from any thread, at once."""
@@ -404,5 +397,3 @@ class Heartbeat:
                     self._grant_note.ended()
             case StoreLost() | StoreBack() if self._note is not None:
                 self._note.majority(is_reachable=self._machine.observed.has_majority)
-            case _:
-                pass

@@ -107,7 +107,7 @@ class PeerMind:
             self._tell("peer.refused", {"reason": reason})
 
     def _poll(self) -> Walk[None]:
-        sent = self._heartbeat.now()
+        sent = self._heartbeat.peer_facts().at
         if self._is_cut():
             self._error = CUT_OFF
             self._note_heard(is_heard=False)

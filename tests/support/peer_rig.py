@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from election.heartbeat import Heartbeat
-from election.instants import Instant
 from election.model import LeaseView
 from election.peer_auth import Route
 from election.promise import NOTHING_PROMISED, Promise, PromiseMemory
@@ -44,9 +43,6 @@ class SteppedHeartbeat:
     @property
     def relies_on(self) -> Promise | None:
         return self.peer_facts().holder.relies_on
-
-    def now(self) -> Instant:
-        return self.peer_facts().at
 
     def peer_facts(self) -> PeerFacts:
         with self.guard:
