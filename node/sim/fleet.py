@@ -6,7 +6,7 @@ writes of one process in the order in which they were made, unless a message was
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from election.errors import StoreUnreachable
 from election.model import StoreName
@@ -20,18 +20,20 @@ T = TypeVar("T")
 SCHEDULING_S = 0.05  # how much later than its deadline an unsent call is given up
 
 
-class _Job(Generic[T]):
-    """One call to one store."""
+class _Job:
+    """One call to one store, and the question that it is part of."""
 
-    __slots__ = ("call", "deadline_s", "on_end")
+    __slots__ = ("call", "deadline_s", "name", "question")
 
     def __init__(
         self,
-        call: Callable[[SimStore], T],
+        call: Callable[[SimStore], object],
         deadline_s: float,
-        on_end: Callable[[T | None, str], None],
+        question: "_Question[Any]",
+        name: StoreName,
     ) -> None:
-        self.call, self.deadline_s, self.on_end = call, deadline_s, on_end
+        self.call, self.deadline_s = call, deadline_s
+        self.question, self.name = question, name
 
 
 class Connection:
@@ -41,7 +43,7 @@ class Connection:
         """Idle."""
         self._process, self._world = process, process.world
         self._store, self._wire = store, wire
-        self._waiting: deque[_Job[object]] = deque()
+        self._waiting: deque[_Job] = deque()
         self._is_busy = False
 
     @property
@@ -49,14 +51,14 @@ class Connection:
         """True while a call is under way."""
         return self._is_busy
 
-    def submit(self, job: _Job[object]) -> None:
+    def submit(self, job: _Job) -> None:
         """Make a call once the calls before it have ended."""
         if self._is_busy:
             self._waiting.append(job)
         else:
             self._begin(job)
 
-    def _begin(self, job: _Job[object]) -> None:
+    def _begin(self, job: _Job) -> None:
         world = self._world
         self._is_busy = True
         there_s, back_s = self._wire.delays()
@@ -66,7 +68,7 @@ class Connection:
         if arrives_s is not None:
             world.at(arrives_s, lambda: self._arrive(job, back_s))
 
-    def _arrive(self, job: _Job[object], back_s: float | None) -> None:
+    def _arrive(self, job: _Job, back_s: float | None) -> None:
         """The request is at the store, even if its sender is dead by now."""
         world, store = self._world, self._store
         if world.now < store.frozen_until_s:
@@ -90,16 +92,16 @@ class Connection:
         else:
             world.at(heard_s, lambda: self._end(job, value, problem))
 
-    def _end(self, job: _Job[object], value: object, problem: str) -> None:
+    def _end(self, job: _Job, value: object, problem: str) -> None:
         self._process.run(lambda: self._ended(job, value, problem))
 
-    def _ended(self, job: _Job[object], value: object, problem: str) -> None:
+    def _ended(self, job: _Job, value: object, problem: str) -> None:
         self._is_busy = False
         while self._waiting and not self._is_busy:
             following = self._waiting.popleft()
             if self._world.now < following.deadline_s:  # what cannot begin in time is never sent
                 self._begin(following)
-        job.on_end(value, problem)
+        job.question.note(job.name, value, problem)
 
 
 class _Question(Generic[T]):
@@ -184,11 +186,7 @@ class SimFleet:
         must_watch = False
         for name, connection in self._connections.items():
             must_watch = must_watch or connection.is_busy
-
-            def on_end(value: object, problem: str, name: StoreName = name) -> None:
-                question.note(name, value, problem)  # type: ignore[arg-type]  # what `call` gave
-
-            connection.submit(_Job(call, deadline_s, on_end))
+            connection.submit(_Job(call, deadline_s, question, name))
         if must_watch:
             world.at(deadline_s + SCHEDULING_S, question.end_late)
         return question.outcome

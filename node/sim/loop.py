@@ -57,22 +57,32 @@ class Deferred(Generic[T]):
             self._then(value, error)
 
 
-def run_steps(steps: Generator[Deferred[Any], Any, T]) -> Deferred[T]:
-    """Drive a blocking call written as a generator that yields each answer it waits for."""
-    outcome: Deferred[T] = Deferred()
+class _Steps(Generic[T]):
+    """A blocking call under way. No closure: one that names itself is left to the collector."""
 
-    def go_on(value: Any, error: BaseException | None) -> None:
+    __slots__ = ("_steps", "outcome")
+
+    def __init__(self, steps: Generator[Deferred[Any], Any, T]) -> None:
+        self._steps = steps
+        self.outcome: Deferred[T] = Deferred()
+
+    def go_on(self, value: Any, error: BaseException | None) -> None:
+        steps = self._steps
         try:
             waited = steps.send(value) if error is None else steps.throw(error)
         except StopIteration as end:
-            outcome.resolve(end.value)
+            self.outcome.resolve(end.value)
         except Exception as failure:  # noqa: BLE001  (raised to whoever made the blocking call)
-            outcome.fail(failure)
+            self.outcome.fail(failure)
         else:
-            waited.then(go_on)
+            waited.then(self.go_on)
 
-    go_on(None, None)
-    return outcome
+
+def run_steps(steps: Generator[Deferred[Any], Any, T]) -> Deferred[T]:
+    """Drive a blocking call written as a generator that yields each answer it waits for."""
+    call = _Steps(steps)
+    call.go_on(None, None)
+    return call.outcome
 
 
 class SimHandle(asyncio.Handle):

@@ -46,7 +46,7 @@ STILL_S = 45.0  # the price stands still; longer than two regular looks at the v
 LAST_CALM_S = 420.0  # the alerts' longest rest after failures is 300 s
 FAULT_EVERY_S = 8.0
 HOUR_S = 3600.0
-TIDY_S, TIDY_WELL_S = 120, 1200  # how often, in simulated time, garbage is collected
+TIDY_S, TIDY_WELL_S = 600, 6000  # how often, in simulated time, garbage is collected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
