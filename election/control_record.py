@@ -124,7 +124,7 @@ def merge_controls(
 def _elect(records: list[ControlRecord]) -> ControlRecord:
     """Return the record that most places show, among records of one version."""
     first = records[0]
-    if all(record == first for record in records):
+    if records.count(first) == len(records):
         return first
     by_text = {render_control(record): record for record in records}
     votes = Counter(render_control(record) for record in records)

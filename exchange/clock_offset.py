@@ -17,7 +17,6 @@ the truth stays inside and only the uncertainty grows, until the next measuremen
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
 # Rate error left when neither NTP nor suspend is at work: crystals are good for 100 ppm, the
@@ -70,7 +69,9 @@ class VenueTime:
 
 def estimate_time(samples: tuple[OffsetSample, ...], now: LocalInstant) -> VenueTime | None:
     """Intersect the usable samples; None when there is none or they contradict each other."""
-    earliest_ms, latest_ms, youngest_s = -inf, inf, inf
+    lows_ms: list[float] = []
+    highs_ms: list[float] = []
+    ages_s: list[float] = []
     for sample in samples:
         sent, received = sample.sent, sample.received
         boot_s, raw_s = now.boot_s - received.boot_s, now.raw_s - received.raw_s
@@ -78,13 +79,15 @@ def estimate_time(samples: tuple[OffsetSample, ...], now: LocalInstant) -> Venue
         if least_s < 0 or age_s > AGE_MAX_S:  # of the future, or too old
             continue
         passed_s = max(now.boot_s - sent.boot_s, now.raw_s - sent.raw_s)
-        stamp_ms = sample.venue_ms + STAMP_RESOLUTION_MS
-        earliest_ms = max(earliest_ms, sample.venue_ms + least_s * 1000 * _SLOWEST)
-        latest_ms = min(latest_ms, stamp_ms + passed_s * 1000 * _FASTEST)
-        youngest_s = min(youngest_s, age_s)
-    if youngest_s == inf or latest_ms < earliest_ms:
+        lows_ms.append(sample.venue_ms + least_s * 1000 * _SLOWEST)
+        highs_ms.append(sample.venue_ms + STAMP_RESOLUTION_MS + passed_s * 1000 * _FASTEST)
+        ages_s.append(age_s)
+    if not ages_s:
         return None
-    return VenueTime(earliest_ms=earliest_ms, error_ms=latest_ms - earliest_ms, age_s=youngest_s)
+    earliest_ms, latest_ms = max(lows_ms), min(highs_ms)
+    if latest_ms < earliest_ms:
+        return None
+    return VenueTime(earliest_ms=earliest_ms, error_ms=latest_ms - earliest_ms, age_s=min(ages_s))
 
 
 class VenueClock:

@@ -52,6 +52,7 @@ class Health:
         fresh_s: float,
         config_id: str,
         clock_error_ms_max: float,
+        peer_reasons: tuple[str, ...] = (),
     ) -> EligibilityFacts:
         """Return what eligibility is judged from."""
         return EligibilityFacts(
@@ -69,6 +70,7 @@ class Health:
                 for node_id, member in sorted(peers.items())
                 if member.age_s <= fresh_s and node_id in peer_configs
             ),
+            peer_reasons=peer_reasons,
             resource_reasons=self.resource_reasons,
             journal_error=self.journal_error,
             fence_error=self.fence_error,

@@ -305,20 +305,19 @@ class Runtime:
         if not watch.has_looked and self.desk.role is Role.STANDBY:
             reasons: tuple[str, ...] = ("the cluster's latches have not been seen yet",)
         else:
+            promised = parts.heartbeat.peer_facts().stood_down
             facts = self.health.facts(
                 watch.latches,
                 watch.peers(),
                 peer_configs=self.overseer.peer_configs(),
+                peer_reasons=(*parts.peer_reasons(), *filter(None, [promised])),
                 fresh_s=parts.fresh_s,
                 config_id=parts.identity.config_id,
                 clock_error_ms_max=parts.config.health.max_clock_error_ms,
             )
             if self._stop_reason:
                 facts = replace(facts, fatal=f"stopping: {self._stop_reason}")
-            promised = parts.heartbeat.peer_facts().stood_down
-            reasons = judge_eligibility(
-                replace(facts, peer_reasons=(*parts.peer_reasons(), *filter(None, [promised])))
-            )
+            reasons = judge_eligibility(facts)
         before = self.health.reasons
         if reasons != before and without_figures(reasons) != without_figures(before):
             log_event("eligibility.changed", reasons=list(reasons))

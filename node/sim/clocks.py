@@ -35,7 +35,10 @@ class BoxClock:
 
     def monotonic_s(self) -> float:
         """Return CLOCK_MONOTONIC."""
-        return (self._boot_s if self.is_asleep else self.boot_s()) - self._suspended_s
+        if self.is_asleep:
+            return self._boot_s - self._suspended_s
+        boot_s = self._boot_s + (self._world.now - self._base_s) * self.boot_rate
+        return boot_s - self._suspended_s
 
     def wall_s(self) -> float:
         """Return the wall clock."""

@@ -98,7 +98,9 @@ class SimHandle(asyncio.Handle):
         context: Context | None,
     ) -> None:
         """Wait in a context, a copy of the present one by default."""
-        _begin_handle(self, callback, args, loop, context)
+        self._context = copy_context() if context is None else context
+        self._loop, self._callback, self._args = loop, callback, args
+        self._cancelled, self._repr, self._source_traceback = False, None, None
 
 
 class SimTimer(asyncio.TimerHandle):
@@ -115,20 +117,10 @@ class SimTimer(asyncio.TimerHandle):
         context: Context | None,
     ) -> None:
         """Wait for an instant of the box's own time."""
-        _begin_handle(self, callback, args, loop, context)
+        self._context = copy_context() if context is None else context
+        self._loop, self._callback, self._args = loop, callback, args
+        self._cancelled, self._repr, self._source_traceback = False, None, None
         self._when, self._scheduled = when, False
-
-
-def _begin_handle(
-    handle: Any,
-    callback: Callable[..., object],
-    args: tuple[Any, ...],
-    loop: "SimLoop",
-    context: Context | None,
-) -> None:
-    handle._context = copy_context() if context is None else context  # noqa: SLF001
-    handle._loop, handle._callback, handle._args = loop, callback, args  # noqa: SLF001
-    handle._cancelled, handle._repr, handle._source_traceback = False, None, None  # noqa: SLF001
 
 
 class SimLoop(asyncio.AbstractEventLoop):
@@ -138,28 +130,29 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Begin with nothing to do."""
         self._process = process
         self._world = process.world
-        self._ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[asyncio.Handle] = deque()  # what could run now, in this order
         self._is_closed = False
         self._spun = 0
         self._spun_at_s = -1.0
 
     # --- running -------------------------------------------------------------------------------
 
-    @property
-    def has_work(self) -> bool:
-        """True when something could run now."""
-        return bool(self._ready)
-
     def drain(self) -> None:
         """Run what is ready, until nothing is or the process stops running."""
-        ready, process = self._ready, self._process
+        ready, process = self.ready, self._process
         if not ready:
             return
-        if self._spun_at_s != self._world.now:
-            self._spun, self._spun_at_s = 0, self._world.now
+        now = self._world.now  # it stands still meanwhile
+        if self._spun_at_s != now:
+            self._spun, self._spun_at_s = 0, now
         events._set_running_loop(self)  # noqa: SLF001  (asyncio's own hook for event loops)
         try:
-            while ready and process.can_work:
+            while (
+                ready
+                and process.is_alive
+                and now >= process.paused_until_s
+                and now >= process.hung_until_s
+            ):
                 handle = ready.popleft()
                 if not handle._cancelled:  # noqa: SLF001  (a loop may look)
                     handle._run()  # noqa: SLF001  (as asyncio's own loops do)
@@ -183,7 +176,7 @@ class SimLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Handle:
         """Run a callback as soon as the process runs."""
         handle = SimHandle(callback, args, self, context)
-        self._ready.append(handle)
+        self.ready.append(handle)
         return handle
 
     def call_soon_threadsafe(  # type: ignore[override]
@@ -227,7 +220,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         if self.time() < handle.when() - 1e-6:  # the clock was bent or stood still meanwhile
             self._await_instant(handle)
             return
-        self._ready.append(handle)
+        self.ready.append(handle)
         self._process.run_ready()
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

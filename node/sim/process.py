@@ -58,12 +58,6 @@ class SimProcess:
         """True while the kernel does not run any of its threads."""
         return self.world.now < self.paused_until_s
 
-    @property
-    def can_work(self) -> bool:
-        """True when its work loop may run now."""
-        now = self.world.now
-        return self.is_alive and now >= self.paused_until_s and now >= self.hung_until_s
-
     def run(self, action: Action) -> None:
         """Run something of this process: now, after its pause, or never when it is dead."""
         if not self.is_alive:
@@ -89,10 +83,11 @@ class SimProcess:
 
     def _drain(self) -> None:
         loop, threads, now = self.loop, self.threads, self.world.now
+        ready = loop.ready
         while self.is_alive and now >= self.paused_until_s:
             if threads is not None and threads.has_work:
                 threads.drain()
-            elif loop.has_work and now >= self.hung_until_s:
+            elif ready and now >= self.hung_until_s:
                 loop.drain()
             else:
                 return
