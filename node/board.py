@@ -48,22 +48,21 @@ class BoardReader:
     """Reads one board; calls block for milliseconds, so use a thread."""
 
     def __init__(self, state_dir: Path, *, root: Path = Path("/")) -> None:
-        """Look at the disk below `state_dir`; /sys and /run are looked for below `root`."""
+        """Look at the disk below `state_dir`; /sys, /run and /proc/self are below `root`."""
         self._sys = root / "sys"
         self._timesync = root / TIMESYNC
+        self._status = root / "proc" / "self" / "status"
         self._state_dir = state_dir
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def read(self) -> BoardReading:
         """Return a reading."""
-        times = psutil.cpu_times()
-        total_s = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-        idle_s = times.idle + getattr(times, "iowait", 0.0)
+        busy_s, total_s = _cpu_times()
         disk = self._disk()
         return BoardReading(
-            cpu_busy_s=total_s - idle_s,
+            cpu_busy_s=busy_s,
             cpu_total_s=total_s,
-            memory_free_mb=psutil.virtual_memory().available / MEGABYTE,
+            memory_free_mb=_memory_free_mb(),
             disk=disk.name if disk is not None else "",
             written_mb=None if disk is None else _written_mb(disk),
             has_supply_alarm=self._has_supply_alarm(),
@@ -122,17 +121,40 @@ class BoardReader:
         return found
 
     def _is_clock_synchronised(self) -> bool | None:
-        """Ask the kernel; a service that may not ask looks at what timesyncd left behind."""
+        """Ask the kernel; a service that may not ask looks at what timesyncd left behind.
+
+        Below a filter of system calls nothing is asked: some filters end whoever does.
+        """
         timex = _Timex()
-        if self._libc.adjtimex(ctypes.byref(timex)) >= 0:
+        if not self._is_filtered() and self._libc.adjtimex(ctypes.byref(timex)) >= 0:
             return not timex.status & STA_UNSYNC
         if (self._timesync / "synchronized").exists():
             return True
         return False if self._timesync.exists() else None
 
+    def _is_filtered(self) -> bool:
+        return not re.search(r"^Seccomp:\s*0$", _text(self._status), re.MULTILINE)
+
     def _chips(self, name: str) -> list[Path]:
         chips = sorted((self._sys / "class" / "hwmon").glob("hwmon*"))
         return [chip for chip in chips if _text(chip / "name") == name]
+
+
+def _cpu_times() -> tuple[float | None, float | None]:
+    """Return busy and all seconds of all cores, None where /proc is hidden."""
+    try:
+        times = psutil.cpu_times()
+    except (OSError, psutil.Error):
+        return None, None
+    total_s = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return total_s - times.idle - getattr(times, "iowait", 0.0), total_s
+
+
+def _memory_free_mb() -> float | None:
+    try:
+        return float(psutil.virtual_memory().available / MEGABYTE)
+    except (OSError, psutil.Error):
+        return None
 
 
 def _written_mb(disk: Path) -> float | None:
