@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from alerts.model import Kind, Verdict
 from node.board_rates import CardWrites, CpuShare
-from node.box_warnings import Change, Known, Warnings, expected_addresses, find_warnings
+from node.box_warnings import (
+    Change,
+    Known,
+    Warnings,
+    expected_addresses,
+    find_warnings,
+    leased_notes,
+)
 from node.durations import show_duration
 from node.logs import log_event
 from node.parts import NodeParts
@@ -61,6 +68,7 @@ class BoxCare:
         }
         for change in self._warnings.judge(now_s, findings):
             await self._tell(change)
+        health.notes = leased_notes(board.addresses, self._places)
         health.warnings = (*self._warnings.texts, *filter(None, [health.clock_wait]))
 
     async def _tell(self, change: Change) -> None:

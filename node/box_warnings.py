@@ -152,6 +152,16 @@ def expected_addresses(config: Config, node_id: str) -> dict[str, str]:
     return found
 
 
+def leased_notes(addresses: Iterable[Address] | None, places: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what is true today and may not be one day: a fixed address that has an end."""
+    return tuple(
+        f"{a.text} ({places[a.text]}) is leased, by DHCP: unless the router reserves it for this "
+        "box, it moves one day"
+        for a in addresses or ()
+        if a.is_leased and a.text in places
+    )
+
+
 def _parsed(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)

@@ -33,6 +33,7 @@ class Health:
     resources: Resources | None = None
     resource_reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()  # of this box, for people; they change nothing
+    notes: tuple[str, ...] = ()  # for the doctor only
     clock_wait: str = ""  # why a node that has just started still waits for its clock
     journal_error: str = ""
     fence_error: str = ""

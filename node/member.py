@@ -74,6 +74,7 @@ def member_body(
         "shift": dict(shift),
         "drill": dict(health.drill),
         "warnings": list(health.warnings),
+        "notes": list(health.notes),
         "outside": {
             name: {"answered_age_s": _age_s(now_s - seen.answered_s), "error": seen.error}
             for name, seen in health.outside.items()

@@ -77,7 +77,10 @@ def doctor(
     if not as_json:
         say(render_losses(settings, row, losses))
         say("")
-        say(render_outside(settings, facts.nodes, holder=facts.status.holder))
+        known_here = secrets.deadman_urls()
+        say(
+            render_outside(settings, facts.nodes, holder=facts.status.holder, known_here=known_here)
+        )
         say("")
         say(render_findings(findings))
     if lasting_s is not None:

@@ -253,6 +253,13 @@ def check_warnings(facts: DoctorFacts) -> Iterator[Finding]:
                 what=f"{facts.config.label_of(node.node_id)}: {warning}",
                 fix="docs/warnings.md says what each warning means and what mends it",
             )
+        for note in node.notes:
+            yield Finding(
+                level=Level.GOOD,
+                area="box",
+                what=f"{facts.config.label_of(node.node_id)}: {note}",
+                fix="reserve it in the router; if it is reserved, all is well",
+            )
 
 
 CHECKS: tuple[Callable[[DoctorFacts], Iterator[Finding]], ...] = (

@@ -1,6 +1,6 @@
 """What each node says about its dead-man URLs and its own warnings, for the doctor. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from node.config_model import Config
@@ -24,11 +24,12 @@ class NodeSeen:
     node_id: str
     urls: Mapping[Watched, UrlSeen]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read_node(node_id: str, body: Mapping[str, object]) -> NodeSeen:
     """Return what a board entry says; what is not of the known shape is left out."""
-    outside, warnings = body.get("outside"), body.get("warnings")
+    outside = body.get("outside")
     urls: dict[Watched, UrlSeen] = {}
     for watched in Watched:
         seen = outside.get(watched.value) if isinstance(outside, dict) else None
@@ -37,15 +38,33 @@ def read_node(node_id: str, body: Mapping[str, object]) -> NodeSeen:
                 answered_age_s=number_or_none(seen.get("answered_age_s")),
                 error=str(seen.get("error") or ""),
             )
-    told = tuple(str(w) for w in warnings) if isinstance(warnings, list) else ()
-    return NodeSeen(node_id=node_id, urls=urls, warnings=told)
+    return NodeSeen(
+        node_id=node_id,
+        urls=urls,
+        warnings=_texts(body.get("warnings")),
+        notes=_texts(body.get("notes")),
+    )
 
 
-def render_outside(config: Config, nodes: tuple[NodeSeen, ...], *, holder: str | None) -> str:
-    """Return which dead-man URLs are set and when each last answered."""
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(text) for text in value) if isinstance(value, list) else ()
+
+
+def render_outside(
+    config: Config, nodes: tuple[NodeSeen, ...], *, holder: str | None, known_here: Iterable[str]
+) -> str:
+    """Return which dead-man URLs are set and when each last answered.
+
+    Args:
+        config: for the labels.
+        nodes: what the living nodes say.
+        holder: who leads.
+        known_here: names of the URLs in this box's own secrets, for when no node says more.
+    """
     lines = ["outside alarm (dead-man URLs):"]
     if not nodes:
-        return "\n".join([*lines, "  no node runs, so nothing is known"])
+        here = ", ".join(sorted(known_here)) or "none"
+        return "\n".join([*lines, f"  no living node is seen; set in this box's secrets: {here}"])
     for node in nodes:
         label = config.label_of(node.node_id)
         for watched in Watched:

@@ -18,6 +18,7 @@ from node.box_warnings import (
     Warnings,
     expected_addresses,
     find_warnings,
+    leased_notes,
 )
 from node.config_box import HealthConfig
 from node.resources import Resources
@@ -143,6 +144,18 @@ def test_address_that_is_gone_is_named_with_what_is_there_instead() -> None:
     assert "192.168.1.11 (nodes.jetson.host)" in text
     assert text.endswith("it has 192.168.1.57 (leased, by DHCP)")
     assert "it has none" in bad(board(addresses=()))["address"]
+
+
+def test_fixed_address_with_an_end_is_noted() -> None:
+    """Before it moves; only the one that cluster.toml names."""
+    leased = (
+        Address(text="192.168.1.11", is_leased=True),
+        Address(text="192.168.1.57", is_leased=True),
+    )
+    (note,) = leased_notes(leased, KNOWN.places)
+    assert note.startswith("192.168.1.11 (nodes.jetson.host) is leased")
+    assert leased_notes(WELL.board.addresses, KNOWN.places) == ()
+    assert leased_notes(None, KNOWN.places) == ()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ BOARD = {
         "strange": 5,
     },
     "warnings": ["temperature: 78 °C"],
+    "notes": ["192.168.1.11 is leased"],
 }
 WELL = UrlSeen(answered_age_s=12.3, error="")
 BOTH = {Watched.CLUSTER: WELL, Watched.NODE: WELL}
@@ -35,7 +36,7 @@ def test_board_entry_is_read_and_nonsense_is_left_out() -> None:
         Watched.CLUSTER: WELL,
         Watched.NODE: UrlSeen(answered_age_s=None, error="no answer in time"),
     }
-    assert seen.warnings == ("temperature: 78 °C",)
+    assert (seen.warnings, seen.notes) == (("temperature: 78 °C",), ("192.168.1.11 is leased",))
     assert read_node("jetson", {"outside": 1, "warnings": {}}).urls == {}
 
 
@@ -45,6 +46,7 @@ def test_urls_are_shown_with_their_last_answer() -> None:
         THREE,
         (read_node("jetson", BOARD), NodeSeen(node_id="raspberrypi", urls={Watched.CLUSTER: WELL})),
         holder="jetson",
+        known_here=(),
     )
     assert "jetson, cluster: last answer 12 s ago" in text
     assert "jetson, node: no answer yet (no answer in time)" in text
@@ -79,3 +81,15 @@ def test_warnings_of_every_living_node_are_shown() -> None:
     (look,) = found(warned)
     assert (look.level, look.area) == (Level.LOOK, "box")
     assert "78 °C" in look.what
+
+
+def test_note_of_a_node_is_no_reason_for_an_exit_code() -> None:
+    """An address from DHCP may be reserved: nobody here can see that."""
+    (note,) = found(NodeSeen(node_id="jetson", urls=BOTH, notes=("192.168.1.11 is leased",)))
+    assert note.level is Level.GOOD
+
+
+def test_without_a_living_node_this_boxs_secrets_are_what_is_known() -> None:
+    text = render_outside(THREE, (), holder=None, known_here=["node", "cluster"])
+    assert text.endswith("set in this box's secrets: cluster, node")
+    assert render_outside(THREE, (), holder=None, known_here=()).endswith("secrets: none")
