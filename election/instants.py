@@ -5,6 +5,7 @@ right from elapsed time uses the clock that hurts him: the holder the faster one
 contender the slower one (`min`). The wall clock serves to notice steps, nothing else.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -30,6 +31,14 @@ class ClockFault(StrEnum):
     STEPPED = "clock_stepped"  # the wall clock was set; venue offset is void
     LATE = "tick_late"  # this process did not run for longer than ttl/3 (pause, starvation)
     BACKWARD = "clock_backward"  # a clock did not grow: nothing can be proven with it
+
+
+# What each means, for people.
+CLOCK_FAULTS: Mapping[ClockFault, str] = {
+    ClockFault.STEPPED: "the wall clock was set; measure the venue's clock offset again",
+    ClockFault.LATE: "this process did not run for more than a third of the lease's ttl",
+    ClockFault.BACKWARD: "a lease clock did not grow; nothing can be proven with it",
+}
 
 
 def instant_of(reading: tuple[float, float, float]) -> Instant:

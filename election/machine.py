@@ -24,7 +24,7 @@ from typing import assert_never
 
 from election import contest, holding
 from election.calls import Calls
-from election.instants import ClockFault, Instant, check_tick
+from election.instants import CLOCK_FAULTS, ClockFault, Instant, check_tick
 from election.looking import Looking
 from election.model import (
     Anomaly,
@@ -192,24 +192,15 @@ class LeaseMachine:
         self._observe_due(now)
 
     def _take_clock_fault(self, fault: ClockFault, now: Instant, chance: float) -> None:
-        match fault:
-            case ClockFault.BACKWARD:
-                detail = "a lease clock did not grow; nothing can be proven with it"
-                self._world.observed.restart(now)
-                self._standing.end(detail, now, chance)
-                self._publish(Anomaly(code=fault.value, detail=detail, is_fatal=True))
-                return
-            case ClockFault.STEPPED:
-                detail = "the wall clock was set; measure the venue's clock offset again"
-            case ClockFault.LATE:
-                detail = "this process did not run for more than a third of the lease's ttl"
-            case _:
-                assert_never(fault)
-        has_tenure = self._standing.tenure is not None
-        if has_tenure:
+        detail, has_tenure = CLOCK_FAULTS[fault], self._standing.tenure is not None
+        is_fatal = fault is ClockFault.BACKWARD
+        if is_fatal:
+            self._world.observed.restart(now)
+            self._standing.end(detail, now, chance)
+        elif has_tenure:
             self._world.calls.put_out(SuspendGate(since=now, reason=detail))
-        if has_tenure or fault is ClockFault.STEPPED:
-            self._publish(Anomaly(code=fault.value, detail=detail))
+        if has_tenure or fault is not ClockFault.LATE:  # a spare that was slow is no news
+            self._publish(Anomaly(code=fault.value, detail=detail, is_fatal=is_fatal))
 
     def _note_hang(self, now: Instant) -> None:
         was_hung, self._is_hung = self._is_hung, bool(self._describe_hang(now))

@@ -3,10 +3,9 @@
 import pytest
 
 from election.looking import EXPECT_S, HASTY_LOOK_S
-from election.machine import LeaseMachine
-from election.model import LeaseState, StoreName
+from election.model import LeaseState
 from election.observation import GRACE_S
-from election.signals import EligibilitySet, HandoverExpected, Verb
+from election.signals import EligibilitySet, HandoverExpected, ReleaseAsked, Verb
 from election.standing import Phase
 from tests.support.lease_bench import Bench
 
@@ -134,18 +133,31 @@ def test_unfit_node_looks_but_does_not_take() -> None:
     assert bench.is_in(Phase.CONTENDING)
 
 
-def test_grant_ends_the_expectation() -> None:
-    """A holder renews by its own pace, and a later contender looks by the configured one."""
+def wake_s(bench: Bench) -> float:
+    return bench.machine.wake_in_s(bench.clock.now())
+
+
+def taken_over() -> Bench:
+    """A holder that the lease was just handed to."""
     bench = watching()
     bench.feed(EXPECTED)
     bench.rival_releases("x", 3, reserved_for="me")
     pace(bench, 0.2)
     assert bench.is_in(Phase.HOLDING)
-    assert wake_s(bench.machine, bench) == pytest.approx(0.25)
-    bench.stores[StoreName("x")].set_down(True)
-    bench.feed(EXPECTED)  # a holder may hear it late
-    assert wake_s(bench.machine, bench) == pytest.approx(0.25)
+    return bench
 
 
-def wake_s(machine: LeaseMachine, bench: Bench) -> float:
-    return machine.wake_in_s(bench.clock.now())
+def test_holder_renews_by_its_own_pace_also_when_it_hears_the_hint_late() -> None:
+    bench = taken_over()
+    assert wake_s(bench) == pytest.approx(0.25)
+    bench.feed(EXPECTED)
+    assert wake_s(bench) == pytest.approx(0.25)
+
+
+def test_grant_ends_the_expectation() -> None:
+    """A lease that is given on at once is looked at as ever: nobody hands it back so soon."""
+    bench = taken_over()
+    bench.feed(ReleaseAsked(reason="given on", reserved_for="", drain_ms=0))
+    bench.deliver()
+    assert bench.is_in(Phase.CONTENDING)
+    assert wake_s(bench) == pytest.approx(0.25)
