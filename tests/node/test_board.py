@@ -4,6 +4,8 @@ import ctypes
 import os
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +85,13 @@ def test_pi_says_undervoltage(tmp_path: Path, text: str, *, expected: bool | Non
 def test_jetson_says_its_supply(
     tmp_path: Path, rail: str, millivolts: str, expected: float | None
 ) -> None:
-    """Of L4T 32: iio device of ina3221x."""
-    iio = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
-    put(tmp_path / "root", f"{iio}/rail_name_0", f"{rail}\n")
-    put(tmp_path / "root", f"{iio}/in_voltage0_input", f"{millivolts}\n")
+    """Of L4T 32: iio device of ina3221x; the driver's folder links to the device."""
+    device = "sys/devices/7000c400.i2c/i2c-6/6-0040"
+    put(tmp_path / "root", f"{device}/iio:device0/rail_name_0", f"{rail}\n")
+    put(tmp_path / "root", f"{device}/iio:device0/in_voltage0_input", f"{millivolts}\n")
+    driver = tmp_path / "root" / "sys" / "bus" / "i2c" / "drivers" / "ina3221x"
+    driver.mkdir(parents=True)
+    (driver / "6-0040").symlink_to(tmp_path / "root" / device)
     assert reader(tmp_path).read().supply_v == expected
 
 
@@ -189,6 +194,27 @@ def test_addresses_are_those_of_the_machine() -> None:
     }
     assert mine == theirs
     assert "127.0.0.1" in mine
+
+
+ASK = "from node.netlink import read_addresses; print(*read_addresses(), sep='\\n')"
+LEASE = "ip link set lo up; ip addr add 192.0.2.9/24 dev lo valid_lft 900 preferred_lft 900"
+FIXED = "ip addr add 192.0.2.10/24 dev lo"
+
+
+def test_kernel_tells_a_leased_address_from_a_fixed_one() -> None:
+    """In a network of its own, with an address that has an end as DHCP clients give it."""
+    script = f'{LEASE} && {FIXED} && exec "$0" -c "{ASK}"'
+    done = subprocess.run(
+        ["unshare", "--net", "--", "sh", "-c", script, sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        pytest.skip(f"a network of its own needs root and ip: {done.stderr.strip()}")
+    found = done.stdout.splitlines()
+    assert str(Address(text="192.0.2.9", is_leased=True)) in found
+    assert str(Address(text="192.0.2.10", is_leased=False)) in found
 
 
 def answer(*addresses: tuple[str, int]) -> bytes:
