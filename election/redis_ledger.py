@@ -5,6 +5,7 @@ state=held of its own lease record in the script that writes (lua/ledger_write.l
 decides. Nothing is retried: whoever writes knows whether its permit still allows that.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,7 @@ from election.connections import StoreConnection
 from election.errors import StoreUnreachable
 from election.model import Identity, Incarnation, StoreName
 from election.redis_fleet import StoreFleet, tell
-from election.redis_reply import BYTES_FIELD, documents_of, fields_of, keys_of, list_of, text_of
+from election.redis_reply import RESERVED, documents_of, fields_of, keys_of, list_of, text_of
 from election.redis_scripts import ScriptName, load_script, run_script
 from election.resp import Argument
 
@@ -61,6 +62,7 @@ class RedisLedger:
         self._identity = identity
         self._incarnations = incarnations
         self._keys = keys_of(cluster_id)
+        self._numbers = itertools.count(1)
         self._script = load_script(ScriptName.LEDGER_WRITE)
         self._fleet = StoreFleet(addresses, request_timeout_ms=request_timeout_ms, purpose="ledger")
 
@@ -78,7 +80,7 @@ class RedisLedger:
         """
         _check(puts, deletes)
         known = dict(self._incarnations())
-        tail: list[Argument] = [LEDGER_BYTES_MAX, len(puts)]
+        tail: list[Argument] = [LEDGER_BYTES_MAX, next(self._numbers), len(puts)]
         for key, text in puts.items():
             tail += (key, text)
         tail += sorted(set(deletes))
@@ -139,7 +141,7 @@ class RedisLedger:
 
 def _check(puts: Mapping[str, str], deletes: Collection[str]) -> None:
     for key in (*puts, *deletes):
-        if not key or key == BYTES_FIELD:
+        if not key or key in RESERVED:
             raise ValueError(f"{key!r} is no key of a document")
     empty = [key for key, text in puts.items() if not text]
     if empty:

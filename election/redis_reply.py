@@ -18,6 +18,8 @@ from election.resp import Reply
 
 # Field of the ledger's hash in which its script keeps the size; never a document.
 BYTES_FIELD: Final = "_bytes"
+LAST_FIELD: Final = "_last"  # who wrote last
+RESERVED: Final = frozenset({BYTES_FIELD, LAST_FIELD})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,4 +129,4 @@ def time_us_of(reply: Reply) -> int:
 
 def documents_of(fields: Mapping[str, str]) -> Mapping[str, str]:
     """Return the documents among the fields of the ledger's hash."""
-    return {key: text for key, text in fields.items() if key != BYTES_FIELD}
+    return {key: text for key, text in fields.items() if key not in RESERVED}

@@ -185,6 +185,12 @@ CHECKS: Mapping[str, Check] = {
     "ledger: whose": _check(
         "ledger_write", "if not is_held_by(record, ARGV[4], ARGV[5]) then", "if false then", LEDGER
     ),
+    "ledger: the order of one process's writes": _check(
+        "ledger_write",
+        "if writer == ARGV[4] and tonumber(ARGV[7])",
+        "if false and tonumber(ARGV[7])",
+        LEDGER,
+    ),
     "ledger: limit of bytes": _check(
         "ledger_write",
         "if total > tonumber(ARGV[6]) and total > used then",

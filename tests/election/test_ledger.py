@@ -6,10 +6,12 @@ import pytest
 
 from election.model import Incarnation, StoreName, WriteId
 from election.redis_ledger import LEDGER_BYTES_MAX
-from election.redis_reply import BYTES_FIELD, keys_of
+from election.redis_reply import BYTES_FIELD, LAST_FIELD, keys_of
 from node.demo.stores import StoreServer
 from tests.support.ledger_bench import CLUSTER, JETSON, PI, Bench, assert_matches, bench_of
 from tests.support.redis_servers import admin_of, identity_of
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.until import until
 
 
 @pytest.fixture
@@ -171,6 +173,45 @@ def test_whoever_does_not_hold_the_lease_there_writes_nothing(one: Bench, situat
     ledger.close()
 
 
+async def let_go(proxy: TcpProxy, bench: Bench) -> None:
+    """Let the late bytes arrive, and wait until the server is done with their connection."""
+    with admin_of(bench.servers[0]) as admin:
+        before = len(admin.client_list())
+        assert proxy.let_go() == 1
+        await until(lambda: len(admin.client_list()) < before)
+
+
+async def test_a_write_that_timed_out_never_comes_after_the_next_one(one: Bench) -> None:
+    """Its bytes may wait on an abandoned connection, in a network that forgets nothing."""
+    one.grant(1)
+    with TcpProxy(one.servers[0].port) as proxy:
+        ledger = one.ledger(through=proxy.port)
+        assert ledger.write(epoch=1, puts={"a": "1"}, deletes=()).is_accepted
+        proxy.hold()
+        assert not ledger.write(epoch=1, puts={"a": "2"}, deletes=()).is_accepted
+        proxy.go_on()
+        assert ledger.write(epoch=1, puts={"a": "3"}, deletes=()).is_accepted
+        await let_go(proxy, one)
+        assert ledger.read() == ({"a": "3"},)
+        ledger.close()
+
+
+async def test_a_late_write_of_the_holder_before_changes_nothing(one: Bench) -> None:
+    """Also under a promise, where a write goes on behind the caller's back (R14)."""
+    one.grant(1)
+    with TcpProxy(one.servers[0].port) as proxy:
+        before, after = one.ledger(through=proxy.port), one.ledger(PI)
+        assert before.write(epoch=1, puts={"a": "1"}, deletes=()).is_accepted
+        proxy.hold()
+        assert not before.write(epoch=1, puts={"a": "old"}, deletes=()).is_accepted
+        one.grant(2, PI)
+        assert after.write(epoch=2, puts={"a": "new"}, deletes=()).is_accepted
+        await let_go(proxy, one)
+        assert after.read() == ({"a": "new"},)
+        before.close()
+        after.close()
+
+
 def test_a_server_that_became_a_replica_under_an_open_connection_is_refused(one: Bench) -> None:
     """The script looks itself; what was true at the login may be over (R2)."""
     one.grant(1)
@@ -230,6 +271,7 @@ def test_the_kept_size_is_that_of_the_documents_over_any_history(one: Bench) -> 
     with admin_of(one.servers[0]) as admin:
         fields = admin.hgetall(keys_of(CLUSTER).ledger)
         kept = int(fields.pop(BYTES_FIELD))
+        fields.pop(LAST_FIELD)
         assert kept == sum(len(key) + len(text) + 64 for key, text in fields.items())
         # A count that somebody removed or garbled is made anew.
         for spoiled in (None, "many"):
@@ -268,8 +310,14 @@ def test_a_ledger_key_of_another_type_is_refused_and_left_alone(one: Bench) -> N
 
 @pytest.mark.parametrize(
     ("puts", "deletes"),
-    [({"": "{}"}, ()), ({"a": ""}, ()), ({BYTES_FIELD: "{}"}, ()), ({"a": "{}"}, ("a",))],
-    ids=["no key", "no document", "the reserved field", "put and deleted at once"],
+    [
+        ({"": "{}"}, ()),
+        ({"a": ""}, ()),
+        ({BYTES_FIELD: "{}"}, ()),
+        ({}, (LAST_FIELD,)),
+        ({"a": "{}"}, ("a",)),
+    ],
+    ids=["no key", "no document", "a reserved field", "another one", "put and deleted at once"],
 )
 def test_a_write_that_means_nothing_is_our_own_error(
     one: Bench, puts: Mapping[str, str], deletes: tuple[str, ...]

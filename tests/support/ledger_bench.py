@@ -1,7 +1,7 @@
 """Lease stores on servers with a holder, for tests of the ledger."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from election.model import Identity, Incarnation, LeaseRecord, StoreName, WriteId
 from election.redis_ledger import RedisLedger
@@ -22,9 +22,13 @@ class Bench:
     stores: list[RedisStore]
     believed: dict[StoreName, Incarnation] = field(default_factory=dict)
 
-    def ledger(self, identity: Identity = JETSON) -> RedisLedger:
+    def ledger(self, identity: Identity = JETSON, *, through: int | None = None) -> RedisLedger:
+        """Return a ledger, of the only server by another port where one is given."""
+        addresses = [address_of(server) for server in self.servers]
+        if through is not None:
+            addresses = [replace(address, port=through) for address in addresses]
         return RedisLedger(
-            [address_of(server) for server in self.servers],
+            addresses,
             cluster_id=CLUSTER,
             identity=identity,
             incarnations=lambda: self.believed,

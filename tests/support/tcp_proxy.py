@@ -17,6 +17,7 @@ class Fault(StrEnum):
     DELAY = "delay"  # requests reach the server later (by `delay_s`)
     DROP = "drop"  # requests never reach the server; the connection stays open
     BLACKHOLE = "blackhole"  # nothing passes either way, and nothing is closed
+    HOLD = "hold"  # requests reach the server when the test says so (`let_go`)
     RESET = "reset"  # the client's connection is reset when it sends
     ANSWER_LOST = "answer_lost"  # the server executes; then the client's connection is closed
     ANSWER_SWALLOWED = "answer_swallowed"  # the server executes; the client hears nothing
@@ -31,6 +32,8 @@ class TcpProxy:
         self._sockets: set[socket.socket] = set()
         self._guard = threading.Lock()
         self._ended = threading.Event()
+        self._held: list[tuple[socket.socket, bytes]] = []
+        self._released = threading.Event()
         self.fault = Fault.NONE
         self.delay_s = 0.0
         self.connections = 0
@@ -52,6 +55,23 @@ class TcpProxy:
             sockets, self._sockets = set(self._sockets), set()
         for one in sockets:
             _close(one)
+
+    def hold(self) -> None:
+        """Keep what clients send from now on, also when they have closed their connection."""
+        self.fault = Fault.HOLD
+
+    def go_on(self) -> None:
+        """Pass what comes from now on; what is held stays held."""
+        self.fault = Fault.NONE
+
+    def let_go(self) -> int:
+        """Let what is held reach the server, in order; return how many pieces that were."""
+        with self._guard:
+            held, self._held = self._held, []
+        for server, data in held:
+            server.sendall(data)
+        self._released.set()
+        return len(held)
 
     def _accept(self) -> None:
         while True:
@@ -79,11 +99,19 @@ class TcpProxy:
                         self._ended.wait(self.delay_s)
                     case Fault.DROP | Fault.BLACKHOLE:
                         continue
+                    case Fault.HOLD:
+                        with self._guard:
+                            self._held.append((server, data))
+                        continue
                     case Fault.RESET:
                         linger = struct.pack("ii", 1, 0)
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                         break
                 server.sendall(data)
+        with self._guard:
+            is_held = any(one is server for one, _ in self._held)
+        if is_held:  # a client that has gone does not take back what it sent
+            self._released.wait(60.0)
         _close(client)
         _close(server)
 
