@@ -22,6 +22,12 @@ from exchange.paper.server import PaperServer
 LOOPBACK = ("127.0.0.1", "::1", None)
 
 
+def _is_from_here(request: web.Request) -> bool:
+    """Tell whether a process of this machine asks, also by the machine's own LAN address."""
+    own = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return request.remote in LOOPBACK or (own is not None and request.remote == own[0])
+
+
 class AdminRoutes:
     """Handlers of /paper/*."""
 
@@ -33,7 +39,7 @@ class AdminRoutes:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Serve one admin request."""
-        if not self._is_remote and request.remote not in LOOPBACK:
+        if not self._is_remote and not _is_from_here(request):
             return web.json_response({"error": "admin requests are local only"}, status=403)
         handlers = {
             ("GET", "state"): self._state,

@@ -3,10 +3,10 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from decimal import Decimal
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +231,15 @@ def test_state_of_a_symbol_that_is_configured_no_more_is_refused(tmp_path: Path)
         paper_process(tmp_path, symbols=other).start()
 
 
+def admin_status(port: int, *, by: str) -> int:
+    """Ask the exchange at 127.0.0.2 for its state, from an address; return the HTTP status."""
+    connection = HTTPConnection("127.0.0.2", port, timeout=10, source_address=(by, 0))
+    connection.request("GET", "/paper/state")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 def test_flags_configure_one_symbol(tmp_path: Path) -> None:
     """Without a file: accounts, state directory, symbol and seed as flags; one ready line."""
     paper_process(tmp_path)
@@ -248,7 +257,8 @@ def test_flags_configure_one_symbol(tmp_path: Path) -> None:
     assert process.stdin is not None
     ready = json.loads(process.stdout.readline())
     assert ready["pid"] == process.pid
-    socket.create_connection(("127.0.0.2", ready["port"]), timeout=10).close()
+    assert admin_status(ready["port"], by="127.0.0.2") == 200  # its own address
+    assert admin_status(ready["port"], by="127.0.0.3") == 403  # another machine's
     process.stdin.close()
     assert process.wait(30) == 0
     process.stdout.close()
