@@ -1,9 +1,9 @@
 """The epoch on disk: durable before any store is asked for it, never lower (R7)."""
 
-import os
 import re
 from pathlib import Path
 
+from election.durable import write_all
 from election.errors import EpochFileUnusable
 
 _SHAPE = re.compile(rb"\Aepoch ([0-9]{1,15})\n\Z")
@@ -55,18 +55,8 @@ class DiskEpochFile:
         """
         if epoch < self._highest:
             return
-        temporary = self._path.with_suffix(".new")
         try:
-            with temporary.open("wb") as file:
-                file.write(f"epoch {epoch}\n".encode())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            write_all({self._path: (f"epoch {epoch}\n", 0o600)})
         except OSError as error:
             raise EpochFileUnusable(f"{self._path}: {error.strerror or error}") from error
         self._highest = epoch

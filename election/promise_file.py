@@ -4,9 +4,9 @@ A file that is missing counts as "not known", one that cannot be read as a promi
 both keep the node from contending until somebody knows better.
 """
 
-import os
 from pathlib import Path
 
+from election.durable import write_all
 from election.errors import PromiseFileUnusable
 from election.promise import (
     NOT_KNOWN,
@@ -46,17 +46,7 @@ class DiskPromiseFile:
         Raises:
             PromiseFileUnusable: it is not durable; what was there before may still be.
         """
-        temporary = self._path.with_suffix(".new")
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(render_memory(memory))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            write_all({self._path: (render_memory(memory), 0o600)})
         except OSError as error:
             raise PromiseFileUnusable(f"{self._path}: {error.strerror or error}") from error

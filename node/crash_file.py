@@ -8,6 +8,7 @@ block.
 from collections.abc import Callable
 from pathlib import Path
 
+from election.durable import write_all
 from node.crashes import (
     Crash,
     CrashBook,
@@ -17,7 +18,6 @@ from node.crashes import (
     parse_book,
     render_book,
 )
-from node.durable import write_all
 
 FILE_NAME = "crashes.json"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from election.durable import write_all
 from node.config import load_config
 from node.config_model import Config, Topology
-from node.durable import write_all
 from node.errors import ConfigRefused, InitRefused
 from node.init_answers import Answers
 from node.init_text import GITIGNORE_LINES, render_cluster, render_secrets

@@ -7,12 +7,12 @@ file that cannot be read counts as empty. Calls block.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from election.durable import write_all
 from election.grant_note import read_boot_id
 
 FILE_NAME = "moves.json"
@@ -68,9 +68,4 @@ class DiskMoves:
             "wall_s": self._clocks.wall_s(),
             "ages_s": [round(age_s, 3) for age_s in ages_s],
         }
-        scratch = self._path.with_suffix(".new")
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(body))
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(self._path)
+        write_all({self._path: (json.dumps(body), 0o600)})

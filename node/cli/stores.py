@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from election.durable import write_all
 from election.peek import merged_control
 from node.cli.common import (
     ConfigOption,
@@ -20,7 +21,6 @@ from node.cli.common import (
 from node.cli.store_move import UNDONE, Move, Report
 from node.config import Config
 from node.config_rules import check_config
-from node.durable import write_all
 from node.errors import CommandRefused
 from node.latches import STORES, merge_latches
 from node.replacing import (
