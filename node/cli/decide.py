@@ -53,6 +53,11 @@ def records_of(seen: ClusterPeek) -> Mapping[str, ControlRecord]:
     return merged_control(seen)
 
 
+def is_unknown(seen: ClusterPeek) -> bool:
+    """Tell whether every store that answered has nothing of this cluster, not even a void lease."""
+    return not any(s.record or s.members or s.control or s.documents for s in seen.answered)
+
+
 def living(seen: ClusterPeek) -> dict[str, MemberReading]:
     """Return the nodes that were heard in the last seconds."""
     found = merged_members(seen)

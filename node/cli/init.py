@@ -226,6 +226,9 @@ def _report(written: Written) -> None:
     say("note:  [peer] key in secrets/ is the same for both boxes: they sign with it to each other")
     if config.cluster.topology is Topology.SINGLE_HOST:
         say("to do: if the store wants a password, put it there too, under [stores.default]")
+    else:
+        say("to do: `requirepass` of each store: the password under [stores.default] in secrets/")
+        say("to do: copy cluster.toml, new-cluster and its own secrets file to the other box")
     if config.telegram.chat_id is None:
         say("to do: `nodectl telegram test` (alerts go to the console until then)")
     say("next:  nodectl config check, then nodectl run on each box")

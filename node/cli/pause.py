@@ -4,8 +4,16 @@ from typing import Annotated
 
 import typer
 
-from node.cli.common import ConfigOption, NodeOption, ProfileOption, open_config, open_secrets, say
-from node.cli.decide import decide, wait_for_pause
+from node.cli.common import (
+    ConfigOption,
+    NodeOption,
+    ProfileOption,
+    look,
+    open_config,
+    open_secrets,
+    say,
+)
+from node.cli.decide import decide, is_unknown, wait_for_pause
 from node.latches import PAUSE
 
 app = typer.Typer(add_completion=False)
@@ -28,6 +36,12 @@ def pause(
     """
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)
+    is_new = is_unknown(look(settings, secrets))
     decide(settings, secrets, {PAUSE: {"is_paused": True}}, reason)
     effect = wait_for_pause(settings, secrets, is_paused=True)
     say(f"paused {settings.cluster_id}: {effect}. Go on with: nodectl resume")
+    if is_new:
+        say(
+            f"! the stores knew nothing of a cluster {settings.cluster_id}: if one trades there, "
+            "its name or profile is another, and it was NOT paused"
+        )

@@ -233,6 +233,7 @@ def test_init_by_flags_prints_the_topology_sentence_and_the_remedy(tmp_path: Pat
     assert code == 0
     assert "Two boxes, one store" in text
     assert "witness" in text
+    assert "requirepass" in text  # a store with no or another password lets no node in
 
 
 def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None:

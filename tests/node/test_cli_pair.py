@@ -15,7 +15,7 @@ from node.cli import clear_crashes as clear_module
 from node.cli import decide as decide_module
 from node.demo.stores import StoreServer
 from node.latches import CLEAR_CRASHES
-from tests.support.nodectl import nodectl
+from tests.support.nodectl import nodectl, run_nodectl
 from tests.support.puppet_pair import (
     TIMEOUT_MS,
     Puppets,
@@ -60,6 +60,17 @@ def test_pause_and_resume_wait_until_every_node_shows_it(pair: Puppets) -> None:
     code, text = nodectl(pair, "resume")
     assert code == 0, text
     wait_until(lambda: nodectl(pair, "status")[0] == 0)
+
+
+def test_a_pause_of_a_cluster_that_nobody_knows_is_not_taken_for_one(pair: Puppets) -> None:
+    """A typo in the name pauses nothing, while the real cluster trades on in the same stores."""
+    assert pair.config.path is not None
+    path = pair.config.path.with_name("typo.toml")
+    path.write_text(pair.config.path.read_text().replace('"puppets"', '"pupets"'))
+    code, text = run_nodectl("pause", "-c", path)
+    assert (code, "knew nothing of a cluster dev-pupets" in text) == (0, True), text
+    assert nodectl(pair, "status")[0] == 0
+    assert "knew nothing" not in nodectl(pair, "pause")[1]
 
 
 def test_a_pause_outranks_what_a_disk_remembers_when_the_stores_began_empty(
