@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -69,16 +70,27 @@ def run_tests(edits: Sequence[Edit], proof: ByTests) -> tuple[bool, str]:
 
 
 def run_tests_over(
-    texts: Mapping[str, str], tests: Sequence[str], *, timeout_s: float = TESTS_S
+    texts: Mapping[str, str], tests: Sequence[str], *, timeout_s: float = TESTS_S, cpu_s: int = 0
 ) -> tuple[bool, str]:
     """Run tests in a process of its own over the given texts; tell whether one failed.
 
-    A run that does not end in time counts as failed: a mutant may loop for ever.
+    A run that does not end in time, or within `cpu_s` seconds of CPU (0 for no limit), counts as
+    failed: a mutant may loop for ever.
     """
+    limited = ["prlimit", f"--cpu={cpu_s}"] if cpu_s else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sources.json"
         path.write_text(json.dumps(dict(texts)), "utf-8")
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "tests.support.edited"]
+        command = [
+            *limited,
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "tests.support.edited",
+        ]
         command += ["-p", "no:cacheprovider", "--no-header", "--tb=line", *tests]
         environment = {**os.environ, VARIABLE: str(path), "PYTHONDONTWRITEBYTECODE": "1"}
         try:
@@ -93,6 +105,8 @@ def run_tests_over(
             )
         except subprocess.TimeoutExpired:
             return True, f"the tests did not end within {timeout_s:.0f} s"
+    if ended.returncode == -signal.SIGKILL:  # what prlimit's limit ends with
+        return True, f"the tests did not end within {cpu_s} s of CPU time"
     if ended.returncode not in (0, 1, 2):  # passed, failed, failed while collecting
         raise RuntimeError(f"pytest could not run: {ended.stdout}{ended.stderr}")
     return ended.returncode != 0, ended.stdout
