@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from election.errors import IdentityRefused, PeerUnreachable, PromiseFileUnusable
+from election.peek import merged_members
 from election.peer import PeerStatus
 from election.promise import NOTHING_PROMISED, PromiseMemory, PromiseState, describe
 from election.promise_file import DiskPromiseFile
@@ -18,6 +19,7 @@ from node.cli.common import (
     NodeOption,
     ProfileOption,
     find_node_id,
+    look,
     open_config,
     say,
     say_json,
@@ -27,7 +29,9 @@ from node.config import Config
 from node.errors import CommandRefused
 from node.peer_client import STEP_S, PeerClient, peer_client
 from node.peer_rules import COMMAND, other_node
-from node.secrets import load_secrets
+from node.role import has_lease
+from node.secrets import Secrets, load_secrets
+from node.status_nodes import MEMBER_FRESH_S, role_of
 
 app = typer.Typer(add_completion=False)
 UNSURE = 3  # exit code
@@ -47,6 +51,7 @@ class Here:
     """This machine's node and how both nodes are asked."""
 
     config: Config
+    secrets: Secrets
     node_id: str
     other: str | None
     own: PeerClient | None
@@ -111,9 +116,12 @@ def _here(config: Any, node: str | None, profile: str | None) -> Here:
     other = other_node(settings, node_id)
     key = secrets.peer_key()
     if other is None or key is None:
-        return Here(config=settings, node_id=node_id, other=other, own=None, peer=None)
+        return Here(
+            config=settings, secrets=secrets, node_id=node_id, other=other, own=None, peer=None
+        )
     return Here(
         config=settings,
+        secrets=secrets,
         node_id=node_id,
         other=other,
         own=peer_client(settings, sender=COMMAND, receiver=node_id, key=key),
@@ -145,8 +153,12 @@ def _ask(here: Here, step: str) -> Mapping[str, Any]:
 def _force_on_disk(here: Here, problem: str) -> Mapping[str, Any]:
     """End a promise while the node of this box is stopped, and the other one is dead."""
     status = _status(here.peer)
-    if isinstance(status, PeerStatus) and status.is_holder:
-        return {"code": "refused", "text": f"{here.other} is alive and holds the lease"}
+    if isinstance(status, PeerStatus):
+        alive = here.other if status.is_holder else None
+    else:
+        alive = _trades_on(here)
+    if alive is not None:
+        return {"code": "refused", "text": f"{alive} is alive and holds the lease"}
     try:
         with StateClaim(here.config.node_state_dir(here.node_id)):
             here.file.store(NOTHING_PROMISED)
@@ -158,6 +170,17 @@ def _force_on_disk(here: Here, problem: str) -> Mapping[str, Any]:
     except (OSError, PromiseFileUnusable) as error:
         raise CommandRefused(str(error), mend="make the state directory writable") from None
     return {"code": "done", "text": "the promise is over: a person said that the holder is dead"}
+
+
+def _trades_on(here: Here) -> str | None:
+    """Return which other node shows itself in the stores as one that leads, None for nobody."""
+    for node_id, member in merged_members(look(here.config, here.secrets)).items():
+        leads = has_lease(role_of(member))
+        relies = bool(member.body.get("relies_on"))
+        is_fresh = member.age_s <= MEMBER_FRESH_S
+        if node_id != here.node_id and is_fresh and (leads or relies):
+            return str(node_id)
+    return None
 
 
 def _confirm(here: Here) -> None:

@@ -1,18 +1,31 @@
 """nodectl stand-down: what it says, what it refuses, how it ends with the node stopped (R14)."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from election.model import NodeId
+from election.peek import merged_members
 from election.promise import NOTHING_PROMISED, Promise, PromiseMemory, PromiseState
 from election.promise_file import DiskPromiseFile
 from election.state_lock import StateClaim
-from node.demo.stores import free_port
+from node.cli.common import look
+from node.demo.stores import ServerMissing, StoreServer, free_port
+from node.secrets import Secrets
 from tests.support.nodectl import run_nodectl
 from tests.support.peer_rig import KEY
+from tests.support.puppet_pair import (
+    PASSWORD,
+    running_puppets,
+    running_stores,
+    wait_until,
+    write_config,
+)
 from tests.support.status_cases import TWO
+
+SECRETS = {"stores": {"default": {"password": PASSWORD}}}
 
 STANDING = PromiseMemory(
     state=PromiseState.STANDING,
@@ -119,3 +132,43 @@ def test_show_warns_of_a_damaged_promise(folder: Path) -> None:
     code, text = nodectl(folder, "--show")
     assert code == 1
     assert "promise.json" in text
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[list[StoreServer]]:
+    """One real store server."""
+    try:
+        with running_stores(1) as servers:
+            yield servers
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize(
+    ("holder", "relies_on", "is_refused"),
+    [("jetson", "", True), (None, "raspberrypi", True), (None, "", False)],
+    ids=["it leads", "it relies on the promise", "it stands by"],
+)
+def test_force_sees_a_leader_in_the_store_without_the_endpoint(
+    store: list[StoreServer],
+    tmp_path: Path,
+    holder: str | None,
+    relies_on: str,
+    *,
+    is_refused: bool,
+) -> None:
+    """A card without peer.key cannot ask; the heartbeat of whoever leads is there to be seen."""
+    config = write_config(tmp_path, store)
+    (tmp_path / "state" / "raspberrypi").mkdir(parents=True)
+    file_of(tmp_path).store(STANDING)
+    with running_puppets(config) as puppets:
+        puppets.holder, puppets.bodies["jetson"] = holder, {"relies_on": relies_on}
+
+        def is_shown() -> bool:
+            seen = merged_members(look(config, Secrets.model_validate(SECRETS)))[NodeId("jetson")]
+            return seen.body.get("relies_on") == relies_on
+
+        wait_until(is_shown)
+        code, text = nodectl(tmp_path, "--force", "--yes")
+    assert (code, "is alive and holds the lease" in text) == (int(is_refused), is_refused), text
+    assert (file_of(tmp_path).load() == STANDING) is is_refused
