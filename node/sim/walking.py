@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from election.walks import Walk
 from node.sim.loop import Deferred
@@ -11,19 +11,25 @@ from node.sim.process import SimProcess
 T = TypeVar("T")
 
 
-def start_walk(walk: Walk[T]) -> Deferred[T]:
-    """Make the calls of a walk; where one returns a `Deferred`, go on when it is resolved."""
-    outcome: Deferred[T] = Deferred()
+class _Walked(Generic[T]):
+    """A walk under way. No closure: one that names itself is left to the collector."""
 
-    def go_on(value: Any, error: BaseException | None) -> None:
+    __slots__ = ("_walk", "outcome")
+
+    def __init__(self, walk: Walk[T]) -> None:
+        self._walk = walk
+        self.outcome: Deferred[T] = Deferred()
+
+    def go_on(self, value: Any, error: BaseException | None) -> None:
+        walk = self._walk
         while True:
             try:
                 call = walk.send(value) if error is None else walk.throw(error)
             except StopIteration as end:
-                outcome.resolve(end.value)
+                self.outcome.resolve(end.value)
                 return
             except Exception as failure:  # noqa: BLE001  (raised to whoever waits for the walk)
-                outcome.fail(failure)
+                self.outcome.fail(failure)
                 return
             value, error = None, None
             try:
@@ -31,11 +37,15 @@ def start_walk(walk: Walk[T]) -> Deferred[T]:
             except Exception as failure:  # noqa: BLE001  (the walk decides what it means)
                 error = failure
             if isinstance(value, Deferred):
-                value.then(go_on)
+                value.then(self.go_on)
                 return
 
-    go_on(None, None)
-    return outcome
+
+def start_walk(walk: Walk[T]) -> Deferred[T]:
+    """Make the calls of a walk; where one returns a `Deferred`, go on when it is resolved."""
+    walked = _Walked(walk)
+    walked.go_on(None, None)
+    return walked.outcome
 
 
 class OneByOne:
