@@ -86,6 +86,8 @@ def _as_json(summary: Any) -> dict[str, Any]:
         "led_h": round(summary.led_h, 3),
         "took_s": round(summary.took_s, 1),
         "hours_per_minute": round(summary.hours_per_minute, 2),
+        "cpu_s_per_hour": round(summary.cpu_s_per_hour, 2),
+        "digest": summary.digest,
         "unseen": list(summary.unseen),
         "counts": dict(sorted(summary.counts.items())),
         "violations": [

@@ -1,5 +1,6 @@
 """Many seeds, on several processors: what was simulated, what went wrong, how fast."""
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -35,14 +36,19 @@ MUST_BE_SEEN = (
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """What a campaign showed. `failures` has each violation with its seed and timeline."""
+    """What a campaign showed. `failures` has each violation with its seed and timeline.
+
+    `took_s` is time that passed, `cpu_s` what the processors spent on the runs themselves.
+    """
 
     seeds: int = 0
     simulated_h: float = 0.0
     led_h: float = 0.0
     took_s: float = 0.0
+    cpu_s: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[Plan, str, str]] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
 
     def add(self, report: Report) -> list[tuple[Plan, str, str]]:
         """Add one run; return what went wrong in it: plan, violation, end of the timeline."""
@@ -50,6 +56,8 @@ class Summary:
         self.seeds += 1
         self.simulated_h += report.simulated_s / HOUR_S
         self.led_h += report.led_s / HOUR_S
+        self.cpu_s += report.took_s
+        self.digests.append(report.digest)
         self.counts.update(report.counts)  # a fault that never struck stays, as 0
         for violation in report.violations:
             shown = before_the_end(report.timeline, seconds=SHOWN_S)
@@ -66,6 +74,16 @@ class Summary:
     def hours_per_minute(self) -> float:
         """Simulated cluster hours in one minute of this machine."""
         return self.simulated_h / (self.took_s / MINUTE_S) if self.took_s else 0.0
+
+    @property
+    def cpu_s_per_hour(self) -> float:
+        """Seconds of one processor for one simulated cluster hour."""
+        return self.cpu_s / self.simulated_h if self.simulated_h else 0.0
+
+    @property
+    def digest(self) -> str:
+        """A hash of all runs: the same plans of the same program have the same one."""
+        return hashlib.blake2b(" ".join(self.digests).encode(), digest_size=12).hexdigest()
 
     @property
     def faults(self) -> int:
@@ -111,7 +129,8 @@ def render_summary(summary: Summary, *, stores: int) -> str:
     counts = summary.counts
     lines = [
         f"stores {stores}: {summary.seeds} seeds, {summary.simulated_h:.1f} cluster hours in "
-        f"{summary.took_s:.0f} s ({summary.hours_per_minute:.1f} hours a minute), "
+        f"{summary.took_s:.0f} s ({summary.hours_per_minute:.1f} hours a minute, "
+        f"{summary.cpu_s_per_hour:.1f} s of one processor an hour), "
         f"violations {len(summary.failures)}",
         f"  somebody traded for {100 * summary.led_h / max(summary.simulated_h, 1e-9):.0f} % of "
         f"the time; faults {summary.faults}, messages lost {counts['message lost']}, slow "
@@ -125,6 +144,6 @@ def render_summary(summary: Summary, *, stores: int) -> str:
         f"{counts['takeover adopts orders']}, with fills in the gap {counts['fill in a gap']}, "
         f"with orders unclear {counts['takeover with orders in flight']}",
         f"  pauses {counts['pause set']}, loss limits {counts['latch.loss_limit']}, books "
-        f"compared {counts['books compared']}",
+        f"compared {counts['books compared']}; digest {summary.digest}",
     ]
     return "\n".join(lines)

@@ -19,6 +19,19 @@ def test_figures_as_json() -> None:
     assert said["violations"] == []
     assert said["counts"]["lease.granted"] >= 1
     assert said["simulated_h"] > 0.1
+    assert said["cpu_s_per_hour"] > 0
+
+
+def test_figures_name_the_runs_with_one_digest() -> None:
+    """What a campaign was can be compared: any number of jobs, the same digest; other seeds not."""
+
+    def digest(*options: str) -> str:
+        said = RUNNER.invoke(app, ["--hours", "0.01", "--stores", "1", "--json", *options])
+        return str(json.loads(said.stdout)["digest"])
+
+    two = digest("--seed", "2", "--count", "2", "--calm")
+    assert digest("--seed", "2", "--count", "2", "--calm", "--jobs", "2") == two
+    assert digest("--seed", "3", "--count", "2", "--calm") != two
 
 
 def test_timeline_says_who_did_what() -> None:
