@@ -21,6 +21,7 @@ from node.crashes import Crash
 from node.latches import CLEAR_CRASHES, LAST_CRASH, PAUSE
 from node.logs import log_event
 from node.parts import NodeParts
+from node.redact import redact_patterns
 from node.role import Role
 from node.shift import Shift
 from node.untold import tell_untold
@@ -98,7 +99,7 @@ class CrashWatch:
         """This process ends by an exception: say so, and give the lease back in order."""
         parts = self.parts
         signature = signature_of(error)
-        text = f"{type(error).__name__}: {error}"[:ERROR_MAX]
+        text = redact_patterns(f"{type(error).__name__}: {error}")[:ERROR_MAX]
         parts.heartbeat.close_gate(f"crashed: {text}")
         epoch = parts.heartbeat.permit.epoch
         self._note(signature, text, epoch)

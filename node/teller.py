@@ -9,12 +9,14 @@ verdicts and texts stand in alerts/ (kinds.py, words.py).
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from alerts.events import TakeoverFacts, build_event, build_took_over
 from alerts.events import Teller as Speaker
 from alerts.model import AlertEvent, Kind, Verdict
 from node.logs import log_event
+from node.redact import redact_patterns
 
 # Below the hang limit of the lease, also for a cycle that tells two things.
 DURABLE_WAIT_S = 1.0
@@ -97,6 +99,9 @@ class Teller:
         return await self._put(build_took_over(teller=speaker, wall_ms=wall_ms, facts=facts))
 
     async def _put(self, event: AlertEvent) -> bool | None:
+        # Words of a library may hold a signed request: it must reach neither disk nor chat.
+        facts = {name: redact_patterns(text) for name, text in event.facts.items()}
+        event = replace(event, facts=facts)
         task = asyncio.create_task(self._path.put_soon(event), name="tell")
         await asyncio.wait({task}, timeout=self._durable_wait_s)
         if task.done():

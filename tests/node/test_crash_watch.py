@@ -102,6 +102,18 @@ async def test_a_holder_that_crashes_gives_the_lease_back(tmp_path: Any) -> None
     }
 
 
+async def test_what_a_library_says_last_shows_no_signed_request(tmp_path: Any) -> None:
+    """The crash book stays on the card, the message in a chat of others."""
+    watch, shift, rig, gate = await world(tmp_path, epoch=7)
+    said = "GET https://venue/api/v3/order?symbol=ETHUSDT&signature=0123456789abcdef0123"
+    await watch.end(RuntimeError(said), cast("Shift", shift))
+    (told,) = rig.ear.events
+    kept = (tmp_path / "crashes.json").read_text()
+    for text in (*told.facts.values(), kept, *gate.closed):
+        assert "0123456789abcdef" not in text
+    assert "GET https://venue/api/v3/order" in kept
+
+
 async def test_a_standby_that_crashes_gives_nothing_and_does_not_count(tmp_path: Any) -> None:
     """It held no lease; it is told all the same."""
     watch, shift, rig, _ = await world(tmp_path, epoch=0)

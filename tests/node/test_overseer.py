@@ -83,6 +83,7 @@ class World:
             watch=watch,
             fresh_s=5.0,
             pingers={},
+            moves=SimpleNamespace(load=tuple),
             disk=rig.disk,
             fingerprint="f1",
             teller=Teller(self.ear, cluster="c", node_id="jetson", epoch=lambda: 1),

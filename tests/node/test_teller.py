@@ -41,6 +41,16 @@ async def test_what_is_told_is_there_when_the_call_returns() -> None:
     assert "disk" in ear.events[0].event_id
 
 
+async def test_no_signed_request_reaches_disk_or_chat() -> None:
+    """Whoever tells it: reasons are often the words of a library."""
+    ear = Ear()
+    reason = "GET /api/v3/order?timestamp=1&signature=0123456789abcdef failed"
+    await teller(ear).tell(Kind.ERROR, "venue", {"error": reason})
+    assert (
+        ear.events[0].facts["error"] == "GET /api/v3/order?timestamp=1&signature=[redacted] failed"
+    )
+
+
 async def test_a_stalled_disk_holds_up_nobody_and_loses_nothing() -> None:
     """R8: the work loop goes on; the messages follow in order."""
     ear = SlowEar()
