@@ -30,10 +30,11 @@ class _Request(Generic[T]):
         timeout_s: float,
         *,
         is_write: bool,
+        held_s: float | None,
     ) -> None:
         self.future: asyncio.Future[T] = process.loop.create_future()
         self._process, self._world, self._exchange = process, process.world, exchange
-        self._effect, self._is_write = effect, is_write
+        self._effect, self._is_write, self._held_s = effect, is_write, held_s
         self._deadline_s = process.world.now + timeout_s
 
     def send(self, wire: Wire) -> None:
@@ -43,6 +44,7 @@ class _Request(Generic[T]):
             if self._is_write and there_s > SLOW_S and world.rng.random() < LATE:
                 there_s = world.rng.uniform(*LATE_S)
             there_s += 0.02 * world.rng.random()  # what the venue itself takes
+            there_s = there_s if self._held_s is None else self._held_s
         if there_s is None or world.now + there_s > self._deadline_s:
             self._end_at(self._deadline_s, None, "no answer in time")
         if there_s is not None:
@@ -87,12 +89,13 @@ async def request(
     timeout_s: float,
     *,
     is_write: bool = False,
+    held_s: float | None = None,
 ) -> T:
-    """Send one request to the venue and wait for its answer.
+    """Send one request to the venue and wait for its answer; `held_s`: it arrives after so long.
 
     Raises:
         NoAnswer: nothing usable came back in time.
     """
-    under_way = _Request(process, exchange, effect, timeout_s, is_write=is_write)
+    under_way = _Request(process, exchange, effect, timeout_s, is_write=is_write, held_s=held_s)
     under_way.send(wire)
     return await under_way.future

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 from election.model import StoreName
+from exchange.model import OrderIntent
 from node.post_mortem import Autopsy, Supervisor
 from node.runtime import Runtime
 from node.sim.cable import Way
@@ -262,6 +263,6 @@ class Box:
         """A turn of the heartbeat ended: the gate may have moved."""
         self.watching.check_gates(process)
 
-    def note_send(self, process: SimProcess, epoch: int) -> None:
-        """A request that changes something leaves now."""
-        self.watching.note_send(process, epoch)
+    def note_send(self, process: SimProcess, epoch: int, intent: OrderIntent | None) -> None:
+        """A request that changes something leaves now: an order, or a cancel (None)."""
+        self.watching.note_send(process, epoch, intent)

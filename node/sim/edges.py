@@ -200,7 +200,9 @@ class SimEdges:
         self, identity: Identity, incarnations: Callable[[], Mapping[StoreName, Incarnation]]
     ) -> JournalLedger:
         """Return the journal documents in the stores."""
-        return cast("JournalLedger", SimLedger(self._fleet(), identity, incarnations))
+        return cast(
+            "JournalLedger", SimLedger(self._fleet(has_journal=True), identity, incarnations)
+        )
 
     def control(self) -> ControlRecords:
         """Return the control records in the stores."""
@@ -210,8 +212,10 @@ class SimEdges:
         """Return the member board in the stores."""
         return cast("MemberRecords", SimMembers(self._fleet()))
 
-    def _fleet(self) -> SimFleet:
-        return SimFleet(self._process, self._box.wires, timeout_s=self._timeout_s)
+    def _fleet(self, *, has_journal: bool = False) -> SimFleet:
+        return SimFleet(
+            self._process, self._box.wires, timeout_s=self._timeout_s, has_journal=has_journal
+        )
 
     # --- this box ---
 

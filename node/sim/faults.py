@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING
 from node.sim.box_faults import BoxFaults
 from node.sim.hook_faults import HookFaults
 from node.sim.market import SimExchange
+from node.sim.moment_faults import MomentFaults
 from node.sim.network import Weather
+from node.sim.people_faults import PeopleFaults
 from node.sim.process_faults import ProcessFaults
 from node.sim.promise_faults import PromiseFaults
 from node.sim.stander import Stander
 from node.sim.store_faults import StoreFaults
 from node.sim.surroundings import Surroundings
-from node.sim.targets import Targets, leads
+from node.sim.targets import Targets
 from node.sim.wire_faults import WireFaults
 
 if TYPE_CHECKING:
     from node.sim.channel import Phone
     from node.sim.person import Person
     from node.sim.watching import Watching
-
-# A person's pause is followed this often by everything beginning anew that could remember it.
-PAUSE_THEN_LOSS = 0.4
 
 
 class Faults:
@@ -52,19 +51,31 @@ class Faults:
         self._watching, self._stander = watching, stander
         self._is_storm = False
         self._every_s = 8.0
-        self._processes = processes = ProcessFaults(targets, watching)
+        processes = ProcessFaults(targets)
         self._stores = stores = StoreFaults(targets)
         boxes, wires = BoxFaults(targets), WireFaults(targets)
+
+        def lose_everything() -> None:
+            if self._is_storm:
+                processes.crash()
+                stores.lose_all_stores()
+
+        people = PeopleFaults(targets, person, lose_everything=lose_everything)
+        moments = MomentFaults(
+            targets, watching=watching, exchange=exchange, switchover=people.switchover
+        )
         around = Surroundings(targets.world, exchange, phone)
         # How often each is named says how often it strikes.
         self._kinds: tuple[Callable[[], None], ...] = (
             *([processes.kill] * 3),
             *([processes.kill_within] * 2),
-            *([processes.kill_in_flight] * 3),
+            *([moments.kill_in_flight] * 3),
             *([processes.pause] * 2),
             processes.hang,
             processes.stop_orderly,
-            *([self.switchover] * 3),
+            *([people.switchover] * 3),
+            moments.late_order,
+            moments.slow_journal,
             *([wires.cut_wire] * 2),
             wires.cut_box,
             wires.cut_all_but_one,
@@ -86,7 +97,7 @@ class Faults:
             *([around.lag] * 2),
             around.phone_away,
             around.phone_limited,
-            self.pause_cluster,
+            people.pause_cluster,
             boxes.heat,
             boxes.power_cut,
             processes.crash,
@@ -103,6 +114,7 @@ class Faults:
         """Let things go wrong, one every `every_s` seconds on average."""
         self._targets.note("storm begins")
         self._is_storm, self._every_s = True, every_s
+        self._world.is_gentle = False
         rng, weather = self._world.rng, self._weather
         weather.lost, weather.slow = rng.choice((0.002, 0.01, 0.03)), rng.choice((0.01, 0.05))
         weather.doubled = 0.004
@@ -125,6 +137,7 @@ class Faults:
             store.frozen_until_s = 0.0
         exchange, phone = self._exchange, self._phone
         exchange.maintenance_until_s = exchange.limited_until_s = exchange.lagging_until_s = 0.0
+        exchange.holds_next_order, self._world.is_gentle = False, True
         phone.away_until_s = phone.limited_until_s = 0.0
         self._person.resume()
         self._stander.end_all()
@@ -140,38 +153,11 @@ class Faults:
         kind()
         self._next()
 
-    def _while_it_storms(self, fault: Callable[[], None]) -> Callable[[], None]:
-        def strike() -> None:
-            if self._is_storm:
-                fault()
-
-        return strike
-
     def _take_snapshots(self) -> None:
         if not self._is_storm:
             return
         self._stores.take_snapshots()
         self._world.after(self._world.rng.uniform(1.0, 8.0), self._take_snapshots)
-
-    # --- people --------------------------------------------------------------------------------
-
-    def switchover(self) -> None:
-        """A person asks the leader to hand over."""
-        boxes = self._targets.boxes
-        for box in boxes:
-            if box.living and leads(box):
-                others = [other.name for other in boxes if other is not box]
-                self._person.ask_switchover(box.name, self._world.rng.choice((others[0], "")))
-
-    def pause_cluster(self) -> None:
-        """A person pauses the cluster, and resumes it a while later."""
-        rng, world = self._world.rng, self._world
-        self._person.pause()
-        if rng.random() < PAUSE_THEN_LOSS:
-            at_s = rng.uniform(8, 15)
-            world.after(at_s, self._while_it_storms(self._processes.crash))
-            world.after(at_s, self._while_it_storms(self._stores.lose_all_stores))
-        world.after(rng.uniform(5, 60), self._person.resume)
 
 
 def _counted_as(kind: Callable[[], None]) -> str:

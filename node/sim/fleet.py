@@ -17,6 +17,7 @@ from node.sim.process import SimProcess
 from node.sim.stores import SimStore
 
 T = TypeVar("T")
+STALLED_S = (0.3, 3.0)  # how long a segment that is sent again takes
 SCHEDULING_S = 0.05  # how much later than its deadline an unsent call is given up
 
 
@@ -39,9 +40,11 @@ class _Job:
 class Connection:
     """One connection of a process to a store."""
 
-    def __init__(self, process: SimProcess, store: SimStore, wire: Wire) -> None:
-        """Idle."""
-        self._process, self._world = process, process.world
+    def __init__(
+        self, process: SimProcess, store: SimStore, wire: Wire, *, has_journal: bool = False
+    ) -> None:
+        """Idle; `has_journal`: it is the one that carries the journal."""
+        self._process, self._world, self._has_journal = process, process.world, has_journal
         self._store, self._wire = store, wire
         self._waiting: deque[_Job] = deque()
         self._is_busy = False
@@ -62,6 +65,8 @@ class Connection:
         world = self._world
         self._is_busy = True
         there_s, back_s = self._wire.delays()
+        if self._has_journal and world.now < self._process.journal_stalled_until_s:
+            there_s = world.rng.uniform(*STALLED_S)
         arrives_s = None if there_s is None else world.now + there_s
         if arrives_s is None or arrives_s > job.deadline_s:
             world.at(job.deadline_s, lambda: self._end(job, None, "no answer in time"))
@@ -155,13 +160,18 @@ class SimFleet:
     """Connections of one process and purpose to all stores."""
 
     def __init__(
-        self, process: SimProcess, wires: Mapping[StoreName, Wire], *, timeout_s: float
+        self,
+        process: SimProcess,
+        wires: Mapping[StoreName, Wire],
+        *,
+        timeout_s: float,
+        has_journal: bool = False,
     ) -> None:
-        """Connect to every store of the process's world."""
+        """Connect to every store of the process's world; `has_journal`: to write it."""
         self._process = process
         self._timeout_s = timeout_s
         self._connections = {
-            store.name: Connection(process, store, wires[store.name])
+            store.name: Connection(process, store, wires[store.name], has_journal=has_journal)
             for store in process.box.stores
         }
 

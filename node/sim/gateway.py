@@ -22,7 +22,7 @@ from node.sim.process import SimProcess
 
 T = TypeVar("T")
 CANCEL_WINDOW_MIN_MS = 100
-STALLS = 0.02  # share of writes that something holds up just before they leave
+STALLS = 0.02  # share of writes in a storm that something holds up just before they leave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class SimGateway:
         def effect() -> VenueOrder | str:
             return self._exchange.place(intent, stamp, name)
 
-        answer = await self._send(effect, epoch=intent.epoch)
+        answer = await self._send(effect, stamp, epoch=intent.epoch, intent=intent)
         if isinstance(answer, WriteResult):
             return self._dated(answer, stamp)
         if isinstance(answer, VenueOrder):
@@ -94,7 +94,7 @@ class SimGateway:
         if isinstance(stamp, str):
             return WriteResult(outcome=WriteOutcome.NOT_SENT, reason=stamp)
         answer = await self._send(
-            lambda: self._exchange.cancel(client_order_id, stamp), epoch=epoch
+            lambda: self._exchange.cancel(client_order_id, stamp), stamp, epoch=epoch
         )
         if isinstance(answer, WriteResult):
             return self._dated(answer, stamp)
@@ -139,7 +139,14 @@ class SimGateway:
             self._process.pause(rng.uniform(0.3, 6.0))
         return rng.uniform(0, 0.004)
 
-    async def _send(self, effect: Callable[[], T], *, epoch: int) -> T | WriteResult:
+    async def _send(
+        self,
+        effect: Callable[[], T],
+        stamp: Stamp,
+        *,
+        epoch: int,
+        intent: OrderIntent | None = None,
+    ) -> T | WriteResult:
         """Let the request out if the permit says so; a result says that nobody knows."""
         process = self._process
         ticket = WriteTicket(
@@ -150,9 +157,15 @@ class SimGateway:
             # Throttling, signing and a busy loop lie between the stamp and the last hop.
             await asyncio.sleep(self._busy_s())
             timeout_s = ticket.enter(is_change=True)
-            process.box.note_send(process, epoch)
+            process.box.note_send(process, epoch, intent)
             return await request(
-                process, self._wire, self._exchange, effect, timeout_s, is_write=True
+                process,
+                self._wire,
+                self._exchange,
+                effect,
+                timeout_s,
+                is_write=True,
+                held_s=None if intent is None else self._exchange.hold_s(stamp),
             )
         except CallRefused as error:
             return WriteResult(outcome=WriteOutcome.NOT_SENT, reason=str(error))

@@ -35,6 +35,7 @@ PRICE_MIN, PRICE_MAX = Decimal(60), Decimal(160)
 CANDLE_MS = 60_000
 CANDLES_KEPT = 50
 AHEAD_MS = 1000  # a stamp this much in the future is still taken (H12)
+HELD_LEFT_S = (0.005, 0.15)  # what a held order has left of its window when it arrives
 LAG_S = 0.7  # how old a lagging view is; below the second between two reads of the absence rule
 
 
@@ -61,6 +62,7 @@ class SimExchange(MemoryExchange):
         self.maintenance_until_s = 0.0
         self.limited_until_s = 0.0
         self.lagging_until_s = 0.0
+        self.holds_next_order = False  # something on the way keeps it as long as it may
         self.drift = 0.0  # of the price, per move
         self.sigma = world.rng.choice((QUIET_SIGMA, BUSY_SIGMA, BUSY_SIGMA))
         self.is_still = False  # the price does not move
@@ -98,6 +100,16 @@ class SimExchange(MemoryExchange):
                 by=process,
             )
         return order
+
+    def hold_s(self, stamp: Stamp) -> float | None:
+        """Return how long an order that leaves now is held up; None: it is not."""
+        if not self.holds_next_order:
+            return None
+        self.holds_next_order = False
+        self._world.count("order held up")
+        self.tick()
+        left_s = (stamp.deadline_ms - self.now_ms) / 1000
+        return max(0.0, left_s - self._world.rng.uniform(*HELD_LEFT_S))
 
     def is_timely(self, stamp: Stamp) -> bool:
         """Tell whether the venue takes a request with this stamp now."""

@@ -39,6 +39,7 @@ class SimProcess:
         self.is_alive = True
         self.paused_until_s = 0.0
         self.hung_until_s = 0.0
+        self.journal_stalled_until_s = 0.0  # its connections for the journal lose segments
         self.threads: Threads | None = None
         self.endpoint: Endpoint | None = None  # who takes what the other node asks
         # asyncio's own base class has no abstract methods; its type stubs say otherwise.

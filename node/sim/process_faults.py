@@ -2,19 +2,16 @@
 
 from functools import partial
 
-from node.sim.process import SimProcess
 from node.sim.surroundings import long_s
 from node.sim.targets import Targets
-from node.sim.watching import Watching
 
 
 class ProcessFaults:
     """Faults of processes."""
 
-    def __init__(self, targets: Targets, watching: Watching) -> None:
-        """Bind what can be struck, and who tells of the next write."""
+    def __init__(self, targets: Targets) -> None:
+        """Bind what can be struck."""
         self._targets, self._world = targets, targets.world
-        self._watching = watching
 
     def kill(self) -> None:
         """SIGKILL, or the kernel's out-of-memory killer."""
@@ -27,17 +24,6 @@ class ProcessFaults:
         if process := self._targets.process():
             self._targets.note("kill within the next steps", of=process.name)
             process.kill_soon(self._world.rng.randrange(1, 60))
-
-    def kill_in_flight(self) -> None:
-        """The same while the next request to the venue is under way, or just before it leaves."""
-        delay_s = self._world.rng.uniform(0, 0.06)
-        self._targets.note("kill with the next write in flight")
-
-        def strike(process: SimProcess) -> None:
-            self._world.count("killed with a write in flight")
-            self._world.after(delay_s, partial(process.kill, "killed"))
-
-        self._watching.on_next_send = strike
 
     def crash(self) -> None:
         """Both processes at once."""

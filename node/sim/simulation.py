@@ -20,6 +20,7 @@ from node.logs import events_to
 from node.runtime import Runtime
 from node.sim.box import Box
 from node.sim.channel import Phone
+from node.sim.copies import Copies
 from node.sim.edges import SimEdges
 from node.sim.faults import Faults
 from node.sim.market import SYMBOL, SimExchange
@@ -41,7 +42,6 @@ STORM_S = 240.0
 # After this long of calm somebody must trade. The longest chain that was ever seen: a process
 # that is restarted after a hang, a venue check that fails once, two lost elections.
 LIVE_S = 75.0
-GENTLE_S = 30.0  # before a scene in which every second counts: what stalled has settled
 STILL_S = 45.0  # the price stands still; longer than two regular looks at the venue
 LAST_CALM_S = 420.0  # the alerts' longest rest after failures is 300 s
 FAULT_EVERY_S = 8.0
@@ -132,7 +132,10 @@ class Simulation:
         self.stores = [SimStore(name, now_s=lambda: world.now) for name in names]
         self.exchange = SimExchange(world)
         self.phone = Phone(world)
-        self.watching = Watching(world, self.exchange)
+        copies = Copies(world, stores=plan.stores)
+        self.watching = Watching(world, self.exchange, copies)
+        for store in self.stores:
+            store.on_ledger = copies.note_ledger
         self.exchange.on_arrival = self.watching.note_arrival
         self._build = build
         self._was_started = False
@@ -244,15 +247,12 @@ class Simulation:
     def _calm(self) -> None:
         world, exchange = self.world, self.exchange
         has_scene = self.plan.has_storms and not self.plan.only and len(self.stores) == 1
-        world.run_until(world.now + LIVE_S - GENTLE_S)
-        world.is_gentle = has_scene
-        world.run_until(world.now + GENTLE_S)
+        world.run_until(world.now + LIVE_S)
         if world.violations:
             return
         self.settling.check_trading(LIVE_S)
         if has_scene:
             Reboot(world, self.watching, self.stander, self.stores[0], home=PI).play()
-        world.is_gentle = False
         if world.violations:
             return
         exchange.is_still = True

@@ -17,6 +17,7 @@ from election.memory_store import MemoryStore, Snapshot
 from election.model import Identity, Incarnation, LeaseState, NodeId, StoreName
 
 T = TypeVar("T")
+OnLedger = Callable[[str, str, int, Mapping[str, str]], None]
 US_PER_S = 1_000_000
 
 
@@ -48,6 +49,8 @@ class SimStore:
         self.members: dict[NodeId, tuple[MemberReading, float]] = {}
         self.is_down = False
         self.frozen_until_s = 0.0
+        # Told of each journal write that is taken: store, nonce, epoch, documents.
+        self.on_ledger: OnLedger = lambda _store, _nonce, _epoch, _puts: None
 
     # --- faults --------------------------------------------------------------------------------
 
@@ -102,6 +105,15 @@ class SimStore:
             StoreUnreachable: refused, with the reason; nothing was written.
         """
         self._open()
+        self._check_fence(identity, epoch, expected_inc)
+        self.ledger.update(puts)
+        for key in deletes:
+            self.ledger.pop(key, None)
+        self.on_ledger(self.name, identity.nonce, epoch, puts)
+
+    def _check_fence(
+        self, identity: Identity, epoch: int, expected_inc: Incarnation | None
+    ) -> None:
         inc, record = self.lease.inc, self.lease.snapshot().record
         if record is None:
             raise self._refused("there is no lease record here")
@@ -123,9 +135,6 @@ class SimStore:
                 f"the lease names {record.node_id} ({record.state.value}, epoch {record.epoch}), "
                 f"not this process in epoch {epoch}"
             )
-        self.ledger.update(puts)
-        for key in deletes:
-            self.ledger.pop(key, None)
 
     def read_ledger(self) -> dict[str, str]:
         """Return all documents."""

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exchange.identity import decode
-from exchange.model import VenueOrder
+from exchange.model import OrderIntent, VenueOrder
 from node.events import EVENTS
 from node.role import Role
+from node.sim.copies import Copies
 from node.sim.market import Arrival, SimExchange
 from node.sim.process import SimProcess
 from node.sim.world import World
@@ -29,9 +30,9 @@ QUIET_EVENTS = frozenset({"plan.step", "strategy.decided", "alert.delivered", "a
 class Watching:
     """Checks the promises that hold at every moment."""
 
-    def __init__(self, world: World, exchange: SimExchange) -> None:
-        """Look at a world."""
-        self._world, self._exchange = world, exchange
+    def __init__(self, world: World, exchange: SimExchange, copies: Copies) -> None:
+        """Look at a world; `copies` knows what the journal's copies took."""
+        self._world, self._exchange, self._copies = world, exchange, copies
         self.boxes: Sequence[Box] = ()
         # Told of the next write that leaves, once: a fault that waits for it.
         self.on_next_send: Callable[[SimProcess], None] | None = None
@@ -71,7 +72,7 @@ class Watching:
                     of=other.name,
                 )
 
-    def note_send(self, process: SimProcess, epoch: int) -> None:
+    def note_send(self, process: SimProcess, epoch: int, intent: OrderIntent | None) -> None:
         """Under one epoch one process sends, and epochs only grow."""
         strike, self.on_next_send = self.on_next_send, None
         if strike is not None:
@@ -92,6 +93,8 @@ class Watching:
             self._world.violate("a write left without a permit", epoch=epoch, by=process.name)
         if any(box.living not in (None, process) and _is_open(box.living) for box in self.boxes):
             self._world.violate("a write left while another permit was open", by=process.name)
+        if intent is not None:
+            self._copies.check_intent(process, intent)
 
     def note_mourned(self, nonce: str, *, is_drained: bool) -> None:
         """Only a dead process's lease is released; drained means that nothing of it comes later."""
@@ -120,6 +123,7 @@ class Watching:
         if intent.client_order_id in self._ids:
             world.violate("one client order id was accepted twice", id=intent.client_order_id)
         self._ids.add(intent.client_order_id)
+        self._copies.note_arrival(intent.client_order_id)
         same = self._exchange.open_tags().get(intent.tag, [])
         if len(same) > 1 and not order.status.is_final:
             world.violate("an order was doubled", tag=intent.tag, ids=" ".join(same))
@@ -168,6 +172,8 @@ class Watching:
         world.count(name)
         if name == "role.changed":
             world.count(f"role {fields['to']}")
+        if process is not None:
+            self._copies.hear(process, name, fields)
         if name == "takeover.finished" and process is not None:
             self._note_takeover(process, fields)
         is_announcement = name == "alert.queued" and fields.get("kind") in TAKEOVERS

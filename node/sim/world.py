@@ -41,7 +41,7 @@ class World:
         self.violations: list[str] = []
         self.events = 0
         self.current: SimProcess | None = None  # whose code runs now
-        self.is_gentle = False  # not even a box that is only busy stalls now
+        self.is_gentle = True  # a calm: not even a box that is only busy stalls
         self._heap: list[tuple[float, int, Action]] = []
         self._number = 0
 

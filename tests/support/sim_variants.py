@@ -4,7 +4,7 @@ Each variant is a context manager that breaks one rule for as long as it is ente
 here, never in the product.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,6 @@ from alerts.changes import Row
 from alerts.outbox import Outbox
 from exchange import reconcile
 from exchange.ccxt_ticket import WriteTicket
-from exchange.intents import IntentEvent, IntentRecord, IntentState
 from exchange.journal import merge
 from exchange.journal_writer import JournalWriter, Written
 from node.cluster_watch import ClusterWatch
@@ -33,6 +32,8 @@ class Variant:
 
     breaks: Breaking
     only: tuple[str, ...]
+    stores: int = 1
+    fault_every_s: float = 8.0
     caught_by: tuple[str, ...]  # words of the checkers that may notice first
 
 
@@ -64,14 +65,8 @@ def epoch_not_on_disk() -> Iterator[None]:
 
 @contextmanager
 def absent_after_one_read() -> Iterator[None]:
-    """Absence rule: one read, before the deadline, proves that an order is not there."""
-
-    def judge(notes: Any, record: IntentRecord) -> None:
-        if record.state is not IntentState.UNKNOWN:
-            record = reconcile._step(notes, record, IntentEvent.LOSE)
-        reconcile._resolve_absent(notes, record, notes.inputs.snapshot.taken_venue_ms)
-
-    with patch.object(reconcile, "_account_for_unseen", judge):
+    """Absence rule: one read after the deadline proves that an order is not there."""
+    with patch.object(reconcile, "ABSENCE_GAP_MS", 0):
         yield
 
 
@@ -102,14 +97,7 @@ def no_tail() -> Iterator[None]:
 @contextmanager
 def journal_not_fenced() -> Iterator[None]:
     """Amendment "Journal": a store takes documents from whoever writes."""
-
-    def write(store: SimStore, *, puts: Mapping[str, str], deletes: list[str], **_: object) -> None:
-        store._open()
-        store.ledger.update(puts)
-        for key in deletes:
-            store.ledger.pop(key, None)
-
-    with patch.object(SimStore, "write_ledger", write):
+    with patch.object(SimStore, "_check_fence", lambda *_: None):
         yield
 
 
