@@ -6,6 +6,7 @@ from exchange.memory_venue import Fault
 from exchange.orders import PathTiming
 from node.early_look import EarlyLook
 from node.role import Role
+from tests.node.test_standby import Bench
 from tests.support.shift_rig import ShiftRig, new_shift_rig
 from tests.support.trading_rig import SYMBOL, Rig, buy, wanting
 
@@ -61,6 +62,17 @@ async def test_a_lost_order_is_settled_by_the_takeovers_first_look() -> None:
     assert node.shift.active.findings.is_clear
     await node.turn()
     assert len(working(rig)) == 1
+
+
+async def test_a_turn_of_the_spare_looks_when_the_outcome_is_overdue() -> None:
+    """And not before: until the deadline is over the turn asks the venue nothing for it."""
+    rig = await after_a_lost_order()
+    node = Bench(rig)
+    await node.standby.cycle()
+    assert not node.standby.early.absences
+    rig.exchange.now_ms += OVER_MS
+    await node.standby.cycle()
+    assert list(node.standby.early.absences.values()) == [rig.exchange.now_ms]
 
 
 async def test_a_second_that_is_not_over_is_waited_for() -> None:
