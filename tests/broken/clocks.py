@@ -73,6 +73,29 @@ VARIANTS = (
         proof=InWeather(setup="cut off", stores=1, seed=2, within=100, shows="healthy_kills"),
     ),
     Variant(
+        name="timing-not-summed",
+        rules="Kernel fence",
+        removed="A timing is taken whose two renewals, timeout and guard do not fit.",
+        harm="One lost answer, and the gate closes or the kernel kills a healthy holder.",
+        edits=(Edit("election/model.py", "if needed >= fence:", "if needed <= 0:"),),
+        proof=ByTests(tests=("tests/node/test_config.py",)),
+    ),
+    Variant(
+        name="unfenced-node-leads",
+        rules="Kernel fence",
+        removed="A node whose kernel fence cannot be armed contends again.",
+        harm="It can be granted the lease and cannot open the gate; what would stop it when it is "
+        "frozen is missing.",
+        edits=(
+            Edit(
+                "election/machine.py",
+                "own = (self._fence_error, self._describe_hang(now))",
+                'own = ("", self._describe_hang(now))',
+            ),
+        ),
+        proof=ByTests(tests=("tests/election/test_machine_holding.py", "-k", "refused_gate")),
+    ),
+    Variant(
         name="late-tick-unnoticed",
         rules="R0",
         removed="A tick that comes later than ttl/3 closes nothing.",

@@ -193,6 +193,20 @@ VARIANTS = (
         proof=_MACHINE,
     ),
     Variant(
+        name="challenge-of-yesterday",
+        rules="R13, R14",
+        removed="A message that was signed over an old challenge is accepted.",
+        harm="Whoever recorded the end of a promise, or a promise, plays it again when it hurts.",
+        edits=(
+            Edit(
+                "election/peer_auth.py",
+                "if not 0 <= now_s - issued_s <= CHALLENGE_S or issued_s <= self._floor_s:",
+                "if now_s < issued_s:",
+            ),
+        ),
+        proof=ByTests(tests=("tests/node/test_peer_endpoint.py", "-k", "challenges_end")),
+    ),
+    Variant(
         name="forced-blindly",
         rules="R14",
         removed="A person's force ends a promise also while the holder answers and relies on it.",

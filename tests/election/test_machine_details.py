@@ -116,6 +116,19 @@ def test_disk_that_failed_is_tried_again_after_a_wait() -> None:
     assert len(bench.asked_epochs) == 2
 
 
+def test_contender_whose_disk_refused_looks_on_at_once() -> None:
+    """The stores are kept free for an attempt only while one is about to come."""
+    bench = Bench()
+    bench.disk_works = False
+    bench.run(6)
+    while not bench.asked_epochs:
+        bench.run(0.25)
+    bench.feed(EpochNotStored(epoch=bench.asked_epochs[0], error="full"))
+    bench.log.clear()
+    bench.run(0.5)
+    assert Verb.OBSERVE in bench.verbs()
+
+
 def test_restarted_store_is_mended_within_the_round_that_noticed() -> None:
     """R11: a refusal showed what is there; the holder need not wait for its next renewal."""
     bench = Bench().hold()

@@ -64,6 +64,7 @@ def test_a_record_that_could_not_be_read_starts_its_time_anew(refusal: Refusal) 
     see(observation, shown(RECORD), 0.0)
     see(observation, shown(None, refusal), 3.0)
     assert wait_s(observation, 3.0) is None
+    assert (observation.view().is_reachable, observation.view().error) == (False, refusal.value)
     see(observation, shown(RECORD), 4.0)
     assert wait_s(observation, 4.0) == pytest.approx(6.12)
 

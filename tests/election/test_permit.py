@@ -36,7 +36,7 @@ def desk() -> Desk:
 
 def test_permit_without_grant_is_closed(desk: Desk) -> None:
     """No grant, no right to send."""
-    assert desk.permit.epoch == 0
+    assert (desk.permit.epoch, desk.permit.reason) == (0, "no grant yet")
     assert desk.permit.remaining_s() <= 0
     assert not desk.permit.begin_write(epoch=0, needed_s=0.0)
 
@@ -46,7 +46,7 @@ def test_open_arms_fence_at_send_plus_nine_tenths(desk: Desk) -> None:
     desk.opened()
     assert desk.fence.at_boot_s == pytest.approx(1005.4)
     assert desk.permit.remaining_s() == pytest.approx(4.4)
-    assert desk.permit.epoch == 7
+    assert (desk.permit.epoch, desk.permit.reason) == (7, "")
 
 
 @pytest.mark.parametrize(
