@@ -102,3 +102,23 @@ def test_service_that_hangs_holds_up_no_order(watched: Pair, service: AlarmServi
     service.released.set()
     watched.wait_event(JETSON, "deadman.answered", url="node")
     watched.judge()
+
+
+def test_leader_without_its_venue_is_alive_and_does_not_say_that_somebody_trades(
+    watched: Pair, service: AlarmService
+) -> None:
+    """The cluster's check goes quiet, the node's does not; both speak again when it answers."""
+    watched.start(JETSON)
+    watched.wait_active(JETSON)
+    wait_pings(watched, service, UUID, "Jetson Nano leads", more=1)
+    watched.stage.paper.arm("5xx", key=JETSON, count=None)
+    watched.wait(
+        lambda: watched.member(JETSON).get("venue_ok") is False, "the venue's trouble to be known"
+    )
+    wait_pings(watched, service, TOKEN, "Jetson Nano: leader", more=2)  # what was under way came
+    before = len(service.of(UUID))
+    wait_pings(watched, service, TOKEN, "Jetson Nano: leader", more=4)
+    assert len(service.of(UUID)) == before
+    watched.stage.paper.clear_faults()
+    wait_pings(watched, service, UUID, "Jetson Nano leads", more=1)
+    watched.judge()
