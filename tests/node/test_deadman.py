@@ -160,6 +160,16 @@ def test_lost_ping_is_tried_again_soon_logged_once_and_told_once() -> None:
     assert beat.note_answer(now_s + 60, GOOD) is None
 
 
+def test_next_ping_after_a_lost_one_comes_sooner_and_never_later() -> None:
+    """A grace of three minutes must outlast a lost packet; a short pace stays short."""
+    for pace_s, wanted_s in ((60.0, RETRY_S), (5.0, 5.0)):
+        beat = DeadmanClock(pace_s=pace_s, tell_after_s=300.0)
+        beat.note_try(0.0)
+        beat.note_answer(0.0, BAD)
+        assert not beat.is_due(wanted_s - 0.1)
+        assert beat.is_due(wanted_s)
+
+
 def test_short_silence_is_logged_and_not_told() -> None:
     """One lost packet is no message."""
     beat = clock()
