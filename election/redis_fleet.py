@@ -17,6 +17,7 @@ from election.errors import StoreUnreachable
 from election.model import StoreName
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 # How much longer than the time limit the answer of a store's thread is awaited: the thread itself
 # keeps to the limit, and only needs to be scheduled to say so. Halved, a busy small board would
@@ -139,6 +140,35 @@ def _is_decided(
     failed = sum(1 for future in futures if future not in waiting and future.exception())
     answered = len(futures) - len(waiting) - failed
     return answered >= enough or answered + len(waiting) < enough
+
+
+class PortFleet(Generic[P]):
+    """A fleet that shows each store through a port; `election.majority.Fleet`."""
+
+    def __init__(self, fleet: StoreFleet, port_of: Callable[[StoreConnection, float], P]) -> None:
+        """`port_of` gets a connection and the instant by which everything must have ended."""
+        self._fleet, self._port_of = fleet, port_of
+
+    @property
+    def names(self) -> tuple[StoreName, ...]:
+        """Names of all stores, in the configuration's order."""
+        return self._fleet.names
+
+    @property
+    def majority(self) -> int:
+        """How many stores decide."""
+        return self._fleet.majority
+
+    def ask(
+        self, call: Callable[[P], T], *, enough: int | None = None, grace_s: float = 0.0
+    ) -> FleetAnswers[T]:
+        """Let each store answer, as `StoreFleet.ask`."""
+        port_of = self._port_of
+        return self._fleet.ask(
+            lambda connection, deadline_s: call(port_of(connection, deadline_s)),
+            enough=enough,
+            grace_s=grace_s,
+        )
 
 
 def tell(problems: Mapping[StoreName, str]) -> str:

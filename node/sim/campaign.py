@@ -31,6 +31,31 @@ MUST_BE_SEEN = (
     "message slow",
     "message doubled",
     "books compared",
+    "peer message lost",
+    "peer message late",
+    "peer message replayed",
+    "peer answer replayed",
+    "post mortem released",
+    "post mortem with a drain",
+    "post mortem not released",
+    "post mortem refused by the claim",
+    "stop hook killed",
+    "crashes.latched",
+    "crashes.cleared",
+)
+# Where a promise can be given: two boxes with one store.
+MUST_BE_SEEN_OF_PROMISES = (
+    "stand-down given",
+    "stand-down not given",
+    "stand-down taken back",
+    "stand-down not taken back",
+    "stand-down forced",
+    "promise.relied",
+    "promise.ended",
+    "promise.adopted",
+    "seconds led by a promise alone",
+    "reboot without a gap",
+    "led after a forced end",
 )
 
 
@@ -42,6 +67,7 @@ class Summary:
     """
 
     seeds: int = 0
+    has_promises: bool = False  # one store: a node could stand down
     simulated_h: float = 0.0
     led_h: float = 0.0
     took_s: float = 0.0
@@ -54,6 +80,7 @@ class Summary:
         """Add one run; return what went wrong in it: plan, violation, end of the timeline."""
         before = len(self.failures)
         self.seeds += 1
+        self.has_promises = self.has_promises or report.plan.stores == 1
         self.simulated_h += report.simulated_s / HOUR_S
         self.led_h += report.led_s / HOUR_S
         self.cpu_s += report.took_s
@@ -68,7 +95,8 @@ class Summary:
     def unseen(self) -> tuple[str, ...]:
         """What should have happened and did not: a campaign that lacks it proves nothing of it."""
         silent = [kind for kind, count in self.counts.items() if count == 0]
-        return (*silent, *(what for what in MUST_BE_SEEN if not self.counts[what]))
+        wanted = MUST_BE_SEEN + (MUST_BE_SEEN_OF_PROMISES if self.has_promises else ())
+        return (*silent, *(what for what in wanted if not self.counts[what]))
 
     @property
     def hours_per_minute(self) -> float:
@@ -143,6 +171,14 @@ def render_summary(summary: Summary, *, stores: int) -> str:
         f"{counts['killed with a write in flight']}, takeovers that adopted "
         f"{counts['takeover adopts orders']}, with fills in the gap {counts['fill in a gap']}, "
         f"with orders unclear {counts['takeover with orders in flight']}",
+        f"  asked directly: lost {counts['peer message lost']}, late "
+        f"{counts['peer message late']}, replayed "
+        f"{counts['peer message replayed'] + counts['peer answer replayed']}; stop hooks released "
+        f"{counts['post mortem released']}, killed {counts['stop hook killed']}; crash loops "
+        f"{counts['crashes.latched']}, cleared {counts['crashes.cleared']}",
+        f"  stood down {counts['stand-down given']} times, taken back "
+        f"{counts['stand-down taken back']}, forced {counts['stand-down forced']}; led by a "
+        f"promise alone for {counts['seconds led by a promise alone']} s",
         f"  pauses {counts['pause set']}, loss limits {counts['latch.loss_limit']}, books "
         f"compared {counts['books compared']}; digest {summary.digest}",
     ]

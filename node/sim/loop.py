@@ -8,7 +8,7 @@ takes simulated time returns a `Deferred`; the executor waits for it instead of 
 import asyncio
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -55,34 +55,6 @@ class Deferred(Generic[T]):
         self._is_done, self._value, self._error = True, value, error
         if self._then is not None:
             self._then(value, error)
-
-
-class _Steps(Generic[T]):
-    """A blocking call under way. No closure: one that names itself is left to the collector."""
-
-    __slots__ = ("_steps", "outcome")
-
-    def __init__(self, steps: Generator[Deferred[Any], Any, T]) -> None:
-        self._steps = steps
-        self.outcome: Deferred[T] = Deferred()
-
-    def go_on(self, value: Any, error: BaseException | None) -> None:
-        steps = self._steps
-        try:
-            waited = steps.send(value) if error is None else steps.throw(error)
-        except StopIteration as end:
-            self.outcome.resolve(end.value)
-        except Exception as failure:  # noqa: BLE001  (raised to whoever made the blocking call)
-            self.outcome.fail(failure)
-        else:
-            waited.then(self.go_on)
-
-
-def run_steps(steps: Generator[Deferred[Any], Any, T]) -> Deferred[T]:
-    """Drive a blocking call written as a generator that yields each answer it waits for."""
-    call = _Steps(steps)
-    call.go_on(None, None)
-    return call.outcome
 
 
 class SimHandle(asyncio.Handle):

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from election.control_record import ControlRecord
 from election.errors import StoreUnreachable
+from election.majority import OLDER, STORED, Said, Shown
 from election.member_record import MemberReading
 from election.memory_store import MemoryStore, Snapshot
 from election.model import Identity, Incarnation, LeaseState, NodeId, StoreName
@@ -141,23 +142,19 @@ class SimStore:
         self._open()
         return dict(self.ledger)
 
-    def put_control(self, record: ControlRecord) -> tuple[bool, int]:
-        """Store a record if its version is higher (lua/control_put.lua).
-
-        Returns:
-            Whether it is stored now, and the version that is.
-        """
+    def put_control(self, record: ControlRecord) -> Said:
+        """Store a record if its version is higher (lua/control_put.lua)."""
         self._open()
         held = self.control.get(record.kind)
         if held is not None and held != record and held.version >= record.version:
-            return False, held.version
+            return Said(OLDER, held.version, f"version {held.version} is stored already")
         self.control[record.kind] = record
-        return True, record.version
+        return Said(STORED, record.version)
 
-    def read_control(self) -> dict[str, ControlRecord]:
+    def read_control(self) -> Shown:
         """Return all records."""
         self._open()
-        return dict(self.control)
+        return Shown(dict(self.control))
 
     def publish(self, node_id: NodeId, nonce: str, beat: int, body: Mapping[str, object]) -> None:
         """Take a beat (lua/member_publish.lua); its age counts from now on this store's clock."""

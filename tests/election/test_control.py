@@ -17,7 +17,8 @@ from election.control_record import (
     parse_control,
     render_control,
 )
-from election.redis_control import KINDS_MAX, PUT_TRIES, ControlBoard
+from election.majority import PUT_TRIES
+from election.redis_control import KINDS_MAX, ControlBoard
 from election.redis_reply import keys_of
 from node.demo.stores import StoreServer
 from tests.support.redis_servers import (

@@ -10,8 +10,9 @@ import pytest
 from node.sim.box import Box, SimFence
 from node.sim.clocks import BoxClock
 from node.sim.disk import SimDisk
-from node.sim.loop import Deferred, run_steps
+from node.sim.loop import Deferred
 from node.sim.process import SimProcess
+from node.sim.walking import start_walk
 from node.sim.world import World
 
 
@@ -140,26 +141,27 @@ def test_error_of_a_blocking_call_is_raised() -> None:
     assert rig.seen == [(1.0, "raised")]
 
 
-def test_steps_of_a_blocking_call_follow_each_other() -> None:
-    """A generator waits for each answer it yields, and may catch an error."""
+def test_calls_of_a_walk_follow_each_other() -> None:
+    """A walk waits for each answer that comes later, and may catch an error."""
     first: Deferred[int] = Deferred()
     second: Deferred[int] = Deferred()
 
-    def steps() -> Any:
-        total = yield first
+    def walk() -> Any:
+        total = yield lambda: 5
+        total += yield lambda: first
         try:
-            yield second
+            yield lambda: second
         except OSError:
             total += 1
         return total
 
-    outcome = run_steps(steps())
+    outcome = start_walk(walk())
     found: list[Any] = []
     outcome.then(lambda value, error: found.append((value, error)))
     first.resolve(1)
     assert found == []
     second.fail(OSError())
-    assert found == [(2, None)]
+    assert found == [(7, None)]
 
 
 def test_fence_kills_a_paused_process() -> None:

@@ -63,7 +63,19 @@ def test_campaign_without_storms_is_no_proof() -> None:
     assert result.exit_code == 2
     assert "fault: power cut" in result.stdout
     assert "fence kill" in result.stdout
+    assert "post mortem released" in result.stdout
+    assert "peer message late" in result.stdout
     assert "lease.granted" not in result.stdout.split("never seen")[1]
+    assert "stand-down" not in result.stdout.split("never seen")[1], "not possible with three"
+
+
+def test_campaign_with_one_store_insists_on_promises() -> None:
+    """Two boxes with one store: a campaign in which nobody stood down proves nothing of it."""
+    result = RUNNER.invoke(app, ["--hours", "0.01", "--calm", "--insist", "--stores", "1"])
+    assert result.exit_code == 2
+    missing = result.stdout.split("never seen")[1]
+    assert "stand-down given" in missing
+    assert "led after a forced end" in missing
 
 
 def test_two_stores_are_refused() -> None:

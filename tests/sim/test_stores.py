@@ -10,6 +10,7 @@ import pytest
 
 from election.control_record import ControlRecord
 from election.errors import StoreUnreachable
+from election.majority import OLDER, STORED
 from election.model import Identity, NodeId, WriteId
 from node.sim.stores import SimStore
 
@@ -121,7 +122,7 @@ def test_older_data_come_back_as_a_whole() -> None:
     bench.store.put_control(pause(1))
     bench.store.roll_back(old)
     assert bench.store.read_ledger() == {"a": "1"}
-    assert bench.store.read_control() == {}
+    assert bench.store.read_control().records == {}
     assert bench.store.lease.inc != bench.believed
 
 
@@ -134,11 +135,11 @@ def pause(version: int, by: str = "person") -> ControlRecord:
 def test_version_is_never_replaced_by_a_lower_one_nor_by_another_text() -> None:
     """lua/control_put.lua: the higher version wins, the same text is stored already."""
     store = Bench().store
-    assert store.put_control(pause(3)) == (True, 3)
-    assert store.put_control(pause(3)) == (True, 3)
-    assert store.put_control(pause(3, by="another")) == (False, 3)
-    assert store.put_control(pause(2)) == (False, 3)
-    assert store.put_control(pause(4)) == (True, 4)
+    assert store.put_control(pause(3)) == (STORED, 3, "")
+    assert store.put_control(pause(3)) == (STORED, 3, "")
+    assert store.put_control(pause(3, by="another"))[:2] == (OLDER, 3)
+    assert store.put_control(pause(2))[:2] == (OLDER, 3)
+    assert store.put_control(pause(4)) == (STORED, 4, "")
 
 
 def test_age_of_a_member_is_told_by_the_store() -> None:
