@@ -128,6 +128,7 @@ VARIANTS = {
 }
 
 
+@pytest.mark.timeout(600)  # seconds of processor time, many more on a busy machine
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 def test_broken_rule_is_caught(variant: Variant) -> None:
     """Each rule is needed: without it a promise is broken, and a checker says which."""
