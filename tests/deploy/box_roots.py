@@ -1,0 +1,91 @@
+"""Root file systems of the boxes that boot in tests: Debian releases, built once and kept.
+
+A root is what a fresh SD card has: systemd, sshd, no Python that we could use, no Redis. It is
+never written to by a test: each box lies as an overlay above it.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+MIRROR = "http://deb.debian.org/debian"
+BUILD_S = 900.0
+TOOLS = ("debootstrap", "systemd-nspawn", "unshare", "ssh", "ssh-keygen", "ip", "nft")
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "systemd-timesyncd",
+    "udev",
+    "dbus",
+    "libpam-systemd",
+    "openssh-server",
+    "iproute2",
+    "ca-certificates",
+    "sudo",
+    "procps",
+)
+USER = "owner"
+"""The user that people log in as, as on a Pi: sudo without a password."""
+
+
+def why_no_boxes() -> str:
+    """Return why no box can boot here; empty when it can."""
+    if os.geteuid() != 0:
+        return "booting boxes needs root"
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        packages = "debootstrap, systemd-container, openssh-client, iproute2, nftables"
+        return f"not installed: {', '.join(missing)} (Debian: {packages})"
+    return ""
+
+
+def cache_folder() -> Path:
+    """Return where roots are kept: HOTSPARE_BOX_ROOTS, or the user's cache."""
+    named = os.environ.get("HOTSPARE_BOX_ROOTS")
+    return Path(named) if named else Path.home() / ".cache" / "hotspare-boxes"
+
+
+def root_of(suite: str) -> Path:
+    """Return the root file system of a Debian release, building it the first time.
+
+    Raises:
+        AssertionError: it could not be built; with the last lines of what was said.
+    """
+    folder = cache_folder()
+    done = folder / f"{suite}-{len(PACKAGES)}"
+    if done.exists():
+        return done
+    folder.mkdir(parents=True, exist_ok=True)
+    making = folder / f".{suite}-{os.getpid()}"
+    shutil.rmtree(making, ignore_errors=True)
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    built = subprocess.run(
+        [*command, suite, str(making), MIRROR],
+        capture_output=True,
+        text=True,
+        timeout=BUILD_S,
+        check=False,
+    )
+    assert built.returncode == 0, f"debootstrap {suite}:\n{built.stdout[-2000:]}{built.stderr}"
+    _prepare(making)
+    making.rename(done)
+    return done
+
+
+def _prepare(root: Path) -> None:
+    """Make it what a fresh card is: a user with sudo, host keys of its own at first boot."""
+    subprocess.run(
+        ["chroot", str(root), "useradd", "-m", "-s", "/bin/bash", USER], check=True, timeout=60
+    )
+    rule = root / "etc/sudoers.d/010_owner-nopasswd"
+    rule.write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n", encoding="ascii")
+    rule.chmod(0o440)
+    (root / "etc/machine-id").write_text("", encoding="ascii")
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    # no sleeping for a network device that the lab has set up already
+    for unit in ("systemd-networkd-wait-online.service", "apt-daily.timer"):
+        link = root / "etc/systemd/system" / unit
+        link.unlink(missing_ok=True)
+        link.symlink_to("/dev/null")
