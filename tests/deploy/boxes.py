@@ -179,12 +179,8 @@ class Box:
                 os.chown(path, owner, owner)
                 path.chmod(0o600 if path.is_file() else 0o700)
         (self.card / "etc/ssh").mkdir()
-        subprocess.run(
-            [*_KEYGEN, str(self.card / "etc/ssh/ssh_host_ed25519_key")],
-            +[str(self.card / "etc/ssh/ssh_host_ed25519_key")],
-            check=True,
-            timeout=60,
-        )
+        host_key = self.card / "etc/ssh/ssh_host_ed25519_key"
+        subprocess.run([*_KEYGEN, str(host_key)], check=True, timeout=60)
 
 
 @contextlib.contextmanager
