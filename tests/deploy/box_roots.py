@@ -22,9 +22,13 @@ PACKAGES = (
     "openssh-server",
     "iproute2",
     "ca-certificates",
+    "libffi8",  # what the Python that is brought in tests is linked against
     "sudo",
     "procps",
 )
+FETCHABLE = ("redis-server",)
+"""Packages that apt can install on the boxes without a network."""
+
 USER = "owner"
 """The user that people log in as, as on a Pi: sudo without a password."""
 
@@ -84,8 +88,51 @@ def _prepare(root: Path) -> None:
     (root / "etc/machine-id").write_text("", encoding="ascii")
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
+    # the boxes have no way out of the lab: what a deployment may install lies there already
+    for words in (("update", "-qq"), ("install", "-y", "-qq", "--download-only", *FETCHABLE)):
+        subprocess.run(
+            ["chroot", str(root), "apt-get", *words],
+            check=True,
+            capture_output=True,
+            timeout=BUILD_S,
+        )
     # no sleeping for a network device that the lab has set up already
     for unit in ("systemd-networkd-wait-online.service", "apt-daily.timer"):
         link = root / "etc/systemd/system" / unit
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
+
+
+def python_archive(into: Path) -> Path:
+    """Make an archive of a Python that no box has, as python-build-standalone's would be.
+
+    Boxes in tests have no way to GitHub; Debian's own interpreter, taken out of its packages,
+    serves as well: it finds its library beside itself.
+
+    Raises:
+        AssertionError: the packages could not be had.
+    """
+    made = into / "python-3.11.tar.gz"
+    if made.exists():
+        return made
+    folder = into / "python-packages"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    names = ("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib")
+    got = subprocess.run(
+        ["apt-get", "download", "-qq", *names],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_S,
+        check=False,
+    )
+    assert got.returncode == 0, got.stderr
+    for package in folder.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", str(package), str(folder / "x")], check=True, timeout=60)
+    (folder / "x/usr").rename(folder / "python")
+    part = made.with_suffix(".part")
+    words = ["tar", "-czf", str(part), "-C", str(folder), "python/bin", "python/lib"]
+    subprocess.run(words, check=True, timeout=300)
+    part.rename(made)
+    return made

@@ -1,0 +1,211 @@
+#!/bin/sh
+# Brings this box to the state that the file `wants` lists, and says what it changed.
+#
+# usage: apply.sh STAGE [dry]     (as root; STAGE holds `wants` and `files/`)
+#
+# One want a line, fields separated by tabs:
+#   user NAME HOME                       a system user that nobody can log in as
+#   dir PATH MODE OWNER
+#   file PATH MODE OWNER SOURCE SECRET   SOURCE lies in files/; SECRET is yes or no
+#   link PATH TARGET                     switched in one step
+#   absent PATH
+#   packages NAME...                     installed without starting what they bring
+#   enabled UNIT | running UNIT FINGERPRINT | stopped UNIT
+#
+# Prints `same`, `changed` or (dry) `would` with the thing, separated by a tab. What it made is
+# noted in $MADE, what it replaced is kept beside it: uninstall.sh gives the box back.
+# A file with a secret is never readable by others, not for a moment, and never shown.
+set -eu
+stage=$1
+dry=${2:-}
+book=/var/lib/hotspare-deploy
+MADE=$book/made
+KEPT=$book/before
+tab=$(printf '\t')
+umask 077
+
+tell() { printf '%s\t%s\n' "$1" "$2"; }
+changed() { if [ -n "$dry" ]; then tell would "$1"; else tell changed "$1"; fi; }
+
+note() { # what this box did not have before us
+  [ -z "$dry" ] || return 0
+  mkdir -p "$book"
+  grep -qxF "$1" "$MADE" 2>/dev/null || printf '%s\n' "$1" >>"$MADE"
+}
+
+owned() { # PATH -> "mode user:group" as stat says it
+  stat -c '%a %U:%G' "$1" 2>/dev/null || true
+}
+
+want_user() {
+  if getent passwd "$1" >/dev/null; then
+    tell same "user $1"
+    return
+  fi
+  changed "user $1"
+  [ -z "$dry" ] || return 0
+  useradd --system --user-group --home-dir "$2" --no-create-home --shell /usr/sbin/nologin "$1"
+  note "user$tab$1"
+}
+
+want_dir() {
+  path=$1 mode=$2 owner=$3
+  if [ -d "$path" ] && [ "$(owned "$path")" = "$mode $owner" ]; then
+    tell same "dir $path"
+    return
+  fi
+  changed "dir $path"
+  [ -z "$dry" ] || return 0
+  [ -d "$path" ] || note "dir$tab$path"
+  mkdir -p "$path"
+  chown "$owner" "$path"
+  chmod "$mode" "$path"
+}
+
+want_file() {
+  path=$1 mode=$2 owner=$3 source=$stage/files/$4 secret=$5
+  if cmp -s "$source" "$path" && [ "$(owned "$path")" = "$mode $owner" ]; then
+    tell same "file $path"
+    return
+  fi
+  changed "file $path"
+  if [ -n "$dry" ]; then
+    if [ "$secret" = yes ]; then
+      echo "    (holds secrets: not shown)"
+    elif [ -e "$path" ]; then
+      diff -u "$path" "$source" | sed -n '3,$s/^/    /p' || true
+    else
+      sed 's/^/    +/' "$source"
+    fi
+    return 0
+  fi
+  if [ ! -e "$path" ]; then
+    note "file$tab$path"
+  elif ! grep -qxF "file$tab$path" "$MADE" 2>/dev/null && [ ! -e "$KEPT$path" ]; then
+    mkdir -p "$KEPT$(dirname "$path")"
+    cp -p "$path" "$KEPT$path"
+    note "replaced$tab$path"
+  fi
+  cat "$source" >"$path.new"
+  chown "$owner" "$path.new"
+  chmod "$mode" "$path.new"
+  sync "$path.new"
+  mv -f "$path.new" "$path"
+}
+
+want_link() {
+  path=$1 target=$2
+  if [ "$(readlink "$path" 2>/dev/null)" = "$target" ]; then
+    tell same "link $path"
+    return
+  fi
+  changed "link $path -> $target"
+  [ -z "$dry" ] || return 0
+  [ -e "$path" ] || [ -L "$path" ] || note "file$tab$path"
+  ln -sfn "$target" "$path.new"
+  mv -fT "$path.new" "$path"
+}
+
+want_absent() {
+  if [ ! -e "$1" ] && [ ! -L "$1" ]; then
+    tell same "absent $1"
+    return
+  fi
+  changed "absent $1"
+  [ -n "$dry" ] || rm -rf -- "$1"
+}
+
+want_packages() { # "NAME NAME ..."
+  missing=""
+  for package in $1; do
+    case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
+      *"ok installed"*) tell same "package $package" ;;
+      *) missing="$missing $package" ;;
+    esac
+  done
+  [ -n "$missing" ] || return 0
+  changed "packages$missing"
+  [ -z "$dry" ] || return 0
+  # what Debian starts by itself would take the port, and be open to this box alone
+  guard=/usr/sbin/policy-rc.d
+  had_guard=no
+  if [ -e "$guard" ]; then
+    had_guard=yes
+  else
+    printf '#!/bin/sh\nexit 101\n' >"$guard"
+    chmod 755 "$guard"
+  fi
+  done_with_guard() { [ "$had_guard" = yes ] || rm -f "$guard"; }
+  trap done_with_guard EXIT
+  export DEBIAN_FRONTEND=noninteractive
+  # shellcheck disable=SC2086  # a list of words on purpose
+  apt-get install -y -qq --no-install-recommends $missing >"$stage/apt.log" 2>&1 </dev/null ||
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } \
+      >"$stage/apt.log" 2>&1 </dev/null ||
+    { tail -n 5 "$stage/apt.log" >&2; exit 1; }
+  done_with_guard
+  trap - EXIT
+  for package in $missing; do
+    note "package$tab$package"
+    for unit in $(dpkg -L "$package" | sed -n 's|^/lib/systemd/system/||p;s|^/usr/lib/systemd/system/||p' | grep -v @ | grep 'server\.service$'); do
+      systemctl disable -q --now "$unit" 2>/dev/null || true
+    done
+  done
+}
+
+is_new_to_systemd() { [ "$(systemctl show -p NeedDaemonReload "$1" 2>/dev/null)" = NeedDaemonReload=yes ]; }
+
+want_enabled() {
+  if [ "$(systemctl is-enabled "$1" 2>/dev/null)" = enabled ]; then
+    tell same "enabled $1"
+    return
+  fi
+  changed "enabled $1"
+  [ -z "$dry" ] || return 0
+  systemctl daemon-reload
+  systemctl enable -q "$1"
+  note "unit$tab$1"
+}
+
+running_fingerprint() {
+  pid=$(systemctl show -p MainPID "$1" | sed 's/MainPID=//')
+  [ "${pid:-0}" -gt 0 ] 2>/dev/null || return 0
+  tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | sed -n 's/^HOTSPARE_FINGERPRINT=//p'
+}
+
+want_running() {
+  # what runs is asked, not what was done: a deployment that broke off half-way is seen
+  if [ "$(running_fingerprint "$1")" = "$2" ] && ! is_new_to_systemd "$1"; then
+    tell same "running $1"
+    return
+  fi
+  changed "running $1"
+  [ -z "$dry" ] || return 0
+  systemctl daemon-reload
+  systemctl restart "$1"
+}
+
+want_stopped() {
+  if ! systemctl is-active -q "$1" && [ "$(systemctl is-enabled "$1" 2>/dev/null)" != enabled ]; then
+    tell same "stopped $1"
+    return
+  fi
+  changed "stopped $1"
+  [ -n "$dry" ] || systemctl disable -q --now "$1"
+}
+
+while IFS="$tab" read -r kind a b c d e; do
+  case $kind in
+    user) want_user "$a" "$b" ;;
+    dir) want_dir "$a" "$b" "$c" ;;
+    file) want_file "$a" "$b" "$c" "$d" "$e" ;;
+    link) want_link "$a" "$b" ;;
+    absent) want_absent "$a" ;;
+    packages) want_packages "$a" ;;
+    enabled) want_enabled "$a" ;;
+    running) want_running "$a" "$b" ;;
+    stopped) want_stopped "$a" ;;
+    '') ;;
+    *) echo "apply.sh: unknown want: $kind" >&2 && exit 2 ;;
+  esac
+done <"$stage/wants"

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Says what this box is, one `name=value` a line. Changes nothing, needs no root, runs on any sh.
+set -u
+
+say() { printf '%s=%s\n' "$1" "$2"; }
+first_line() { head -n 1 2>/dev/null; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+say hostname "$(hostname 2>/dev/null || uname -n)"
+say kernel "$(uname -r)"
+if has dpkg; then
+  say architecture "$(dpkg --print-architecture)"
+else
+  say architecture "$(uname -m)"
+fi
+say glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/^glibc //')"
+say systemd "$(systemctl --version 2>/dev/null | first_line | awk '{print $2}')"
+say has_apt "$(has apt-get && echo yes || echo no)"
+say model "$(tr -d '\0' </proc/device-tree/model 2>/dev/null)"
+say root_filesystem "$(findmnt -no FSTYPE / 2>/dev/null)"
+say free_mb "$(df -Pm /opt 2>/dev/null | awk 'NR==2 {print $4}')"
+say memory_mb "$(awk '/^MemTotal:/ {print int($2/1024)}' /proc/meminfo)"
+
+# newest first; the environment of the nodes needs 3.11 to 3.13
+for version in 3.13 3.12 3.11; do
+  for found in "/usr/bin/python$version" "/usr/local/bin/python$version"; do
+    if [ -x "$found" ] && "$found" -c 'import ssl, venv, ctypes, zlib' 2>/dev/null; then
+      say python "$found"
+      say python_version "$("$found" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')"
+      break 2
+    fi
+  done
+done
+
+# a store is Redis 4 or newer, or any Valkey
+for server in redis-server valkey-server; do
+  if has "$server"; then
+    say store_server "$(command -v "$server")"
+    say store_version "$("$server" --version | sed -n 's/.* v=\([0-9.]*\).*/\1/p')"
+    break
+  fi
+done
+
+case $(systemd-analyze syscall-filter @system-service 2>/dev/null | first_line) in
+  *system-service*) say knows_system_service yes ;;
+  *) say knows_system_service no ;;
+esac
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  controllers=/sys/fs/cgroup/cgroup.controllers
+else
+  controllers=/proc/cgroups # name, hierarchy, groups, enabled
+fi
+if grep -v '0$' "$controllers" | grep -qw memory; then
+  say memory_limit yes
+else
+  say memory_limit no
+fi
+say time_synchronised "$(timedatectl show -p NTPSynchronized --value 2>/dev/null ||
+  timedatectl status 2>/dev/null | sed -n 's/.*synchronized: *//p')"
+say has_watchdog "$([ -e /dev/watchdog0 ] && echo yes || echo no)"
+say addresses "$(hostname -I 2>/dev/null | sed 's/ *$//')"
+say user "$(id -un)"
+if [ "$(id -u)" = 0 ]; then
+  say sudo root
+elif has sudo && sudo -n true 2>/dev/null; then
+  say sudo free
+elif has sudo; then
+  say sudo password
+else
+  say sudo none
+fi
+say release "$(readlink /opt/hotspare/current 2>/dev/null | sed 's|.*/||')"
+say settings "$(readlink /etc/hotspare/current 2>/dev/null | sed 's|.*/||')"

@@ -1,0 +1,183 @@
+"""One box during a deployment: what it is, what it has, and the steps that change it.
+
+Each step can be repeated; a deployment that broke off goes on where it stopped, because a step
+compares before it changes and large files are kept under their own names.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy import places
+from deploy.board import script
+from deploy.errors import BoxUnfit
+from deploy.facts import BoxFacts, read_facts, warnings_about, why_unfit
+from deploy.inventory import BoxPlace
+from deploy.python_archive import PythonArchive
+from deploy.release import Release
+from deploy.ssh import Shell
+from deploy.wants import Want, to_stage
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """How the node of a box is."""
+
+    is_active: bool
+    restarts: int
+    fingerprint: str
+    release: str
+    settings: str
+    previous_release: str
+    previous_settings: str
+    status: dict[str, Any]
+
+    def role_of(self, node_id: str) -> str:
+        """Return the people's word for a node's role, empty when the stores do not say."""
+        return next(
+            (n["role"] for n in self.status.get("nodes", ()) if n["node_id"] == node_id), ""
+        )
+
+    @property
+    def holder(self) -> str | None:
+        """Which node the stores name."""
+        found = self.status.get("holder")
+        return found if isinstance(found, str) else None
+
+    @property
+    def spares(self) -> tuple[str, ...]:
+        """The nodes that could take over."""
+        return tuple(self.status.get("spares") or ())
+
+    @property
+    def headline(self) -> str:
+        """The first line of `nodectl status`."""
+        return str(self.status.get("headline", ""))
+
+
+@dataclass(slots=True)
+class Box:
+    """A box that is connected."""
+
+    place: BoxPlace
+    shell: Shell
+    say: Say
+    is_dry: bool = False
+    changes: int = 0
+    _facts: BoxFacts | None = field(init=False, default=None)
+
+    @property
+    def facts(self) -> BoxFacts:
+        """What the box is; looked at once."""
+        if self._facts is None:
+            self._facts = read_facts(self.shell.look(script("facts.sh")))
+        return self._facts
+
+    def refuse_unfit(self) -> None:
+        """Raise BoxUnfit with every reason why this box cannot be what it should."""
+        reasons = why_unfit(self.facts, is_node=self.place.is_node)
+        if reasons:
+            told = "\n".join(f"  {reason}" for reason in reasons)
+            raise BoxUnfit(
+                f"{self.place.name} ({self.shell.target}) cannot be deployed to:\n{told}"
+            )
+        for warning in warnings_about(self.facts):
+            self.say(f"  note: {warning}")
+
+    def apply(self, wants: tuple[Want, ...]) -> int:
+        """Bring the box to these wants and return how many things changed (or would)."""
+        if not wants:
+            return 0
+        stage = to_stage(wants)
+        files = {f"files/{name}": content for name, content in stage.files.items()}
+        files |= {"wants": stage.lines.encode(), "apply.sh": script("apply.sh").encode()}
+        words = ("dry",) if self.is_dry else ()
+        return self._told(self.shell.staged("apply.sh", files, *words))
+
+    def bring(self, release: Release, python: PythonArchive | None) -> None:
+        """Send what the box has not got of a release, and make it ready beside what runs."""
+        folder = f"{places.CACHE}/{release.release_id}"
+        if self.is_dry:
+            if f"{release.release_id}" != self.facts.release:
+                self._told(f"would\trelease {release.release_id}")
+            return
+        have = self.shell.as_root(script("have.sh"), release.release_id)
+        if have.startswith("complete"):
+            self._told(f"same\trelease {release.release_id}")
+            return
+        sums = {name: _sha256(path) for name, path in release.files.items()}
+        lines = "".join(f"{sha}  {name}\n" for name, sha in sums.items())
+        self.shell.staged(
+            "run.sh",
+            {
+                "run.sh": b'exec sh "$1/link_cache.sh" "$2" <"$1/sums"\n',
+                "link_cache.sh": script("link_cache.sh").encode(),
+                "sums": lines.encode(),
+            },
+            release.release_id,
+        )
+        have = self.shell.as_root(script("have.sh"), release.release_id)
+        missing = [n for n, sha in sums.items() if f"{sha}  {n}" not in have]
+        if missing:
+            size_mb = sum(release.files[n].stat().st_size for n in missing) / 1e6
+            self.say(f"  sending {len(missing)} files, {size_mb:.1f} MB")
+        for name in missing:
+            self.shell.send(release.files[name], f"{folder}/{name}")
+        interpreter = self.facts.python
+        if python is not None:
+            interpreter = f"brought:{python.sha256}"
+            known = self.shell.as_root(f"[ -e {places.CACHE}/{python.sha256} ] && echo yes || true")
+            if known.strip() != "yes":
+                self.say(f"  sending Python {python.version}")
+                self.shell.send(python.path, f"{places.CACHE}/{python.sha256}")
+        self.say("  building the environment there (a minute on a Pi, several on a Nano)")
+        self._told(
+            self.shell.as_root(script("install_release.sh"), release.release_id, interpreter)
+        )
+
+    def node_state(self) -> NodeState:
+        """Look at the node of this box."""
+        text = self.shell.as_root(script("node_state.sh"))
+        said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        try:
+            status = json.loads(said.get("status") or "{}")
+        except ValueError:
+            status = {}
+        return NodeState(
+            is_active=said.get("active") == "active",
+            restarts=int(said.get("restarts") or 0),
+            fingerprint=said.get("fingerprint", ""),
+            release=said.get("release", ""),
+            settings=said.get("settings", ""),
+            previous_release=said.get("previous_release", ""),
+            previous_settings=said.get("previous_settings", ""),
+            status=status if isinstance(status, dict) else {},
+        )
+
+    def _told(self, text: str) -> int:
+        """Print what changed; what was as it should be is only counted."""
+        changed = 0
+        for line in text.splitlines():
+            kind, _, what = line.partition("\t")
+            if kind in {"changed", "would"}:
+                changed += 1
+                self.say(f"  {'would change' if kind == 'would' else 'changed'} {what}")
+            elif kind != "same":
+                self.say(f"  {line}")
+        self.changes += changed
+        return changed
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def names(boxes: Iterable[Box]) -> str:
+    """Return the boxes' names for a sentence."""
+    return ", ".join(box.place.name for box in boxes)

@@ -1,0 +1,187 @@
+"""Deploying one box: look, refuse what cannot work, bring, switch, check, and say what it means."""
+
+import dataclasses
+import getpass
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.box import Box, Say
+from deploy.desired import (
+    STORE_SERVERS,
+    Target,
+    base_wants,
+    paper_wants,
+    settings_wants,
+    store_wants,
+)
+from deploy.errors import StepFailed
+from deploy.facts import BoxFacts
+from deploy.inventory import BoxPlace, load_inventory, place_of
+from deploy.python_archive import PythonArchive, archive_for
+from deploy.release import Release, build, release_id
+from deploy.settings import read_secrets, read_settings, strategy_lock
+from deploy.ssh import Shell
+from deploy.switching import Patience, sees_no_majority, switch
+from deploy.wheels import Target as WheelTarget
+from node.config import Config, load_config
+from node.topology import topology_sentence
+
+SSH_VARIABLE = "HOTSPARE_SSH"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the owner asked for."""
+
+    config: Config
+    host: str = ""
+    is_dry: bool = False
+    is_forced: bool = False
+    cache: Path = Path.home() / ".cache" / "hotspare"
+    python_archive: str = ""
+
+
+def open_cluster(folder: Path, profile: str | None) -> Config:
+    """Load the cluster's folder as boxes will. Raises ConfigRefused."""
+    return load_config(folder / "cluster.toml", profile=profile, environ={})
+
+
+@contextmanager
+def connected(place: BoxPlace, wish: Wish, say: Say) -> Iterator[Box]:
+    """Open a way to a box; asks for the sudo password where it is needed.
+
+    Raises:
+        BoxUnreachable: ssh did not get through.
+    """
+    command = tuple(shlex.split(os.environ.get(SSH_VARIABLE, "ssh")))
+    with Shell(target=place.ssh, command=command) as shell:
+        box = Box(place=place, shell=shell, say=say, is_dry=wish.is_dry)
+        match box.facts.sudo:
+            case "root":
+                shell.is_root = True
+            case "password":
+                shell.sudo_password = getpass.getpass(f"sudo password on {place.ssh}: ")
+        yield box
+
+
+def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) -> int:
+    """Bring one box to what the cluster's folder says and return how many things changed.
+
+    Raises:
+        DeployError: it could not be done, with what mends it; a second run resumes.
+    """
+    config = wish.config
+    place = place_of(config, load_inventory(config.directory), name, host=wish.host)
+    say(f"{name}: {place.ssh}")
+    with connected(place, wish, say) as box:
+        box.refuse_unfit()
+        target, release, python = prepare(box, wish)
+        _bring(box, target, release, python)
+        if place.is_node:
+            did = switch(box, target, patience or Patience(), may_stop_trading=True)
+            if did:
+                box.changes += 1
+        _conclude(box, target, wish, say)
+        return box.changes
+
+
+def prepare(box: Box, wish: Wish) -> tuple[Target, Release | None, PythonArchive | None]:
+    """Work out what a box gets; builds the release on this machine. Raises DeployError."""
+    config, place = wish.config, box.place
+    secrets = {node_id: read_secrets(config, node_id) for node_id in config.nodes}
+    release = python = None
+    wanted_id = "-"
+    if place.is_node:
+        python = _python_for(box.facts, wish)
+        wheels = _wheel_target(box.facts, python)
+        own_lock = strategy_lock(config)
+        if wish.is_dry:
+            wanted_id = release_id(wheels, own_lock)
+            release = Release(release_id=wanted_id, files={})
+        else:
+            release = build(wheels, own_lock, wish.cache)
+            wanted_id = release.release_id
+    target = Target(
+        place=place,
+        config=config,
+        facts=box.facts,
+        settings=read_settings(config),
+        release_id=wanted_id,
+        secrets=secrets,
+    )
+    return target, release, python
+
+
+def _bring(box: Box, target: Target, release: Release | None, python: PythonArchive | None) -> None:
+    box.apply(base_wants(target))
+    if target.place.has_store and not target.facts.store_server:
+        # the packages have just brought it
+        facts = dataclasses.replace(
+            target.facts, store_server=STORE_SERVERS[0], store_version=_store_version(box)
+        )
+        target = dataclasses.replace(target, facts=facts)
+    box.apply(store_wants(target))
+    box.apply(settings_wants(target))
+    if release is not None:
+        box.bring(release, python)
+        if target.place.has_paper:
+            # the paper exchange runs out of the release too, and is there before any node
+            box.apply(paper_wants(target))
+
+
+def _store_version(box: Box) -> str:
+    if box.is_dry:
+        return ""
+    said = box.shell.look(f"{STORE_SERVERS[0]} --version")
+    found = [w for w in said.split() if w.startswith("v=")]
+    return found[0].removeprefix("v=") if found else ""
+
+
+def _python_for(facts: BoxFacts, wish: Wish) -> PythonArchive | None:
+    """Return the Python to bring; None when the box has one that fits."""
+    if facts.python and not wish.python_archive:
+        return None
+    architecture = facts.wheel_architecture
+    assert architecture is not None  # refused before
+    wish.cache.mkdir(parents=True, exist_ok=True)
+    return archive_for(architecture, wish.cache, named=wish.python_archive)
+
+
+def _wheel_target(facts: BoxFacts, python: PythonArchive | None) -> WheelTarget:
+    architecture = facts.wheel_architecture
+    assert architecture is not None
+    version = (
+        python.version if python is not None else ".".join(facts.python_version.split(".")[:2])
+    )
+    if len(facts.glibc) < 2:  # noqa: PLR2004
+        raise StepFailed("the box did not say its glibc\n    → is it a Debian or Ubuntu?")
+    return WheelTarget(
+        architecture=architecture, glibc=(facts.glibc[0], facts.glibc[1]), python=version
+    )
+
+
+def _conclude(box: Box, target: Target, wish: Wish, say: Say) -> None:
+    if wish.is_dry:
+        said = f"{box.changes} changes would be made" if box.changes else "nothing would change"
+        say(f"{box.place.name}: {said}; nothing was touched (DRY_RUN)")
+        return
+    say(f"{box.place.name}: {f'{box.changes} changes' if box.changes else 'nothing to change'}")
+    say(topology_sentence(target.config))
+    if not box.place.is_node:
+        return
+    state = box.node_state()
+    others = [n for n in target.config.nodes if n != box.place.name]
+    if sees_no_majority(state) or not any(
+        state.role_of(other) not in {"", "gone"} for other in others
+    ):
+        other = others[0] if others else ""
+        verb = (
+            "deploy-primary" if other == target.config.cluster.preferred_node else "deploy-standby"
+        )
+        say(f"fine so far, waiting for the other: make {verb}")
+        return
+    say(state.headline or "see make status")

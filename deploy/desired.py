@@ -1,0 +1,238 @@
+"""What a box should have, worked out from the cluster's configuration and what the box is. Pure."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from deploy import places
+from deploy.facts import BoxFacts
+from deploy.inventory import BoxPlace, paper_port
+from deploy.settings import NodeSecrets, SettingsSet
+from deploy.store_text import StoreSettings, store_acl, store_conf
+from deploy.unit_text import SystemdOf, node_unit, paper_unit, store_unit
+from deploy.wants import Directory, Enabled, File, Link, Packages, Running, User, Want
+from node.config_model import Config
+
+STORE_SERVERS = ("/usr/bin/redis-server", "/usr/bin/valkey-server")
+PAPER_BALANCE = "10000"
+_JOURNALD = "[Journal]\nStorage=persistent\nSystemMaxUse=100M\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Everything that decides what one box gets."""
+
+    place: BoxPlace
+    config: Config
+    facts: BoxFacts
+    settings: SettingsSet
+    release_id: str
+    secrets: dict[str, NodeSecrets] = field(repr=False)
+
+    @property
+    def systemd(self) -> SystemdOf:
+        """What the box's systemd knows."""
+        return SystemdOf(
+            version=self.facts.systemd or 0, knows_system_service=self.facts.knows_system_service
+        )
+
+
+def base_wants(target: Target) -> tuple[Want, ...]:
+    """Return what must be there before anything of ours runs: user, folders, the store's server."""
+    wants: list[Want] = [
+        User(name=places.USER, home=places.STATE),
+        Directory(path=places.ETC),
+        Directory(path=places.BOOK, mode="700"),
+    ]
+    if target.place.is_node:
+        wants += [
+            Directory(path=places.BASE),
+            Directory(path=places.RELEASES),
+            Directory(path=places.CACHE),
+            Directory(path=places.SETTINGS),
+            Directory(path=places.SECRETS, mode="700", owner=places.OWNER),
+            Directory(path=places.STATE, mode="700", owner=places.OWNER),
+            Directory(path="/etc/systemd/journald.conf.d"),
+            File(path=places.JOURNALD, content=_JOURNALD.encode()),
+        ]
+    if target.place.has_store and not target.facts.store_server:
+        wants.append(Packages(names=("redis-server",)))
+    return tuple(wants)
+
+
+def store_wants(target: Target) -> tuple[Want, ...]:
+    """Return this box's lease store: configuration, users, unit, running."""
+    if not target.place.has_store:
+        return ()
+    settings = _store_settings(target)
+    conf = store_conf(settings)
+    acl = store_acl(settings) if settings.has_users else ""
+    server = target.facts.store_server or STORE_SERVERS[0]
+    fingerprint = _hash(conf, acl, store_unit(server, "", target.systemd))
+    wants: list[Want] = [
+        File(
+            path=places.STORE_CONF,
+            content=conf.encode(),
+            mode="600",
+            owner=places.OWNER,
+            is_secret=not settings.has_users,
+        )
+    ]
+    if acl:
+        wants.append(
+            File(
+                path=places.STORE_ACL,
+                content=acl.encode(),
+                mode="600",
+                owner=places.OWNER,
+                is_secret=True,
+            )
+        )
+    unit = store_unit(server, fingerprint, target.systemd)
+    wants += [
+        File(path=f"{places.UNITS}/{places.STORE_UNIT}", content=unit.encode()),
+        Enabled(unit=places.STORE_UNIT),
+        Running(unit=places.STORE_UNIT, fingerprint=fingerprint),
+    ]
+    return tuple(wants)
+
+
+def settings_wants(target: Target) -> tuple[Want, ...]:
+    """Return this node's settings and secrets, beside those in use: nothing is switched."""
+    if not target.place.is_node:
+        return ()
+    folder = f"{places.SETTINGS}/{target.settings.set_id}"
+    names = sorted(target.settings.files)
+    folders = sorted({f"{folder}/{n}".rpartition("/")[0] for n in names})
+    wants: list[Want] = [Directory(path=path) for path in folders]
+    wants += [File(path=f"{folder}/{n}", content=target.settings.files[n]) for n in names]
+    wants.append(Link(path=f"{folder}/secrets", target=places.SECRETS))
+    own = target.secrets[target.place.name]
+    wants.append(
+        File(
+            path=f"{places.SECRETS}/{target.place.name}.toml",
+            content=own.content,
+            mode="600",
+            owner=places.OWNER,
+            is_secret=True,
+        )
+    )
+    wants.append(File(path=places.NODECTL, content=_nodectl(target), mode="755"))
+    return tuple(wants)
+
+
+def paper_wants(target: Target) -> tuple[Want, ...]:
+    """Return the paper exchange of this box, if cluster.toml trades at it; needs the release."""
+    port = paper_port(target.config, target.place.name)
+    if not target.place.has_paper or port is None:
+        return ()
+    conf = _paper_conf(target, port)
+    accounts = _paper_accounts(target)
+    fingerprint = _hash(conf, accounts, target.release_id, paper_unit("", target.systemd))
+    unit = paper_unit(fingerprint, target.systemd)
+    return (
+        File(path=places.PAPER_CONF, content=conf.encode(), owner=places.OWNER),
+        File(
+            path=places.PAPER_ACCOUNTS,
+            content=accounts.encode(),
+            mode="600",
+            owner=places.OWNER,
+            is_secret=True,
+        ),
+        File(path=f"{places.UNITS}/{places.PAPER_UNIT}", content=unit.encode()),
+        Enabled(unit=places.PAPER_UNIT),
+        Running(unit=places.PAPER_UNIT, fingerprint=fingerprint),
+    )
+
+
+def node_fingerprint(target: Target, *, release_id: str = "", settings_id: str = "") -> str:
+    """Return what names exactly what this node runs: release, settings, secrets, unit."""
+    unit = _node_unit(target, "")
+    own = target.secrets[target.place.name].content.decode("utf-8", "replace")
+    return _hash(release_id or target.release_id, settings_id or target.settings.set_id, own, unit)
+
+
+def node_wants(target: Target, *, release_id: str = "", settings_id: str = "") -> tuple[Want, ...]:
+    """Return the switch itself: links, unit, running. Another release or set puts it back."""
+    release = release_id or target.release_id
+    settings = settings_id or target.settings.set_id
+    fingerprint = node_fingerprint(target, release_id=release, settings_id=settings)
+    unit = _node_unit(target, fingerprint)
+    return (
+        Link(path=places.CURRENT, target=f"{places.RELEASES}/{release}"),
+        Link(path=places.SETTINGS_CURRENT, target=f"{places.SETTINGS}/{settings}"),
+        File(path=f"{places.UNITS}/{places.NODE_UNIT}", content=unit.encode()),
+        Enabled(unit=places.NODE_UNIT),
+        Running(unit=places.NODE_UNIT, fingerprint=fingerprint),
+    )
+
+
+def _node_unit(target: Target, fingerprint: str) -> str:
+    place = target.place
+    profile = target.config.cluster.profile.value
+    return node_unit(place.name, profile, fingerprint, target.systemd, has_store=place.has_store)
+
+
+def _store_settings(target: Target) -> StoreSettings:
+    store = next(s for s in target.config.stores if s.name == target.place.name)
+    any_node = next(iter(target.secrets.values()))
+    version = target.facts.store_version
+    return StoreSettings(
+        address=store.host,
+        port=store.port,
+        cluster_id=target.config.cluster_id,
+        password=any_node.values.store_password(store.name) or "",
+        version=tuple(int(p) for p in version.split(".") if p.isdigit()) or (7,),
+    )
+
+
+def _nodectl(target: Target) -> bytes:
+    return f"""\
+#!/bin/sh
+# Written by hotspare's deployment. Runs nodectl as the user that owns the node's files.
+set -eu
+run="env HOTSPARE_CONFIG={places.SETTINGS_CURRENT}/cluster.toml HOTSPARE_NODE={target.place.name} \\
+  HOTSPARE__CLUSTER__PROFILE={target.config.cluster.profile.value} \\
+  HOTSPARE__STATE_DIR={places.STATE} {places.CURRENT}/bin/nodectl"
+cd /
+if [ "$(id -un)" = {places.USER} ]; then
+  exec $run "$@"
+elif [ "$(id -u)" = 0 ]; then
+  exec setpriv --reuid={places.USER} --regid={places.USER} --init-groups --reset-env $run "$@"
+fi
+exec sudo -u {places.USER} $run "$@"
+""".encode()
+
+
+def _paper_conf(target: Target, port: int) -> str:
+    symbols = sorted({s for strategy in target.config.strategies for s in strategy.symbols})
+    listed = [
+        {"symbol": symbol, "seed": place + 1, "timeframe": "1m", "start_price": "100"}
+        for place, symbol in enumerate(symbols)
+    ]
+    return json.dumps(
+        {
+            "accounts": places.PAPER_ACCOUNTS,
+            "state_dir": places.PAPER_STATE,
+            "host": target.config.nodes[target.place.name].host,
+            "port": port,
+            "symbols": listed,
+        },
+        indent=2,
+    )
+
+
+def _paper_accounts(target: Target) -> str:
+    """Return one account with a key for each node: as at a real venue."""
+    keys = []
+    for node_id in target.config.nodes:
+        key, secret = target.secrets[node_id].values.venue_key()
+        keys.append({"name": node_id, "key": key, "secret": secret})
+    coins = {c for s in target.config.strategies for symbol in s.symbols for c in symbol.split("/")}
+    balances = dict.fromkeys(sorted(coins), PAPER_BALANCE)
+    account = {"name": "main", "uid": 1001, "balances": balances, "keys": keys}
+    return json.dumps({"accounts": [account]}, indent=2)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

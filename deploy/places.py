@@ -1,0 +1,33 @@
+"""Where everything lies on a box. One page, so that a person can look and a test can hold it."""
+
+USER = "hotspare"
+OWNER = f"{USER}:{USER}"
+
+BASE = "/opt/hotspare"
+CURRENT = f"{BASE}/current"
+RELEASES = f"{BASE}/releases"
+CACHE = f"{BASE}/cache"
+
+ETC = "/etc/hotspare"
+SETTINGS = f"{ETC}/settings"
+SETTINGS_CURRENT = f"{ETC}/current"
+SECRETS = f"{ETC}/secrets"
+STORE_CONF = f"{ETC}/store.conf"
+STORE_ACL = f"{ETC}/store.acl"
+PAPER_CONF = f"{ETC}/paper.json"
+PAPER_ACCOUNTS = f"{ETC}/paper-accounts.json"
+
+STATE = "/var/lib/hotspare"
+PAPER_STATE = "/var/lib/hotspare-paper"
+BACKUPS = "/var/backups/hotspare"
+BOOK = "/var/lib/hotspare-deploy"
+
+UNITS = "/etc/systemd/system"
+NODE_UNIT = "hotspare-node.service"
+STORE_UNIT = "hotspare-store.service"
+PAPER_UNIT = "hotspare-paper.service"
+BACKUP_UNIT = "hotspare-backup.service"
+BACKUP_TIMER = "hotspare-backup.timer"
+JOURNALD = "/etc/systemd/journald.conf.d/60-hotspare.conf"
+WATCHDOG = "/etc/systemd/system.conf.d/60-hotspare.conf"
+NODECTL = "/usr/local/bin/nodectl"

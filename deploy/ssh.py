@@ -1,0 +1,181 @@
+"""Running shell scripts on a box over the system's own ssh. The only file that starts ssh.
+
+The owner's ~/.ssh/config counts: names, jump hosts, hardware keys. Host keys are checked as ssh
+always does. Nothing secret is ever an argument: scripts and files go through standard input, the
+sudo password too. One connection is kept open for all steps of one deployment (ControlMaster).
+"""
+
+import io
+import os
+import shlex
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from deploy.errors import BoxUnreachable, StepFailed
+
+UNREACHED = 255
+CONNECT_S = 15
+LOOK_S = 60.0
+STEP_S = 1800.0
+"""Building the environment takes minutes on a slow card."""
+
+
+@dataclass(slots=True)
+class Shell:
+    """A way to one box; a context manager that opens and closes the kept connection.
+
+    Raises BoxUnreachable on entering when ssh does not get through.
+
+    `command` is how ssh is called (HOTSPARE_SSH, as git has GIT_SSH_COMMAND).
+    """
+
+    target: str
+    command: tuple[str, ...] = ("ssh",)
+    sudo_password: str | None = field(default=None, repr=False)
+    is_root: bool = False
+    _folder: "tempfile.TemporaryDirectory[str] | None" = field(init=False, default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        # short: the path of a socket has at most 107 characters
+        self._folder = tempfile.TemporaryDirectory(prefix="hs-", dir="/tmp")
+        with tempfile.TemporaryFile() as said:
+            # a file and no pipe: the connection that stays would keep a pipe open
+            code = subprocess.call(  # noqa: S603
+                [*self._ssh(), "-M", "-N", "-f", self.target],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
+            said.seek(0)
+            wrong = said.read().decode("utf-8", "replace").strip()
+        if code != 0:
+            self._folder.cleanup()
+            raise _unreached(self.target, wrong)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._folder is not None
+        subprocess.run(  # noqa: S603
+            [*self._ssh(), "-O", "exit", self.target],
+            capture_output=True,
+            timeout=LOOK_S,
+            check=False,
+        )
+        self._folder.cleanup()
+
+    def look(self, script: str, *words: str, timeout_s: float = LOOK_S) -> str:
+        """Run a script as the user who logs in and return what it printed.
+
+        Raises:
+            BoxUnreachable: ssh did not get through.
+            StepFailed: the script failed; with its last lines.
+        """
+        return self._run(["sh", "-s", "--", *words], script.encode(), timeout_s=timeout_s)
+
+    def as_root(self, script: str, *words: str, timeout_s: float = STEP_S) -> str:
+        """Run a script as root and return what it printed; raises as `look` does."""
+        return self._run(
+            [*self._sudo(), "sh", "-s", "--", *words],
+            self._password() + script.encode(),
+            timeout_s=timeout_s,
+        )
+
+    def staged(
+        self, script: str, files: Mapping[str, bytes], *words: str, timeout_s: float = STEP_S
+    ) -> str:
+        """Unpack files into a folder that root alone can read, run one of them, remove all.
+
+        `script` is one of `files` and is given that folder as its first argument; raises as `look`.
+        """
+        receive = (
+            "umask 077; d=$(mktemp -d /var/tmp/hotspare.XXXXXX) || exit 1; "
+            "trap 'rm -rf \"$d\"' EXIT; trap 'exit 1' HUP INT TERM; "
+            f'tar -xf - -C "$d" --no-same-owner && sh "$d/{script}" "$d" "$@"'
+        )
+        remote = [*self._sudo(), "sh", "-c", receive, "hotspare", *words]
+        return self._run(remote, self._password() + _tar(files), timeout_s=timeout_s)
+
+    def send(self, path: Path, to: str, *, timeout_s: float = STEP_S) -> None:
+        """Put a large file there under a temporary name, then under its own; raises as `look`."""
+        receive = (
+            f"umask 022; mkdir -p {shlex.quote(str(Path(to).parent))} && "
+            f"cat > {shlex.quote(to)}.part && sync {shlex.quote(to)}.part && "
+            f"mv -f {shlex.quote(to)}.part {shlex.quote(to)}"
+        )
+        content = self._password() + path.read_bytes()
+        self._run([*self._sudo(), "sh", "-c", receive], content, timeout_s=timeout_s)
+
+    def attach(self, *words: str) -> int:
+        """Run a command with this terminal (`nodectl logs`, drills) and return its exit code."""
+        remote = " ".join(shlex.quote(w) for w in words)
+        flags = ["-t"] if os.isatty(0) else []
+        return subprocess.call([*self._ssh(), *flags, self.target, remote])  # noqa: S603
+
+    def _run(self, remote: list[str], given: bytes, *, timeout_s: float) -> str:
+        line = " ".join(shlex.quote(w) for w in remote)
+        try:
+            done = subprocess.run(  # noqa: S603
+                [*self._ssh(), self.target, line],
+                input=given,
+                capture_output=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise BoxUnreachable(
+                f"{self.target}: no answer within {timeout_s:g} s\n    → look at the box and its "
+                "network, then run the same command again: it resumes"
+            ) from None
+        said = done.stdout.decode("utf-8", "replace")
+        wrong = done.stderr.decode("utf-8", "replace").strip()
+        if done.returncode == UNREACHED:
+            raise _unreached(self.target, wrong)
+        if done.returncode != 0:
+            last = "\n".join((said + wrong).splitlines()[-8:])
+            raise StepFailed(f"{self.target}: a step failed ({done.returncode}):\n{last}")
+        return said
+
+    def _ssh(self) -> list[str]:
+        assert self._folder is not None, "not entered"
+        options = {
+            "ConnectTimeout": str(CONNECT_S),
+            "ServerAliveInterval": "10",
+            "ServerAliveCountMax": "3",
+            "ControlPath": f"{self._folder.name}/s",
+        }
+        return [*self.command, *(w for k, v in options.items() for w in ("-o", f"{k}={v}"))]
+
+    def _sudo(self) -> list[str]:
+        if self.is_root:
+            return []
+        return ["sudo", "-n"] if self.sudo_password is None else ["sudo", "-S", "-p", ""]
+
+    def _password(self) -> bytes:
+        return (
+            b""
+            if self.is_root or self.sudo_password is None
+            else f"{self.sudo_password}\n".encode()
+        )
+
+
+def _unreached(target: str, said: str) -> BoxUnreachable:
+    return BoxUnreachable(
+        f"{target}: {said or 'the connection broke off'}\n    → try `ssh {target}`, then run the "
+        "same command again: it resumes"
+    )
+
+
+def _tar(files: Mapping[str, bytes]) -> bytes:
+    """Return the files as an archive, the same bytes for the same files."""
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as archive:
+        for name in sorted(files):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(files[name]), 0o600
+            archive.addfile(entry, io.BytesIO(files[name]))
+    return held.getvalue()
