@@ -80,16 +80,18 @@ def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) ->
     with connected(place, wish, say) as box:
         box.refuse_unfit()
         target, release, python = prepare(box, wish)
-        _bring(box, target, release, python)
+        ready = bring(box, target, release, python)
         if place.is_node:
-            did = switch(box, target, patience or Patience(), may_stop_trading=True)
+            did = switch(box, ready, patience or Patience(), may_stop_trading=True)
             if did:
                 box.changes += 1
-        _conclude(box, target, wish, say)
+        _conclude(box, ready, wish, say)
         return box.changes
 
 
-def prepare(box: Box, wish: Wish) -> tuple[Target, Release | None, PythonArchive | None]:
+def prepare(
+    box: Box, wish: Wish, *, is_built: bool = True
+) -> tuple[Target, Release | None, PythonArchive | None]:
     """Work out what a box gets; builds the release on this machine. Raises DeployError."""
     config, place = wish.config, box.place
     secrets = {node_id: read_secrets(config, node_id) for node_id in config.nodes}
@@ -99,7 +101,7 @@ def prepare(box: Box, wish: Wish) -> tuple[Target, Release | None, PythonArchive
         python = _python_for(box.facts, wish)
         wheels = _wheel_target(box.facts, python)
         own_lock = strategy_lock(config)
-        if wish.is_dry:
+        if wish.is_dry or not is_built:
             wanted_id = release_id(wheels, own_lock)
             release = Release(release_id=wanted_id, files={})
         else:
@@ -116,7 +118,13 @@ def prepare(box: Box, wish: Wish) -> tuple[Target, Release | None, PythonArchive
     return target, release, python
 
 
-def _bring(box: Box, target: Target, release: Release | None, python: PythonArchive | None) -> None:
+def bring(
+    box: Box, target: Target, release: Release | None, python: PythonArchive | None
+) -> Target:
+    """Put everything on the box beside what runs, and run its store and paper exchange.
+
+    Returns the target with what is known of the store's server now. Raises DeployError.
+    """
     box.apply(base_wants(target))
     if target.place.has_store and not target.facts.store_server:
         # the packages have just brought it
@@ -131,6 +139,7 @@ def _bring(box: Box, target: Target, release: Release | None, python: PythonArch
         if target.place.has_paper:
             # the paper exchange runs out of the release too, and is there before any node
             box.apply(paper_wants(target))
+    return target
 
 
 def _store_version(box: Box) -> str:

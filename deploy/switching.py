@@ -14,7 +14,7 @@ from deploy import places
 from deploy.box import Box, NodeState
 from deploy.desired import Target, node_fingerprint, node_wants
 from deploy.errors import NodeUnhealthy, StepFailed
-from deploy.wants import Link
+from deploy.wants import Link, Want
 
 HEALTHY_S = 240.0
 """A Nano imports and loads markets for half a minute; the peer must be heard, too."""
@@ -31,6 +31,14 @@ class Patience:
     healthy_s: float = HEALTHY_S
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What a node runs: a release and a set of settings."""
+
+    release: str
+    settings: str
+
+
 def switch(box: Box, target: Target, patience: Patience, *, may_stop_trading: bool) -> bool:
     """Make the node run what the target says; return whether anything had to be done.
 
@@ -38,47 +46,69 @@ def switch(box: Box, target: Target, patience: Patience, *, may_stop_trading: bo
         NodeUnhealthy: it did not come up; it runs what it ran before, if that comes up.
         StepFailed: it leads, nobody could take over, and that was not allowed.
     """
-    before = box.node_state()
-    wanted = node_fingerprint(target)
-    if before.is_active and before.fingerprint == wanted:
-        box.apply(node_wants(target))  # links and files may still differ; nothing restarts
+    wanted = Version(release=target.release_id, settings=target.settings.set_id)
+    return _switch_to(box, target, wanted, patience, may_stop_trading=may_stop_trading)
+
+
+def switch_back(box: Box, target: Target, patience: Patience, *, may_stop_trading: bool) -> bool:
+    """Make the node run what it ran before; raises as `switch` does."""
+    state = box.node_state()
+    if not state.previous_release or not state.previous_settings:
+        raise StepFailed(
+            f"{box.place.name} has nothing to go back to: it was deployed once only\n"
+            "    → check out the version you want and run: make upgrade"
+        )
+    wanted = Version(release=state.previous_release, settings=state.previous_settings)
+    return _switch_to(box, target, wanted, patience, may_stop_trading=may_stop_trading)
+
+
+def _switch_to(
+    box: Box, target: Target, wanted: Version, patience: Patience, *, may_stop_trading: bool
+) -> bool:
+    state = box.node_state()
+    if state.is_active and state.fingerprint == _fingerprint(target, wanted):
+        box.apply(_wants(target, wanted))  # links and files may still differ; nothing restarts
         return False
     if box.is_dry:
-        box.apply(node_wants(target))
+        box.apply(_wants(target, wanted))
         return True
-    if before.is_active and before.holder == box.place.name:
-        _hand_over(box, before, patience, may_stop_trading=may_stop_trading)
-    if before.release and (before.release, before.settings) != (
-        target.release_id,
-        target.settings.set_id,
-    ):
-        _remember(box, before.release, before.settings)
-    problem = _try(box, target, patience)
+    if state.is_active and state.holder == box.place.name:
+        _hand_over(box, state, patience, may_stop_trading=may_stop_trading)
+    before = Version(release=state.release, settings=state.settings)
+    is_first = not before.release
+    if not is_first and before != wanted:
+        _remember(box, before)
+    problem = _try(box, target, wanted, patience)
     if not problem:
         return True
-    if not before.release:
-        raise NodeUnhealthy(f"{box.place.name} did not come up: {problem}")
+    if is_first or before == wanted:
+        raise NodeUnhealthy(
+            f"{box.place.name} did not come up: {problem}\n    → see its log: make logs "
+            f"BOX={box.place.name}"
+        )
     box.say(f"  {box.place.name} did not come up ({problem}); putting back {before.release}")
-    wants = node_wants(target, release_id=before.release, settings_id=before.settings)
-    box.apply(wants)
-    again = _wait_until_well(
-        box,
-        patience,
-        node_fingerprint(target, release_id=before.release, settings_id=before.settings),
-    )
+    again = _try(box, target, before, patience)
     outcome = f"and is well again on {before.release}" if not again else f"and still: {again}"
     raise NodeUnhealthy(
-        f"{box.place.name} did not come up with {target.release_id}: {problem}\n"
+        f"{box.place.name} did not come up with {wanted.release}: {problem}\n"
         f"    it was put back {outcome}\n    → see its log: make logs BOX={box.place.name}"
     )
 
 
-def _try(box: Box, target: Target, patience: Patience) -> str:
+def _wants(target: Target, version: Version) -> tuple[Want, ...]:
+    return node_wants(target, release_id=version.release, settings_id=version.settings)
+
+
+def _fingerprint(target: Target, version: Version) -> str:
+    return node_fingerprint(target, release_id=version.release, settings_id=version.settings)
+
+
+def _try(box: Box, target: Target, version: Version, patience: Patience) -> str:
     try:
-        box.apply(node_wants(target))
+        box.apply(_wants(target, version))
     except StepFailed as failed:  # systemd says so when the start itself fails
         return str(failed)
-    return _wait_until_well(box, patience, node_fingerprint(target))
+    return _wait_until_well(box, patience, _fingerprint(target, version))
 
 
 def _wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
@@ -138,10 +168,10 @@ def _hand_over(box: Box, before: NodeState, patience: Patience, *, may_stop_trad
         patience.sleep(POLL_S)
 
 
-def _remember(box: Box, release: str, settings: str) -> None:
+def _remember(box: Box, version: Version) -> None:
     box.apply(
         (
-            Link(path=f"{places.BASE}/previous", target=f"{places.RELEASES}/{release}"),
-            Link(path=f"{places.ETC}/previous", target=f"{places.SETTINGS}/{settings}"),
+            Link(path=f"{places.BASE}/previous", target=f"{places.RELEASES}/{version.release}"),
+            Link(path=f"{places.ETC}/previous", target=f"{places.SETTINGS}/{version.settings}"),
         )
     )

@@ -1,0 +1,88 @@
+"""Changing both nodes while the pair trades: upgrade, strategy, rollback.
+
+Everything is brought to both boxes first, beside what runs; nothing that can fail slowly is left
+for the moment of the switch. Then the node that does not lead is switched and must be well; then
+the leader hands over to it (that is the only gap), and is switched in turn. A node that does not
+come up is put back by itself, and the other one is not touched any more.
+"""
+
+from contextlib import ExitStack
+
+from deploy.box import Box, Say
+from deploy.deployer import Wish, bring, connected, prepare
+from deploy.desired import Target
+from deploy.errors import StepFailed
+from deploy.inventory import load_inventory, place_of
+from deploy.switching import Patience, switch, switch_back
+
+
+def change_both(wish: Wish, say: Say, patience: Patience | None = None) -> int:
+    """Bring this checkout and the cluster's folder to both nodes, the spare first.
+
+    Returns how many nodes were switched.
+
+    Raises:
+        NodeUnhealthy: a node did not come up and was put back; the other was left alone or is
+            switched already, which the message says.
+        DeployError: something else failed; a second run resumes.
+    """
+    with ExitStack() as stack:
+        boxes = _connect(stack, wish, say)
+        targets: dict[str, Target] = {}
+        for box in boxes:
+            box.refuse_unfit()
+            target, release, python = prepare(box, wish)
+            say(f"{box.place.name}: bringing what is new, nothing is switched yet")
+            targets[box.place.name] = bring(box, target, release, python)
+        switched = 0
+        for box in _spare_first(boxes):
+            say(f"{box.place.name}: switching")
+            did = switch(
+                box,
+                targets[box.place.name],
+                patience or Patience(),
+                may_stop_trading=wish.is_forced,
+            )
+            switched += did
+            if not did:
+                say(f"{box.place.name}: runs it already")
+        say(_summary(boxes, wish))
+        return switched
+
+
+def roll_back(wish: Wish, say: Say, patience: Patience | None = None) -> None:
+    """Switch both nodes to what each ran before, the spare first.
+
+    Raises:
+        StepFailed: a box has nothing to go back to, or it would stop trading.
+        NodeUnhealthy: it did not come up with that either.
+    """
+    with ExitStack() as stack:
+        boxes = _connect(stack, wish, say)
+        for box in _spare_first(boxes):
+            target, _, _ = prepare(box, wish, is_built=False)
+            switch_back(box, target, patience or Patience(), may_stop_trading=wish.is_forced)
+        say(_summary(boxes, wish))
+
+
+def _connect(stack: ExitStack, wish: Wish, say: Say) -> list[Box]:
+    config = wish.config
+    inventory = load_inventory(config.directory)
+    places = [place_of(config, inventory, name) for name in config.nodes]
+    return [stack.enter_context(connected(place, wish, say)) for place in places]
+
+
+def _spare_first(boxes: list[Box]) -> list[Box]:
+    """Return the boxes, the leader last; asked of a box that can tell."""
+    holder = next((h for box in boxes if (h := box.node_state().holder) is not None), None)
+    return sorted(boxes, key=lambda box: box.place.name == holder)
+
+
+def _summary(boxes: list[Box], wish: Wish) -> str:
+    if wish.is_dry:
+        return "nothing was touched (DRY_RUN)"
+    for box in boxes:
+        state = box.node_state()
+        if state.headline:
+            return state.headline
+    raise StepFailed("no box can say who leads\n    → make status")
