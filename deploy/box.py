@@ -43,6 +43,11 @@ class NodeState:
             (n["role"] for n in self.status.get("nodes", ()) if n["node_id"] == node_id), ""
         )
 
+    def reasons_of(self, node_id: str) -> tuple[str, ...]:
+        """Return why a node cannot take over, as it says itself."""
+        found = (n for n in self.status.get("nodes", ()) if n["node_id"] == node_id)
+        return tuple(next(found, {}).get("reasons") or ())
+
     @property
     def holder(self) -> str | None:
         """Which node the stores name."""

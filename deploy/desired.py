@@ -193,7 +193,7 @@ def _nodectl(target: Target) -> bytes:
 set -eu
 run="env HOTSPARE_CONFIG={places.SETTINGS_CURRENT}/cluster.toml HOTSPARE_NODE={target.place.name} \\
   HOTSPARE__CLUSTER__PROFILE={target.config.cluster.profile.value} \\
-  HOTSPARE__STATE_DIR={places.STATE} {places.CURRENT}/bin/nodectl"
+  HOTSPARE__STATE_DIR={places.STATE} {places.BIN}/nodectl"
 cd /
 if [ "$(id -un)" = {places.USER} ]; then
   exec $run "$@"

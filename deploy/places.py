@@ -5,6 +5,7 @@ OWNER = f"{USER}:{USER}"
 
 BASE = "/opt/hotspare"
 CURRENT = f"{BASE}/current"
+BIN = f"{CURRENT}/venv/bin"
 RELEASES = f"{BASE}/releases"
 CACHE = f"{BASE}/cache"
 

@@ -145,8 +145,9 @@ def _unwell(box: Box, state: NodeState, fingerprint: str) -> str:
         return "systemd does not call it active"
     if state.fingerprint != fingerprint:
         return "something else runs than was installed"
-    role = state.role_of(box.place.name) or "not seen by the stores"
-    return f"it is {role}: {state.headline}"
+    name = box.place.name
+    reasons = "; ".join(state.reasons_of(name)) or state.headline
+    return f"it is {state.role_of(name) or 'not seen by the stores'}: {reasons}"
 
 
 def _hand_over(box: Box, before: NodeState, patience: Patience, *, may_stop_trading: bool) -> None:

@@ -85,9 +85,9 @@ def node_unit(
         (f"Environment=HOTSPARE__CLUSTER__PROFILE={profile}", 0),
         (f"Environment=HOTSPARE__STATE_DIR={places.STATE}", 0),
         (f"Environment=HOTSPARE_FINGERPRINT={fingerprint}", 0),
-        (f"ExecStart={places.CURRENT}/bin/nodectl run", 0),
+        (f"ExecStart={places.BIN}/nodectl run", 0),
         (
-            f"ExecStopPost=-{places.CURRENT}/bin/nodectl release --after-crash --state-dir {state}",
+            f"ExecStopPost=-{places.BIN}/nodectl release --after-crash --state-dir {state}",
             0,
         ),
         ("Restart=always", 0),
@@ -147,7 +147,7 @@ def paper_unit(fingerprint: str, systemd: SystemdOf) -> str:
         (f"Group={places.USER}", 0),
         (f"Environment=HOTSPARE_FINGERPRINT={fingerprint}", 0),
         (
-            f"ExecStart={places.CURRENT}/bin/python -m exchange.paper --config {places.PAPER_CONF}",
+            f"ExecStart={places.BIN}/python -m exchange.paper --config {places.PAPER_CONF}",
             0,
         ),
         ("Restart=always", 0),

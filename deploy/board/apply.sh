@@ -24,7 +24,7 @@ KEPT=$book/before
 tab=$(printf '\t')
 umask 077
 
-tell() { printf '%s\t%s\n' "$1" "$2"; }
+tell() { printf "%s\t%s\n" "$1" "$2"; }
 changed() { if [ -n "$dry" ]; then tell would "$1"; else tell changed "$1"; fi; }
 
 note() { # what this box did not have before us

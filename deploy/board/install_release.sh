@@ -53,11 +53,8 @@ install --require-hashes -r "$wheels/requirements.lock"
 [ ! -s "$wheels/strategy.lock" ] || install --require-hashes -r "$wheels/strategy.lock"
 install --no-deps "$(find "$wheels" -name 'hotspare-*.whl' | head -n 1)"
 # the imports of a node, so that a wheel that does not load is found now and not at a takeover
-"$here" -c 'import ccxt.async_support.binance, redis, telegram, node.wiring'
+"$here" -c 'import ccxt.async_support.binance, exchange.paper, node.wiring, redis, telegram'
 "$release/venv/bin/nodectl" version >/dev/null
-mkdir -p "$release/bin"
-ln -s ../venv/bin/nodectl "$release/bin/nodectl"
-ln -s ../venv/bin/python "$release/bin/python"
 printf '%s\n' "$id" >"$release/complete"
 sync
 printf 'changed\trelease %s\n' "$id"

@@ -1,0 +1,89 @@
+#!/bin/sh
+# Gives the box back as it was found: everything that a deployment noted, newest first.
+#
+# usage: uninstall.sh [keep-state] [dry]     (as root)
+#
+# Files that were replaced come back; packages that were installed go; what was there before stays.
+# With keep-state journal, epoch and logs stay in /var/lib/hotspare.
+set -eu
+keep=no dry=no
+for word in "$@"; do
+  case $word in
+    keep-state) keep=yes ;;
+    dry) dry=yes ;;
+  esac
+done
+book=/var/lib/hotspare-deploy
+tab=$(printf '\t')
+
+if [ ! -e "$book/made" ]; then
+  printf 'same\tnothing of hotspare is here\n'
+  exit 0
+fi
+tell() { if [ "$dry" = yes ]; then printf 'would\t%s\n' "$1"; else printf 'changed\t%s\n' "$1"; fi; }
+do_it() { [ "$dry" = yes ] || "$@"; }
+
+for unit in hotspare-node hotspare-paper hotspare-store hotspare-backup; do
+  for kind in timer service; do
+    [ -e "/etc/systemd/system/$unit.$kind" ] || continue
+    tell "stop $unit.$kind"
+    do_it systemctl disable -q --now "$unit.$kind" 2>/dev/null || true
+  done
+done
+
+# newest first, so that folders are empty when their turn comes
+sed -n '1!G;h;$p' "$book/made" >"$book/made.reversed"
+while IFS="$tab" read -r kind what; do
+  case $kind in
+    file)
+      [ -e "$what" ] || [ -L "$what" ] || continue
+      tell "remove $what"
+      do_it rm -f -- "$what"
+      ;;
+    replaced)
+      tell "restore $what"
+      do_it cp -p "$book/before$what" "$what"
+      ;;
+    dir)
+      case $what in
+        /var/lib/hotspare | /var/backups/hotspare)
+          if [ "$keep" = yes ]; then
+            continue
+          fi
+          ;;
+      esac
+      [ -d "$what" ] || continue
+      case $what in
+        /opt/hotspare* | /etc/hotspare* | /var/lib/hotspare* | /var/backups/hotspare*)
+          tell "remove $what"
+          do_it rm -rf -- "$what"
+          ;;
+        *)
+          # a folder of the system: only if nobody else uses it by now
+          if [ "$dry" = yes ] || rmdir "$what" 2>/dev/null; then tell "remove $what"; fi
+          ;;
+      esac
+      ;;
+    package)
+      tell "remove package $what"
+      do_it env DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq --autoremove "$what" \
+        >/dev/null </dev/null
+      ;;
+    user)
+      if [ "$keep" = yes ]; then
+        continue # its files stay, and a number without a name would be anybody's
+      fi
+      tell "remove user $what"
+      do_it userdel "$what"
+      ;;
+  esac
+done <"$book/made.reversed"
+
+if [ "$dry" = yes ]; then
+  rm -f "$book/made.reversed"
+  exit 0
+fi
+rm -rf /var/lib/hotspare-paper
+systemctl daemon-reload
+systemctl reset-failed 'hotspare-*' 2>/dev/null || true
+rm -rf "$book"
