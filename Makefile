@@ -70,6 +70,51 @@ mutants: $(STAMP) ## change election/ at random and count what the tests notice 
 bench-failover: $(STAMP) ## measure failovers, and what else one could pick (root; BENCH='--runs 2' tries it)
 	@$(BIN)/python -m tests.bench.main $(BENCH)
 
+# --- boxes; CLUSTER= is the folder of cluster.toml, DRY_RUN=1 shows and changes nothing ---
+DEPLOY = @CLUSTER='$(or $(CLUSTER),.)' HOST='$(HOST)' BOX='$(BOX)' PROFILE='$(PROFILE)' \
+  DRY_RUN='$(DRY_RUN)' FORCE='$(FORCE)' KEEP_STATE='$(KEEP_STATE)' \
+  PYTHON_ARCHIVE='$(PYTHON_ARCHIVE)' $(BIN)/python -m deploy
+
+.PHONY: deploy-primary
+deploy-primary: $(STAMP) ## bring the preferred node to its box
+	$(DEPLOY) primary
+
+.PHONY: deploy-standby
+deploy-standby: $(STAMP) ## bring the standby to its box
+	$(DEPLOY) standby
+
+.PHONY: deploy-witness
+deploy-witness: $(STAMP) ## bring the third lease store to its machine
+	$(DEPLOY) witness
+
+.PHONY: upgrade
+upgrade: $(STAMP) ## bring this version and cluster.toml to both nodes, trading on
+	$(DEPLOY) upgrade
+
+.PHONY: deploy-strategy
+deploy-strategy: $(STAMP) ## the same, after a change of the strategy's file
+	$(DEPLOY) upgrade
+
+.PHONY: rollback
+rollback: $(STAMP) ## switch both nodes to what they ran before, trading on
+	$(DEPLOY) rollback
+
+.PHONY: status
+status: $(STAMP) ## who leads, asked of a box
+	$(DEPLOY) status
+
+.PHONY: logs
+logs: $(STAMP) ## follow the log of a box (BOX=)
+	$(DEPLOY) logs
+
+.PHONY: drill
+drill: $(STAMP) ## hurt the pair on purpose (DRILL='switchover', BOX=)
+	$(DEPLOY) drill $(DRILL)
+
+.PHONY: uninstall
+uninstall: $(STAMP) ## give a box back as it was found (BOX=, KEEP_STATE=1)
+	$(DEPLOY) uninstall
+
 .PHONY: lint
 lint: $(STAMP) ## check style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

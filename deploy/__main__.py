@@ -1,20 +1,22 @@
 """`python -m deploy VERB`: what the Makefile's targets for boxes run.
 
-Options come as variables, as make gives them: CLUSTER= (folder of cluster.toml), HOST=, PROFILE=,
-DRY_RUN=1, FORCE=1, PYTHON_ARCHIVE=.
+Options come as variables, as make gives them: CLUSTER= (folder of cluster.toml), HOST=, BOX=,
+PROFILE=, DRY_RUN=1, FORCE=1, KEEP_STATE=1, PYTHON_ARCHIVE=.
 
 Exit codes: 0 done (or nothing to do) · 1 could not be done · 4 mend configuration or secrets ·
-64 wrong usage.
+64 wrong usage; `status`, `logs` and `drill` pass on those of the box.
 """
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from deploy.deployer import Wish, deploy, open_cluster
+from deploy.deployer import DEFAULT_CACHE, Wish, deploy, open_cluster
 from deploy.errors import DeployError
-from node.config import Config
+from deploy.inventory import box_names
+from deploy.remote import drill, logs, node_names, status, uninstall
+from deploy.rolling import change_both, roll_back
 from node.config_model import Topology
 from node.errors import NodeError
 
@@ -27,50 +29,45 @@ def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
         _say(f"usage: python -m deploy {' | '.join(VERBS)}")
         return USAGE
     try:
-        wish = _wish(environ)
-        VERBS[words[0]](wish, words[1:])
+        return VERBS[words[0]](_wish(environ), environ, words[1:])
     except DeployError as error:
         sys.stderr.write(f"hotspare: {error}\n")
         return FAILED
     except NodeError as error:
         sys.stderr.write(f"hotspare: {error}\n")
         return MEND
-    return DONE
 
 
 def _wish(environ: Mapping[str, str]) -> Wish:
     folder = Path(environ.get("CLUSTER") or ".")
-    cache = environ.get("HOTSPARE_CACHE")
-    wish = Wish(
+    return Wish(
         config=open_cluster(folder, environ.get("PROFILE") or None),
         host=environ.get("HOST", ""),
         is_dry=_is_on(environ, "DRY_RUN"),
         is_forced=_is_on(environ, "FORCE"),
         python_archive=environ.get("PYTHON_ARCHIVE", ""),
+        cache=Path(environ.get("HOTSPARE_CACHE") or DEFAULT_CACHE),
     )
-    if cache:
-        from dataclasses import replace  # noqa: PLC0415
-
-        wish = replace(wish, cache=Path(cache))
-    return wish
 
 
 def _is_on(environ: Mapping[str, str], name: str) -> bool:
     return environ.get(name, "") not in {"", "0", "no", "false"}
 
 
-def _primary(wish: Wish, words: Sequence[str]) -> None:
-    del words
+def _primary(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
     deploy(wish.config.cluster.preferred_node, wish, _say)
+    return DONE
 
 
-def _standby(wish: Wish, words: Sequence[str]) -> None:
-    del words
-    deploy(_standby_of(wish.config), wish, _say)
+def _standby(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    others = node_names(wish.config)[1:]
+    if not others:
+        raise DeployError("the cluster has one node only: there is no standby")
+    deploy(others[0], wish, _say)
+    return DONE
 
 
-def _witness(wish: Wish, words: Sequence[str]) -> None:
-    del words
+def _witness(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
     if wish.config.cluster.topology is not Topology.THREE_STORES:
         raise DeployError(
             f"topology is {wish.config.cluster.topology}: it has no witness\n    → see "
@@ -78,13 +75,42 @@ def _witness(wish: Wish, words: Sequence[str]) -> None:
         )
     witness = next(s.name for s in wish.config.stores if s.name not in wish.config.nodes)
     deploy(witness, wish, _say)
+    return DONE
 
 
-def _standby_of(config: Config) -> str:
-    others = [n for n in config.nodes if n != config.cluster.preferred_node]
-    if not others:
-        raise DeployError("the cluster has one node only: there is no standby")
-    return others[0]
+def _upgrade(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    change_both(wish, _say)
+    return DONE
+
+
+def _rollback(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    roll_back(wish, _say)
+    return DONE
+
+
+def _status(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    return status(wish, _say)
+
+
+def _logs(wish: Wish, environ: Mapping[str, str], words: Sequence[str]) -> int:
+    return logs(wish, _box(wish, environ), words, _say)
+
+
+def _drill(wish: Wish, environ: Mapping[str, str], words: Sequence[str]) -> int:
+    return drill(wish, _box(wish, environ), words, _say)
+
+
+def _uninstall(wish: Wish, environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    if not environ.get("BOX"):
+        raise DeployError(f"which box?\n    → BOX= one of: {', '.join(box_names(wish.config))}")
+    is_kept = _is_on(environ, "KEEP_STATE")
+    changed = uninstall(wish, environ["BOX"], is_state_kept=is_kept, say=_say)
+    _say(f"{environ['BOX']}: {changed} changes" if changed else "nothing to change")
+    return DONE
+
+
+def _box(wish: Wish, environ: Mapping[str, str]) -> str:
+    return environ.get("BOX") or node_names(wish.config)[-1]
 
 
 def _say(text: str) -> None:
@@ -92,7 +118,17 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-VERBS = {"primary": _primary, "standby": _standby, "witness": _witness}
+VERBS: Mapping[str, Callable[[Wish, Mapping[str, str], Sequence[str]], int]] = {
+    "primary": _primary,
+    "standby": _standby,
+    "witness": _witness,
+    "upgrade": _upgrade,
+    "rollback": _rollback,
+    "status": _status,
+    "logs": _logs,
+    "drill": _drill,
+    "uninstall": _uninstall,
+}
 
 
 if __name__ == "__main__":

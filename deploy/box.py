@@ -45,8 +45,8 @@ class NodeState:
 
     def reasons_of(self, node_id: str) -> tuple[str, ...]:
         """Return why a node cannot take over, as it says itself."""
-        found = (n for n in self.status.get("nodes", ()) if n["node_id"] == node_id)
-        return tuple(next(found, {}).get("reasons") or ())
+        found = [n for n in self.status.get("nodes", ()) if n["node_id"] == node_id]
+        return tuple(found[0].get("reasons") or ()) if found else ()
 
     @property
     def holder(self) -> str | None:
@@ -102,18 +102,18 @@ class Box:
         files = {f"files/{name}": content for name, content in stage.files.items()}
         files |= {"wants": stage.lines.encode(), "apply.sh": script("apply.sh").encode()}
         words = ("dry",) if self.is_dry else ()
-        return self._told(self.shell.staged("apply.sh", files, *words))
+        return self.told(self.shell.staged("apply.sh", files, *words))
 
     def bring(self, release: Release, python: PythonArchive | None) -> None:
         """Send what the box has not got of a release, and make it ready beside what runs."""
         folder = f"{places.CACHE}/{release.release_id}"
         if self.is_dry:
             if f"{release.release_id}" != self.facts.release:
-                self._told(f"would\trelease {release.release_id}")
+                self.told(f"would\trelease {release.release_id}")
             return
         have = self.shell.as_root(script("have.sh"), release.release_id)
         if have.startswith("complete"):
-            self._told(f"same\trelease {release.release_id}")
+            self.told(f"same\trelease {release.release_id}")
             return
         sums = {name: _sha256(path) for name, path in release.files.items()}
         lines = "".join(f"{sha}  {name}\n" for name, sha in sums.items())
@@ -141,9 +141,7 @@ class Box:
                 self.say(f"  sending Python {python.version}")
                 self.shell.send(python.path, f"{places.CACHE}/{python.sha256}")
         self.say("  building the environment there (a minute on a Pi, several on a Nano)")
-        self._told(
-            self.shell.as_root(script("install_release.sh"), release.release_id, interpreter)
-        )
+        self.told(self.shell.as_root(script("install_release.sh"), release.release_id, interpreter))
 
     def node_state(self) -> NodeState:
         """Look at the node of this box."""
@@ -164,8 +162,8 @@ class Box:
             status=status if isinstance(status, dict) else {},
         )
 
-    def _told(self, text: str) -> int:
-        """Print what changed; what was as it should be is only counted."""
+    def told(self, text: str) -> int:
+        """Print what a script says that it changed, and return how many things that were."""
         changed = 0
         for line in text.splitlines():
             kind, _, what = line.partition("\t")

@@ -31,6 +31,7 @@ from node.config import Config, load_config
 from node.topology import topology_sentence
 
 SSH_VARIABLE = "HOTSPARE_SSH"
+DEFAULT_CACHE = Path.home() / ".cache" / "hotspare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Wish:
     host: str = ""
     is_dry: bool = False
     is_forced: bool = False
-    cache: Path = Path.home() / ".cache" / "hotspare"
+    cache: Path = DEFAULT_CACHE
     python_archive: str = ""
 
 

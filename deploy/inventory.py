@@ -66,6 +66,11 @@ def load_inventory(folder: Path) -> Inventory:
         ) from None
 
 
+def box_names(config: Config) -> tuple[str, ...]:
+    """Return every box of the cluster: nodes, and machines with a store alone."""
+    return tuple(dict.fromkeys((*config.nodes, *(store.name for store in config.stores))))
+
+
 def place_of(config: Config, inventory: Inventory, name: str, *, host: str = "") -> BoxPlace:
     """Return what the box called `name` is; `host` (from HOST=) says how it is reached instead.
 
@@ -74,7 +79,7 @@ def place_of(config: Config, inventory: Inventory, name: str, *, host: str = "")
     """
     stores = {store.name: store for store in config.stores}
     if name not in config.nodes and name not in stores:
-        known = ", ".join(dict.fromkeys((*config.nodes, *stores)))
+        known = ", ".join(box_names(config))
         raise InventoryRefused(
             f"the cluster has no box {name!r}\n    → its boxes are: {known} (cluster.toml)"
         )

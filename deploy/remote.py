@@ -1,0 +1,73 @@
+"""Verbs that only pass something on to a box: status, logs, drill, uninstall."""
+
+import shlex
+from collections.abc import Sequence
+
+from deploy import places
+from deploy.board import script
+from deploy.box import Say
+from deploy.deployer import Wish, connected
+from deploy.errors import BoxUnreachable, DeployError
+from deploy.inventory import load_inventory, place_of
+from node.config import Config
+
+UNSEEN = 3
+"""Exit code of `nodectl status`: it cannot be told."""
+
+
+def status(wish: Wish, say: Say) -> int:
+    """Show what a node sees; the first box that can be reached is asked, the spare's first.
+
+    Returns the exit code of `nodectl status`; 3 when no box can be reached.
+    """
+    problems = []
+    for name in reversed(node_names(wish.config)):
+        place = place_of(wish.config, load_inventory(wish.config.directory), name)
+        try:
+            with connected(place, wish, say) as box:
+                return box.shell.attach(places.NODECTL, "status")
+        except BoxUnreachable as error:
+            problems.append(str(error))
+    for problem in problems:
+        say(problem)
+    return UNSEEN
+
+
+def logs(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
+    """Follow the journal of a box's node; `words` go to journalctl."""
+    place = place_of(wish.config, load_inventory(wish.config.directory), name, host=wish.host)
+    with connected(place, wish, say) as box:
+        chosen = list(words) or ["-n", "100", "-f"]
+        sudo = [] if box.facts.sudo == "root" else ["sudo"]
+        return box.shell.attach(*sudo, "journalctl", "-u", "hotspare-*", *chosen)
+
+
+def drill(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
+    """Run a drill on a box, with this terminal: it asks before it hurts."""
+    place = place_of(wish.config, load_inventory(wish.config.directory), name, host=wish.host)
+    with connected(place, wish, say) as box:
+        return box.shell.attach(places.NODECTL, "drill", *words)
+
+
+def uninstall(wish: Wish, name: str, *, is_state_kept: bool, say: Say) -> int:
+    """Give a box back as it was found and return how many things changed.
+
+    Raises:
+        DeployError: its node leads while the other one could take over, and FORCE=1 was not said.
+    """
+    place = place_of(wish.config, load_inventory(wish.config.directory), name, host=wish.host)
+    with connected(place, wish, say) as box:
+        if place.is_node and not wish.is_forced and not wish.is_dry:
+            state = box.node_state()
+            if state.is_active and state.holder == name:
+                raise DeployError(
+                    f"{name} leads: uninstalling it stops trading\n    → make it hand over first "
+                    f"({shlex.join(['nodectl', 'switchover'])} there), or say FORCE=1"
+                )
+        words = [w for w, on in (("keep-state", is_state_kept), ("dry", wish.is_dry)) if on]
+        return box.told(box.shell.as_root(script("uninstall.sh"), *words))
+
+
+def node_names(config: Config) -> tuple[str, ...]:
+    """Return the nodes, the preferred one first."""
+    return tuple(sorted(config.nodes, key=lambda n: n != config.cluster.preferred_node))
