@@ -1,0 +1,48 @@
+"""Wants as the lines that apply.sh reads: nothing can slip into another field."""
+
+import pytest
+
+from deploy.wants import Absent, Directory, Enabled, File, Link, Packages, Running, User, to_stage
+
+
+def test_each_want_is_one_line_and_contents_are_named() -> None:
+    stage = to_stage(
+        (
+            User(name="hotspare", home="/var/lib/hotspare"),
+            Directory(path="/etc/hotspare"),
+            File(path="/etc/hotspare/a", content=b"one\n\ttwo\n"),
+            File(path="/etc/hotspare/s", content=b"key", mode="600", is_secret=True),
+            Link(path="/opt/hotspare/current", target="/opt/hotspare/releases/1"),
+            Absent(path="/etc/hotspare/old"),
+            Packages(names=("redis-server", "sudo")),
+            Enabled(unit="a.service"),
+            Running(unit="a.service", fingerprint="f1"),
+        )
+    )
+    assert stage.lines.splitlines() == [
+        "user\thotspare\t/var/lib/hotspare",
+        "dir\t/etc/hotspare\t755\troot:root",
+        "file\t/etc/hotspare/a\t644\troot:root\t000\tno",
+        "file\t/etc/hotspare/s\t600\troot:root\t001\tyes",
+        "link\t/opt/hotspare/current\t/opt/hotspare/releases/1",
+        "absent\t/etc/hotspare/old",
+        "packages\tredis-server sudo",
+        "enabled\ta.service",
+        "running\ta.service\tf1",
+    ]
+    assert stage.files == {"000": b"one\n\ttwo\n", "001": b"key"}
+
+
+@pytest.mark.parametrize("path", ["/a\tb", "/a\nfile\t/etc/passwd", ""])
+def test_a_field_that_would_break_the_line_is_our_own_bug(path: str) -> None:
+    with pytest.raises(AssertionError):
+        to_stage((Absent(path=path),))
+
+
+def test_a_secret_is_never_readable_by_others() -> None:
+    with pytest.raises(AssertionError):
+        File(path="/etc/hotspare/s", content=b"key", mode="644", is_secret=True)
+
+
+def test_contents_never_show_in_a_representation() -> None:
+    assert "hunter2" not in repr(File(path="/s", content=b"hunter2", mode="600", is_secret=True))
