@@ -16,7 +16,7 @@ fi
 say glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/^glibc //')"
 say systemd "$(systemctl --version 2>/dev/null | first_line | awk '{print $2}')"
 say has_apt "$(has apt-get && echo yes || echo no)"
-say model "$(cat /proc/device-tree/model 2>/dev/null | tr -d '\0')"
+say model "$(sh -c "tr -d '\\0' </proc/device-tree/model" 2>/dev/null)"
 say root_filesystem "$(findmnt -no FSTYPE / 2>/dev/null)"
 say free_mb "$(df -Pm /opt 2>/dev/null | awk 'NR==2 {print $4}')"
 say memory_mb "$(awk '/^MemTotal:/ {print int($2/1024)}' /proc/meminfo)"
