@@ -43,6 +43,10 @@ class NodeState:
             (n["role"] for n in self.status.get("nodes", ()) if n["node_id"] == node_id), ""
         )
 
+    def is_seen(self, node_id: str) -> bool:
+        """Whether the stores have heard of a node lately."""
+        return self.role_of(node_id) not in {"", "gone"}
+
     def reasons_of(self, node_id: str) -> tuple[str, ...]:
         """Return why a node cannot take over, as it says itself."""
         found = [n for n in self.status.get("nodes", ()) if n["node_id"] == node_id]

@@ -25,11 +25,13 @@ from deploy.python_archive import PythonArchive, archive_for
 from deploy.release import Release, build, release_id
 from deploy.settings import read_secrets, read_settings, strategy_lock
 from deploy.ssh import Shell
-from deploy.switching import Patience, sees_no_majority, switch
+from deploy.switching import POLL_S, Patience, sees_no_majority, switch
 from deploy.wheels import Target as WheelTarget
 from node.config import Config, load_config
 from node.topology import topology_sentence
 
+LEADER_S = 60.0
+"""Two fresh nodes wait one ttl and ask each other before one leads."""
 SSH_VARIABLE = "HOTSPARE_SSH"
 DEFAULT_CACHE = Path.home() / ".cache" / "hotspare"
 
@@ -75,7 +77,7 @@ def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) ->
     Raises:
         DeployError: it could not be done, with what mends it; a second run resumes.
     """
-    config = wish.config
+    config, patience = wish.config, patience or Patience()
     place = place_of(config, load_inventory(config.directory), name, host=wish.host)
     say(f"{name}: {place.ssh}")
     with connected(place, wish, say) as box:
@@ -83,10 +85,10 @@ def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) ->
         target, release, python = prepare(box, wish)
         ready = bring(box, target, release, python)
         if place.is_node:
-            did = switch(box, ready, patience or Patience(), may_stop_trading=True)
+            did = switch(box, ready, patience, may_stop_trading=True)
             if did:
                 box.changes += 1
-        _conclude(box, ready, wish, say)
+        _conclude(box, ready, wish, patience)
         return box.changes
 
 
@@ -174,7 +176,8 @@ def _wheel_target(facts: BoxFacts, python: PythonArchive | None) -> WheelTarget:
     )
 
 
-def _conclude(box: Box, target: Target, wish: Wish, say: Say) -> None:
+def _conclude(box: Box, target: Target, wish: Wish, patience: Patience) -> None:
+    say = box.say
     if wish.is_dry:
         said = f"{box.changes} changes would be made" if box.changes else "nothing would change"
         say(f"{box.place.name}: {said}; nothing was touched (DRY_RUN)")
@@ -183,15 +186,16 @@ def _conclude(box: Box, target: Target, wish: Wish, say: Say) -> None:
     say(topology_sentence(target.config))
     if not box.place.is_node:
         return
-    state = box.node_state()
     others = [n for n in target.config.nodes if n != box.place.name]
-    if sees_no_majority(state) or not any(
-        state.role_of(other) not in {"", "gone"} for other in others
-    ):
+    state = box.node_state()
+    if sees_no_majority(state) or not any(state.is_seen(other) for other in others):
         other = others[0] if others else ""
-        verb = (
-            "deploy-primary" if other == target.config.cluster.preferred_node else "deploy-standby"
-        )
+        is_primary = other == target.config.cluster.preferred_node
+        verb = "deploy-primary" if is_primary else "deploy-standby"
         say(f"fine so far, waiting for the other: make {verb}")
         return
+    until_s = patience.now_s() + LEADER_S
+    while state.holder is None and patience.now_s() < until_s:
+        patience.sleep(POLL_S)
+        state = box.node_state()
     say(state.headline or "see make status")

@@ -22,6 +22,7 @@ STATE = "/var/lib/hotspare"
 PAPER_STATE = "/var/lib/hotspare-paper"
 BACKUPS = "/var/backups/hotspare"
 BOOK = "/var/lib/hotspare-deploy"
+RUNNING = "/run/hotspare-deploy"
 
 UNITS = "/etc/systemd/system"
 NODE_UNIT = "hotspare-node.service"

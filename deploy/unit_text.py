@@ -84,7 +84,7 @@ def node_unit(
         (f"Environment=HOTSPARE_NODE={node_id}", 0),
         (f"Environment=HOTSPARE__CLUSTER__PROFILE={profile}", 0),
         (f"Environment=HOTSPARE__STATE_DIR={places.STATE}", 0),
-        (f"Environment=HOTSPARE_FINGERPRINT={fingerprint}", 0),
+        (_fingerprinted(places.NODE_UNIT, fingerprint), 231),
         (f"ExecStart={places.BIN}/nodectl run", 0),
         (
             f"ExecStopPost=-{places.BIN}/nodectl release --after-crash --state-dir {state}",
@@ -120,7 +120,7 @@ def store_unit(server: str, fingerprint: str, systemd: SystemdOf) -> str:
         ("Type=simple", 0),
         (f"User={places.USER}", 0),
         (f"Group={places.USER}", 0),
-        (f"Environment=HOTSPARE_FINGERPRINT={fingerprint}", 0),
+        (_fingerprinted(places.STORE_UNIT, fingerprint), 231),
         (f"ExecStart={server} {places.STORE_CONF}", 0),
         ("Restart=always", 0),
         ("RestartSec=1", 0),
@@ -145,7 +145,7 @@ def paper_unit(fingerprint: str, systemd: SystemdOf) -> str:
         ("Type=simple", 0),
         (f"User={places.USER}", 0),
         (f"Group={places.USER}", 0),
-        (f"Environment=HOTSPARE_FINGERPRINT={fingerprint}", 0),
+        (_fingerprinted(places.PAPER_UNIT, fingerprint), 231),
         (
             f"ExecStart={places.BIN}/python -m exchange.paper --config {places.PAPER_CONF}",
             0,
@@ -158,6 +158,15 @@ def paper_unit(fingerprint: str, systemd: SystemdOf) -> str:
         ("StateDirectoryMode=0700", 235),
     ]
     return _render(unit, service, systemd, install="multi-user.target")
+
+
+def _fingerprinted(unit: str, fingerprint: str) -> str:
+    """Return the line that notes at each start what was started.
+
+    Not in the environment: redis-server writes over it with its title.
+    """
+    note = f"mkdir -p {places.RUNNING} && echo {fingerprint} >{places.RUNNING}/{unit}"
+    return f"ExecStartPre=+/bin/sh -c '{note}'"
 
 
 def _below_lib(path: str) -> str:

@@ -167,10 +167,9 @@ want_enabled() {
   note "unit$tab$1"
 }
 
-running_fingerprint() {
-  pid=$(systemctl show -p MainPID "$1" | sed 's/MainPID=//')
-  [ "${pid:-0}" -gt 0 ] 2>/dev/null || return 0
-  tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | sed -n 's/^HOTSPARE_FINGERPRINT=//p'
+running_fingerprint() { # noted by ExecStartPre at each start, gone with a reboot
+  systemctl is-active -q "$1" || return 0
+  cat "/run/hotspare-deploy/$1" 2>/dev/null || true
 }
 
 want_running() {

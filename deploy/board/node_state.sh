@@ -4,9 +4,7 @@
 set -u
 echo "active=$(systemctl is-active hotspare-node.service 2>/dev/null)"
 echo "restarts=$(systemctl show -p NRestarts hotspare-node.service 2>/dev/null | sed 's/.*=//')"
-pid=$(systemctl show -p MainPID hotspare-node.service 2>/dev/null | sed 's/.*=//')
-echo "fingerprint=$(tr '\0' '\n' 2>/dev/null <"/proc/${pid:-0}/environ" |
-  sed -n 's/^HOTSPARE_FINGERPRINT=//p')"
+echo "fingerprint=$(cat /run/hotspare-deploy/hotspare-node.service 2>/dev/null)"
 echo "release=$(readlink /opt/hotspare/current 2>/dev/null | sed 's|.*/||')"
 echo "settings=$(readlink /etc/hotspare/current 2>/dev/null | sed 's|.*/||')"
 echo "previous_release=$(readlink /opt/hotspare/previous 2>/dev/null | sed 's|.*/||')"
