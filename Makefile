@@ -29,7 +29,7 @@ test: unit e2e ## run all tests
 
 .PHONY: unit
 unit: $(STAMP) ## run the tests without real node processes
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not chaos and not bench" $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not chaos and not bench and not boxes" $(PYTEST)
 
 .PHONY: e2e
 e2e: $(STAMP) ## run the tests with real node processes
@@ -50,6 +50,10 @@ sim-night: $(STAMP) ## the same all night long: COUNT seeds of two hours for eac
 chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iproute2, nftables)
 	@$(BIN)/python -m pytest -n 3 -m "chaos and not alone and not soak" $(PYTEST)
 	@$(BIN)/python -m pytest -m "chaos and alone and not soak" $(PYTEST)
+
+.PHONY: boxes
+boxes: $(STAMP) ## deploy to boxes that boot real systemd here (root, debootstrap, systemd-container)
+	@$(BIN)/python -m pytest -m boxes $(PYTEST)
 
 .PHONY: chaos-soak
 chaos-soak: $(STAMP) ## an hour and more: jitter with every core busy, all mishaps at random
