@@ -19,7 +19,12 @@ from node.config import load_config
 from node.config_model import Config, Topology
 from node.errors import ConfigRefused, InitRefused
 from node.init_answers import Answers
-from node.init_text import GITIGNORE_LINES, render_cluster, render_secrets
+from node.init_text import (
+    GITIGNORE_LINES,
+    render_cluster,
+    render_inventory,
+    render_secrets,
+)
 from node.secrets import FOLDER
 
 CONFIG_NAME = "cluster.toml"
@@ -30,6 +35,8 @@ MARKER_TEXT = (
 )
 PASSWORD_BYTES = 24
 PEER_KEY_BYTES = 32
+PAPER_KEY_BYTES = 16
+INVENTORY = "inventory.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +105,9 @@ def write_cluster(
     to_fill_in = []
     for node_id in answers.node_ids:
         key, secret = given.api_keys.get(node_id, (None, None))
+        if key is None and answers.is_own_paper:
+            # accounts of the paper exchange are made from these: nothing has to be fetched
+            key, secret = (random_secrets.token_hex(PAPER_KEY_BYTES) for _ in range(2))
         path = folder / FOLDER / f"{node_id}.toml"
         body = render_secrets(
             answers,
@@ -112,6 +122,8 @@ def write_cluster(
         contents[path] = (body, 0o600)
         if key is None:
             to_fill_in.append(path)
+    if answers.topology is not Topology.SINGLE_HOST:
+        contents[folder / INVENTORY] = (render_inventory(answers), 0o644)
     contents[folder / MARKER] = (MARKER_TEXT, 0o644)
     present = [str(path) for path in contents if path.exists()]
     if present and not may_overwrite:

@@ -21,6 +21,7 @@ from node.config_section import Section
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 6379
 PEER_PORT = 7373
+PAPER_PORT = 8800
 _RISK = RiskConfig()
 _ORDERS_IN_POSITION = _RISK.max_position_value / _RISK.max_order_value
 _LOSS_OF_POSITION = _RISK.daily_loss_limit / _RISK.max_position_value
@@ -63,7 +64,11 @@ class Answers(Section):
     """Exchange."""
 
     base_url: Url | None = None
-    """Address of the paper exchange; none with profile dev or test means the sandbox."""
+    """Address of a paper exchange that runs already. Default: the one that the deployment puts on
+    the standby's box; single-host has none and means the sandbox."""
+
+    is_sandbox: bool = False
+    """The exchange's own test network instead of the paper exchange."""
 
     symbols: tuple[Symbol, ...] = ("BTC/USDT",)
     """Markets."""
@@ -132,6 +137,19 @@ class Answers(Section):
                 ]
         ports = self.store_ports or (FIRST_PORT,) * len(places)
         return tuple((name, host, port) for (name, host), port in zip(places, ports, strict=False))
+
+    def paper_url(self) -> str | None:
+        """Return where paper money is traded; None: at the sandbox, or (prod) for real."""
+        if self.profile is Profile.PROD or self.is_sandbox:
+            return None
+        if self.base_url is not None or self.topology is Topology.SINGLE_HOST:
+            return self.base_url
+        return f"http://{self.standby_host}:{PAPER_PORT}"
+
+    @property
+    def is_own_paper(self) -> bool:
+        """Whether the deployment brings the paper exchange, so that its keys can be made up."""
+        return self.base_url is None and self.paper_url() is not None
 
     def node_host(self, place: int) -> str:
         """Return where a node listens for the other one."""

@@ -85,6 +85,20 @@ _HEAD = """\
 # Every setting, with its unit and reason: docs/configuration.md. Secrets are in secrets/.
 """
 
+
+def render_inventory(answers: Answers) -> str:
+    """Return inventory.toml: how `make deploy-...` reaches the boxes."""
+    hosts = [(n, answers.node_host(place)) for place, n in enumerate(answers.node_ids)]
+    if answers.topology is Topology.THREE_STORES:
+        hosts.append(("witness", answers.witness_host))
+    return _INVENTORY + "".join(f"\n[boxes.{name}]\nssh = {_text(host)}\n" for name, host in hosts)
+
+
+_INVENTORY = """\
+# How `make deploy-primary` and the like reach the boxes: anything that `ssh` understands, such as
+# "pi@192.168.1.20" or a name from ~/.ssh/config. No secrets here.
+"""
+
 _TAIL = """\
 # Timing of the lease: the defaults suit a home network. A power cut costs about one ttl.
 # [lease]
@@ -130,8 +144,8 @@ def _stores(answers: Answers) -> str:
 def _venue(answers: Answers) -> str:
     if answers.profile is Profile.PROD:
         where = "# the exchange itself: prod refuses base_url and is_sandbox"
-    elif answers.base_url is not None:
-        where = f"base_url = {_text(answers.base_url)}  # the paper exchange; not in prod"
+    elif (url := answers.paper_url()) is not None:
+        where = f"base_url = {_text(url)}  # the paper exchange; not in prod"
     else:
         where = "is_sandbox = true  # the exchange's own test network; not in prod"
     return f"[venue]\nexchange = {_text(answers.exchange)}\n{where}\n"

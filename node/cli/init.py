@@ -112,10 +112,9 @@ def _ask(answers: Answers) -> Answers:
         answers = _ask_several(answers, missing, f"Fixed LAN address of {whose}")
     if len(ROWS) > 1:
         answers = _ask_one(answers, "exchange", f"Exchange: {', '.join(ROWS)}")
-    if answers.profile is not Profile.PROD:
-        answers = _ask_one(
-            answers, "base_url", "Address of the paper exchange (empty: the exchange's sandbox)"
-        )
+    if answers.profile is not Profile.PROD and not answers.is_sandbox:
+        on = "the sandbox" if answers.topology is Topology.SINGLE_HOST else answers.standby_node
+        answers = _ask_one(answers, "base_url", f"Address of a paper exchange (empty: {on})")
     answers = _ask_one(answers, "symbols", "Markets, with commas")
     answers = _ask_one(answers, "strategy", "Strategy: hold, trend, grid or your .py file")
     answers = _ask_one(answers, "max_order_value", "Largest value of one order, quote currency")
@@ -179,7 +178,7 @@ def _split(text: str) -> list[str]:
 def _ask_secrets(answers: Answers) -> GivenSecrets:
     say(f"\n{KEY_RIGHTS}\nLeave a key empty to put it into the file later.\n")
     keys: dict[str, tuple[str, str]] = {}
-    for node_id in answers.node_ids:
+    for node_id in () if answers.is_own_paper else answers.node_ids:
         key = typer.prompt(f"API key of {node_id}", default="", hide_input=True, show_default=False)
         if not key:
             continue
@@ -231,4 +230,7 @@ def _report(written: Written) -> None:
         say("to do: copy cluster.toml, new-cluster and its own secrets file to the other box")
     if config.telegram.chat_id is None:
         say("to do: `nodectl telegram test` (alerts go to the console until then)")
-    say("next:  nodectl config check, then nodectl run on each box")
+    if config.cluster.topology is Topology.SINGLE_HOST:
+        say("next:  nodectl config check, then nodectl run for each node")
+    else:
+        say("next:  nodectl config check, then make deploy-primary and make deploy-standby")

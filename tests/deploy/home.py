@@ -8,6 +8,7 @@ by the same `make` targets that an owner types.
 import contextlib
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,11 +27,6 @@ CHAT = 42
 MAKE_S = 1500.0
 DEADLINE_S = 180.0
 POLL_S = 0.5
-PAPER_PORT = 8800
-API_KEYS = {
-    JETSON: ("k" * 20 + "jetson", "s" * 20 + "jetson"),
-    PI: ("k" * 20 + "pi", "s" * 20 + "pi"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +46,13 @@ class Home:
     telegram: BotApiThread
     folder: Path
     environ: dict[str, str] = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret of the cluster's folder."""
+        texts = [p.read_text() for p in (self.cluster / "secrets").glob("*.toml")]
+        found = [re.findall(r'(?m)^\w+ = "([^"]{8,})"', text) for text in texts]
+        return tuple(dict.fromkeys(value for values in found for value in values))
 
     @property
     def cluster(self) -> Path:
@@ -168,7 +171,6 @@ def _set_up(here: Home, topology: str) -> None:
         "topology": topology,
         "preferred_host": addresses[JETSON],
         "standby_host": addresses[PI],
-        "base_url": f"http://{addresses[PI]}:{PAPER_PORT}",
         "strategy": "grid",
         "symbols": "ETH/USDT",
         "chat_id": str(CHAT),
@@ -194,11 +196,9 @@ def _set_up(here: Home, topology: str) -> None:
     config.write_text(
         config.read_text().replace("[telegram]\n", f'[telegram]\napi_url = "{phone}"\n')
     )
-    for name, (key, secret) in API_KEYS.items():
+    for name in (JETSON, PI):
         path = here.cluster / "secrets" / f"{name}.toml"
-        text = path.read_text().replace('# api_key = ""', f'api_key = "{key}"')
-        text = text.replace('# api_secret = ""', f'api_secret = "{secret}"')
-        text = text.replace('# token = ""', f'token = "{here.telegram.api.token}"')
+        text = path.read_text().replace('# token = ""', f'token = "{here.telegram.api.token}"')
         path.write_text(text)
     (here.cluster / "inventory.toml").write_text(
         "".join(f'[boxes.{name}]\nssh = "{name}"\n' for name in here.boxes)

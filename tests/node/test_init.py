@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_secret_files_are_private_and_ignored(tmp_path: Path) -> None:
     given = GivenSecrets(
         api_keys={"jetson": ("key-of-jetson", 'sec"ret\\of')}, token="123456:token-of-bot"
     )  # fmt: skip
-    written = write_cluster(tmp_path, make_answers(), given)
+    written = write_cluster(tmp_path, make_answers(is_sandbox=True), given)
     for node_id in ("jetson", "raspberrypi"):
         mode = (tmp_path / "secrets" / f"{node_id}.toml").stat().st_mode
         assert stat.S_IMODE(mode) == 0o600
@@ -139,3 +140,30 @@ def test_answers_come_from_a_file_and_unknown_ones_are_refused(tmp_path: Path) -
     path.write_text('topologie = "two-boxes"\n', encoding="utf-8")
     with pytest.raises(InitRefused, match="topologie"):
         load_answers(path)
+
+
+def test_the_first_deployment_trades_paper_on_the_standbys_box(tmp_path: Path) -> None:
+    """Its accounts are ours, so each box's key is made up, and nothing is left to fill in."""
+    written = write_cluster(tmp_path, make_answers(), GivenSecrets())
+    assert written.config.venue.base_url == "http://192.168.1.12:8800"
+    assert written.to_fill_in == ()
+    keys = {load_secrets(written.config, n, {}).venue_key() for n in ("jetson", "raspberrypi")}
+    assert len(keys) == 2
+
+
+def test_prod_and_the_sandbox_want_keys_of_the_exchange(tmp_path: Path) -> None:
+    written = write_cluster(tmp_path, make_answers(is_sandbox=True), GivenSecrets())
+    assert written.config.venue.base_url is None
+    assert written.config.venue.is_sandbox
+    assert len(written.to_fill_in) == 2
+
+
+def test_the_inventory_names_each_box_and_no_secret(tmp_path: Path) -> None:
+    answers = make_answers(topology=Topology.THREE_STORES)
+    write_cluster(tmp_path, answers, GivenSecrets())
+    boxes = tomllib.loads((tmp_path / "inventory.toml").read_text(encoding="utf-8"))["boxes"]
+    assert {name: box["ssh"] for name, box in boxes.items()} == {
+        "jetson": "192.168.1.11",
+        "raspberrypi": "192.168.1.12",
+        "witness": "192.168.1.13",
+    }
