@@ -1,6 +1,6 @@
 """Root file systems of the boxes that boot in tests: Debian releases, built once and kept.
 
-A root is what a fresh SD card has: systemd, sshd, no Python that we could use, no Redis. It is
+A root is what a fresh SD card has: systemd, sshd, no Redis. It is
 never written to by a test: each box lies as an overlay above it.
 """
 
@@ -26,6 +26,9 @@ PACKAGES = (
     "sudo",
     "procps",
 )
+OWN_PYTHON = {"trixie": ("python3",)}
+"""Releases whose own Python shall be used; the others have none, so that one must be brought."""
+
 FETCHABLE = ("redis-server",)
 """Packages that apt can install on the boxes without a network."""
 
@@ -63,7 +66,8 @@ def root_of(suite: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     making = folder / f".{suite}-{os.getpid()}"
     shutil.rmtree(making, ignore_errors=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+    packages = ",".join((*PACKAGES, *OWN_PYTHON.get(suite, ())))
+    command = ["debootstrap", "--variant=minbase", f"--include={packages}"]
     built = subprocess.run(
         [*command, suite, str(making), MIRROR],
         capture_output=True,
