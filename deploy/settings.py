@@ -76,7 +76,7 @@ def read_secrets(config: Config, node_id: str) -> NodeSecrets:
     if not path.exists():
         raise InventoryRefused(
             f"{path}: is not there\n    → `nodectl init` writes it; bring it back from a backup, "
-            "or run `make deploy` from the machine that has it"
+            "or deploy from the machine that has it"
         )
     values = load_secrets(config, node_id, {})
     return NodeSecrets(content=path.read_bytes(), values=values)

@@ -87,7 +87,7 @@ _HEAD = """\
 
 
 def render_inventory(answers: Answers) -> str:
-    """Return inventory.toml: how `make deploy-...` reaches the boxes."""
+    """Return inventory.toml: how `make deploy-primary` reaches the boxes."""
     hosts = [(n, answers.node_host(place)) for place, n in enumerate(answers.node_ids)]
     if answers.topology is Topology.THREE_STORES:
         hosts.append(("witness", answers.witness_host))
