@@ -58,12 +58,15 @@ def simulate(
     if show:
         report = Simulation(plans[0]).run()
         say(render_timeline(report.timeline))
+        if report.violations:
+            say(_how_to_keep(plans[0], report.violations[0]))
         raise typer.Exit(VIOLATED if report.violations else 0)
 
     def show_failure(plan: Plan, violation: str, timeline: str) -> None:
         if not as_json:
             say(f"\n{timeline}\n")
-            say(f"seed {plan.seed}, stores {plan.stores}, hours {plan.hours}: {violation}\n")
+            say(f"seed {plan.seed}, stores {plan.stores}, hours {plan.hours}: {violation}")
+            say(_how_to_keep(plan, violation))
 
     summary = summarise(plans, jobs=jobs, on_failure=show_failure)
     say(
@@ -77,6 +80,17 @@ def simulate(
         if not as_json:
             say(f"never seen: {', '.join(summary.unseen)}; run more seeds or longer ones")
         raise typer.Exit(TOO_CALM)
+
+
+def _how_to_keep(plan: Any, violation: str) -> str:
+    """Return what prints a failing seed again, and its row for tests/sim/regressions.py."""
+    again = f"nodectl simulate --seed {plan.seed} --hours {plan.hours} --stores {plan.stores}"
+    return (
+        f"again: {again} --show\n"
+        f"keep: Regression(seed={plan.seed}, hours={plan.hours}, stores={plan.stores}, "
+        f"faults={plan.only!r}, fault_every_s={plan.fault_every_s}, showed={violation!r}, ...) "
+        "in tests/sim/regressions.py\n"
+    )
 
 
 def _as_json(summary: Any) -> dict[str, Any]:

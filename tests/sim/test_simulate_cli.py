@@ -55,6 +55,8 @@ def test_violation_is_exit_code_1_and_shown(monkeypatch: pytest.MonkeyPatch) -> 
     assert result.exit_code == 1
     assert "VIOLATION" in result.stdout
     assert "seed 5, stores 3" in result.stdout
+    assert "again: nodectl simulate --seed 5 --hours 0.01 --stores 3 --show" in result.stdout
+    assert "keep: Regression(seed=5, hours=0.01, stores=3, faults=()," in result.stdout
 
 
 def test_campaign_without_storms_is_no_proof() -> None:
