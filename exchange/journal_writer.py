@@ -177,12 +177,19 @@ class JournalWriter:
         # The thread cannot be stopped: wait for its end or the timeout, whichever is first.
         done, _ = await asyncio.wait({self._disk_task}, timeout=self._disk_timeout_s)
         if not done:
+            # Whoever waited has gone: an error that comes later is nobody's, and no bug.
+            self._disk_task.add_done_callback(_look_away)
             return f"the disk did not answer within {self._disk_timeout_s} s"
         try:
             self._disk_task.result()
         except JournalError as error:
             return str(error)
         return ""
+
+
+def _look_away(ended: asyncio.Future[None]) -> None:
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _reason_of(answer: LedgerAnswer) -> str:

@@ -62,6 +62,7 @@ class SimExchange(MemoryExchange):
         self.maintenance_until_s = 0.0
         self.limited_until_s = 0.0
         self.lagging_until_s = 0.0
+        self.cancelled_s: dict[ClientOrderId, float] = {}
         self.holds_next_order = False  # something on the way keeps it as long as it may
         self.drift = 0.0  # of the price, per move
         self.sigma = world.rng.choice((QUIET_SIGMA, BUSY_SIGMA, BUSY_SIGMA))
@@ -123,6 +124,7 @@ class SimExchange(MemoryExchange):
         for order in self._open(SYMBOL):
             if order.client_order_id == client_order_id:
                 self.orders[order.venue_order_id] = replace(order, status=OrderStatus.CANCELED)
+                self.cancelled_s[client_order_id] = self._world.now
                 self._world.note("venue", "order cancelled", id=client_order_id)
                 return ""
         return "-2011"

@@ -1,7 +1,9 @@
 """The writer: one write at a time, nothing forgotten, a stalled disk does not stall the loop."""
 
 import asyncio
+import gc
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from exchange.errors import JournalError
@@ -161,3 +163,29 @@ async def test_store_that_is_away_is_waited_for_only_shortly_under_a_promise() -
     assert "has not ended" in again.ledger_reason
     assert calls == [1]
     release.set()
+
+
+async def test_disk_that_stalls_and_then_fails_leaves_no_error_behind() -> None:
+    """Found by the simulator (seed 3009, three stores): the error came when nobody waited."""
+    goes_on, left_behind = threading.Event(), list[str]()
+
+    class DyingDisk:
+        def append(self, *, puts: Mapping[str, str], deletes: tuple[str, ...]) -> None:
+            goes_on.wait(5)
+            raise JournalError("the disk is failing")
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: left_behind.append(str(context)))
+    writer = JournalWriter(
+        Journal(), epoch=1, ledger=make_ledger(), disk=DyingDisk(), disk_timeout_s=0.01
+    )
+    written = await writer.write(*Journal().edit(epoch=1, intents=[make_record(1)]))
+    assert not written.is_on_disk
+    goes_on.set()
+    task = writer._disk_task
+    assert task is not None
+    await asyncio.wait({task})
+    del task
+    writer._disk_task = None
+    gc.collect()
+    assert left_behind == []
