@@ -181,7 +181,7 @@ class Standing:
         tenure = self._present()
         assert tenure.epoch == epoch, "a gate opened for another epoch"
         self._move(Turn.GATE_OPENED)
-        self._wait, self._heard = None, tenure.counted
+        self._heard = tenure.counted
         taken = tenure.taken
         self._out(
             Publish(

@@ -333,6 +333,16 @@ def test_view_says_whose_it_is() -> None:
     assert bench.machine.view(bench.clock.now()).valid_for_s == 0
 
 
+def test_gap_is_measured_from_the_grant_on() -> None:
+    """R8: also the wait for the very first renewal may be too long."""
+    bench = asking(Bench())
+    bench.deliver()
+    assert bench.is_in(Phase.HOLDING)
+    bench.machine.view(bench.clock.now())
+    bench.clock.advance(2.0)
+    assert bench.machine.view(bench.clock.now()).longest_gap_s == pytest.approx(2.0)
+
+
 def test_store_of_another_cluster_is_told_as_lost() -> None:
     """R11: never written, and a person hears why."""
     bench = Bench()
