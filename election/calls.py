@@ -115,13 +115,13 @@ class Calls:
         self._handover = _Handover(epoch=epoch, queued=now, waiting=set(stores))
         self._end_handover_if_decided(now)
 
-    def end_farewell(self, call: Call, now: Instant, *, was_ok: bool, is_definite: bool) -> None:
-        """Take in how a release ended: repeat it when the answer was lost."""
+    def end_farewell(self, call: Call, now: Instant, *, was_ok: bool) -> None:
+        """Take in the answer to a release; one whose answer was lost stays queued."""
         queue = self._farewells.get(call.store)
-        if queue and is_definite and queue[0].epoch == call.epoch:
+        if queue and queue[0].epoch == call.epoch:
             queue.popleft()
         handover = self._handover
-        if handover is not None and handover.epoch == call.epoch and is_definite:
+        if handover is not None and handover.epoch == call.epoch:
             handover.waiting.discard(call.store)
             if was_ok:
                 handover.acked.add(call.store)

@@ -128,7 +128,7 @@ class LeaseMachine:
             case Answered():
                 self._take_answer(stimulus, now, chance)
             case Failed():
-                self._take_failure(stimulus, now)
+                self._take_failure(stimulus)
             case EpochStored():
                 self._begin_attempt(stimulus.epoch, now)
             case EpochNotStored():
@@ -278,7 +278,7 @@ class LeaseMachine:
             self._world.observed.longest_ttl_ms = ttl_ms
         self._publish_change(observation, change, reply.detail)
         if call.verb is Verb.RELEASE:
-            calls.end_farewell(call, now, was_ok=reply.is_ok, is_definite=True)
+            calls.end_farewell(call, now, was_ok=reply.is_ok)
         tenure = self._standing.tenure
         if tenure is not None and call.epoch == tenure.epoch:
             self._take_tenure_answer(answered, tenure, now, chance)
@@ -314,13 +314,11 @@ class LeaseMachine:
             if not tenure.can_succeed(observed.majority):
                 self._standing.give_up(f"{call.store} answered {reply.refusal.value}", now, chance)
 
-    def _take_failure(self, failed: Failed, now: Instant) -> None:
+    def _take_failure(self, failed: Failed) -> None:
         if not self._world.calls.finish(failed.call):
             return
         if self._world.observed[failed.call.store].note_failure(failed.error):
             self._publish(StoreLost(name=failed.call.store, error=failed.error))
-        if failed.call.verb is Verb.RELEASE:
-            self._world.calls.end_farewell(failed.call, now, was_ok=False, is_definite=False)
 
     def _publish_change(self, observation: Observation, change: Change, detail: str) -> None:
         if change.became_unusable is not None:

@@ -39,7 +39,7 @@ VARIANTS = (
         edits=(
             Edit(
                 MORTEM,
-                'void = "" if left is None else left.why_void(state_dir)',
+                'void = "" if left is None else remains.why_void(left)',
                 'void = ""',
             ),
         ),
@@ -54,7 +54,7 @@ VARIANTS = (
         edits=(
             Edit(
                 MORTEM,
-                "doubt = _journal_doubt(state_dir) or _note_doubt(left, end)",
+                "doubt = _journal_doubt(journal) or _note_doubt(left, end)",
                 "doubt = _note_doubt(left, end)",
             ),
         ),
@@ -68,8 +68,8 @@ VARIANTS = (
         edits=(
             Edit(
                 MORTEM,
-                "doubt = _journal_doubt(state_dir) or _note_doubt(left, end)",
-                "doubt = _journal_doubt(state_dir)",
+                "doubt = _journal_doubt(journal) or _note_doubt(left, end)",
+                "doubt = _journal_doubt(journal)",
             ),
         ),
         proof=_HOOK,

@@ -115,7 +115,7 @@ VARIANTS = (
         edits=(
             Edit(
                 DESK,
-                "        after = self._drive(PromiseDropped())\n"
+                "        after = yield self._driving(PromiseDropped())\n"
                 "        if after is None or after.holder.relies_on is not None:\n",
                 "        after = facts\n        if after is None:\n",
             ),

@@ -54,8 +54,9 @@ VARIANTS = (
         edits=(
             Edit(
                 CALLS,
-                "        if queue and is_definite and queue[0].epoch == call.epoch:\n",
-                "        if queue and queue[0].epoch == call.epoch:\n",
+                "                    farewell=first,\n                )\n",
+                "                    farewell=first,\n                )\n"
+                "                queue.popleft()\n",
             ),
         ),
         proof=ByTests(tests=("tests/election/test_machine_holding.py",)),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from election.holding import describe_lapse
 from election.instants import ClockFault
 from election.model import (
     Anomaly,
@@ -12,7 +13,15 @@ from election.model import (
     StoreLost,
     StoreName,
 )
-from election.signals import EligibilitySet, EpochNotStored, EpochStored, Failed, Verb
+from election.signals import (
+    EligibilitySet,
+    EpochNotStored,
+    EpochStored,
+    Failed,
+    FloorRaised,
+    ReleaseAsked,
+    Verb,
+)
 from election.standing import Phase
 from tests.support.lease_bench import Bench, someone
 
@@ -127,6 +136,20 @@ def test_contender_whose_disk_refused_looks_on_at_once() -> None:
     bench.log.clear()
     bench.run(0.5)
     assert Verb.OBSERVE in bench.verbs()
+
+
+def test_stores_are_kept_free_for_an_attempt_for_one_timeout() -> None:
+    """A healthy disk is quick; behind one that stalls the looks go on."""
+    bench = Bench()
+    bench.disk_works = False
+    bench.run(6)
+    while not bench.asked_epochs:
+        bench.run(0.25)
+    bench.log.clear()
+    bench.run(0.75)
+    assert bench.log == []
+    bench.run(0.25)
+    assert bench.verbs() == [Verb.OBSERVE]
 
 
 def test_restarted_store_is_mended_within_the_round_that_noticed() -> None:
@@ -268,6 +291,30 @@ def test_lost_answers_of_three_stores_are_renewed_by_the_first_two_that_are_read
     assert bench.is_in(Phase.HOLDING)
 
 
+def test_release_during_an_attempt_gives_it_up() -> None:
+    """R10: whoever stops while it asks takes its question back."""
+    bench = asking(Bench())
+    bench.feed(ReleaseAsked(reason="stopping", reserved_for="", drain_ms=0))
+    assert bench.is_in(Phase.CONTENDING)
+    assert anomalies(bench) == ["attempt_abandoned"]
+
+
+def test_late_answer_to_an_earlier_look_is_not_the_answer_to_this_one() -> None:
+    """R4: two looks at one store differ in nothing but their number."""
+    bench = Bench()
+    bench.tick()
+    (first,) = bench.waiting
+    bench.lose()
+    bench.run(0.25)
+    bench.clock.advance(0.5)
+    bench.tick()
+    (second,) = bench.waiting
+    bench.deliver_one(first)
+    assert not bench.machine._world.calls.is_free(X)
+    bench.deliver_one(second)
+    assert bench.machine._world.calls.is_free(X)
+
+
 def test_contenders_in_step_are_parted_by_chance() -> None:
     """R13: each is always first at another store; a wait of equal length would split for ever.
 
@@ -331,6 +378,31 @@ def test_view_says_whose_it_is() -> None:
     assert left_s == pytest.approx(view.valid_for_s - 3)
     bench.clock.advance(10)
     assert bench.machine.view(bench.clock.now()).valid_for_s == 0
+
+
+def test_highest_epoch_is_the_one_seen_or_known_whichever_is_higher() -> None:
+    """What the other node and the standby's floor are told (R7)."""
+    bench = Bench(disk=4)
+    bench.rival_takes("x", 9)
+    bench.run(1)
+    assert bench.machine.max_epoch == 9
+    bench.feed(FloorRaised(epoch=12))
+    assert bench.machine.max_epoch == 12
+
+
+def test_lapse_says_of_each_store_what_was_wrong_there() -> None:
+    """Silent, another's, forgotten, or answered too late: each is mended in another way."""
+    bench = Bench(3).hold()
+    world, now = bench.machine._world, bench.clock.now()
+    bench.rival_takes("y", 9)
+    world.observed[StoreName("x")].note_failure("timeout")
+    world.observed[StoreName("y")].note_reply(bench.look("y"), sent=now, received=now)
+    said = describe_lapse(world, "")
+    assert said.endswith("; x: timeout; y: names rival; z: answered, but too late to count")
+    bench.stores[StoreName("y")].flush()
+    world.observed[StoreName("y")].note_reply(bench.look("y"), sent=now, received=now)
+    assert "y: names nobody" in describe_lapse(world, "")
+    assert describe_lapse(world, "the work loop hung") == "the work loop hung"
 
 
 def test_gap_is_measured_from_the_grant_on() -> None:

@@ -157,6 +157,23 @@ def test_fence_goes_only_after_the_last_write(desk: Desk) -> None:
     assert permit.is_settled
 
 
+def test_writes_under_way_are_told_before_they_can_leave_and_after_their_end() -> None:
+    """R16: what a dead process leaves behind says whether a write was under way."""
+    told: list[int] = []
+    clock = ManualClock()
+    permit = LeasePermit(
+        clock=clock,
+        fence=RecordingFence(),
+        timing=TIMING,
+        on_flight=lambda count, _until_s: told.append(count),
+    )
+    assert permit.open(epoch=7, sent=clock.now())
+    for _ in range(2):
+        assert permit.begin_write(epoch=7, needed_s=1.0)
+    permit.end_write()
+    assert told == [1, 2, 1]
+
+
 def test_open_gate_is_never_settled(desk: Desk) -> None:
     """Nothing takes the fence away while the gate may be open."""
     desk.opened()
