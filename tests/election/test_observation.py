@@ -116,8 +116,9 @@ def test_majority_of_the_configured_stores_answers(silent: str, *, has_majority:
 def test_lives_of_the_stores_that_were_seen_are_remembered() -> None:
     """What the note for the stop hook releases by, whoever is named there (R16)."""
     observed = Observed([StoreName(n) for n in "xyz"], identity=ME, timing=TIMING)
-    see(observed[StoreName("y")], shown(RECORD), 0.0)
+    see(observed[StoreName("y")], shown(RECORD), 3.0)
     assert observed.incarnations() == {"y": LIFE}
+    assert [o.life for o in observed] == [None, (LIFE, at(3.0)), None]
 
 
 def test_view_shows_what_is_known_of_a_store() -> None:
