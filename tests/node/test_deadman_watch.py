@@ -119,6 +119,15 @@ async def test_cluster_is_not_pinged_by_one_that_does_not_trade(what: str) -> No
     assert len(rig.node.sent) == 1
 
 
+async def test_lease_counts_until_its_last_moment_and_the_venue_too() -> None:
+    """The other side of both bounds: half a second of permit, two looks and a read."""
+    rig = Rig()
+    rig.left_s = 0.5
+    rig.health.venue_proven_s = 1001.0 - 34.0
+    await rig.turns(1, is_venue_proven=False)
+    assert len(rig.cluster.sent) == 1
+
+
 async def test_paused_leader_goes_on_pinging_and_says_so() -> None:
     """A person paused it: no alarm, and no riddle either."""
     rig = Rig()
