@@ -16,7 +16,8 @@ from exchange.journal_codec import TAKEOVER, TakeoverEntry
 from node.logs import log_event
 from node.teller import Teller
 
-LATE = "told late: this node's process ended before it could say so"
+# A disk that failed in between may have lost that it was told: the message must allow for that.
+LATE = "told late, perhaps again: this node's process ended before its disk kept that it was told"
 NOT_KNOWN = "not known any more"
 
 

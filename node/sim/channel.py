@@ -16,6 +16,7 @@ ANSWER_S = (0.05, 0.4)
 TIMEOUT_S = 5.0
 _SIGNATURE = re.compile(r"epoch (\d+) · (\S+) · .* · (#[0-9a-f]{5})\Z")
 MARKED = "(possibly sent before"
+LATE = "told late, perhaps again"  # its disk failed when it was told first (untold.py)
 TRADES = (" trades now", "no node ran for")
 
 
@@ -57,7 +58,7 @@ class Phone:
                 tag=found.group(3) if found else "",
                 epoch=int(found.group(1)) if found else 0,
                 node_id=found.group(2) if found else "",
-                is_marked=any(line.startswith(MARKED) for line in lines),
+                is_marked=any(line.startswith(MARKED) or LATE in line for line in lines),
             )
         )
         self._world.note("phone", "message", text=lines[0])
