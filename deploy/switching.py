@@ -6,6 +6,7 @@ too. What decides is asked of the running process (its fingerprint), never remem
 before, so that a deployment that broke off is seen and finished.
 """
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ def _switch_to(
     if state.is_active and state.fingerprint == _fingerprint(target, wanted):
         box.apply(_wants(target, wanted))  # links and files may still differ; nothing restarts
         return False
+    refuse_other_stores(box, target, state, wanted)
     if box.is_dry:
         box.apply(_wants(target, wanted))
         return True
@@ -92,6 +94,33 @@ def _switch_to(
     raise NodeUnhealthy(
         f"{box.place.name} did not come up with {wanted.release}: {problem}\n"
         f"    it was put back {outcome}\n    → see its log: make logs BOX={box.place.name}"
+    )
+
+
+def refuse_other_stores(box: Box, target: Target, state: NodeState, wanted: Version) -> None:
+    """Refuse settings whose list of stores is neither the one in use nor the one that counts (R3).
+
+    Two nodes with two lists are two leases: that is never one step of an upgrade.
+
+    Raises:
+        StepFailed: it is another list, or it cannot be told.
+    """
+    if not state.settings or wanted.settings in {state.settings, state.previous_settings}:
+        return  # the first ones; or those that the node itself refuses where they became old
+    try:
+        said = json.loads(box.shell.as_root(f"{places.NODECTL} stores show --json </dev/null || :"))
+    except ValueError:
+        said = {}
+    wished = target.config.config_id
+    if wished in {said.get("config_id"), said.get("counts")}:
+        return
+    if not said and not state.is_active:
+        return  # what lies there cannot be read, and runs nowhere
+    raise StepFailed(
+        f"cluster.toml names other stores than {box.place.name} uses: two lists in use at once are "
+        "two traders, so this is not changed by the way\n    → to add a witness put topology and "
+        "[[stores]] back as they were and run: make deploy-witness; else see "
+        "docs/replacing-a-store.md"
     )
 
 

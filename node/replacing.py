@@ -19,17 +19,26 @@ from node.config_model import StoreConfig, store_list_id
 from node.latches import STORES, Latches
 
 FRESH_S: Final = 5.0
+GROWN: Final = 3
 _PORT_MAX: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The wish: one store of the list gets another address, and another name if one is given."""
+    """The wish: one store of the list is replaced, or the only one gets two more."""
 
     old: tuple[StoreConfig, ...]
     new: tuple[StoreConfig, ...]
-    replaced: StoreConfig
-    replacement: StoreConfig
+
+    @property
+    def added(self) -> tuple[StoreConfig, ...]:
+        """The stores that the old list does not have."""
+        return tuple(s for s in self.new if s not in self.old)
+
+    @property
+    def removed(self) -> tuple[StoreConfig, ...]:
+        """The stores that the new list does not have."""
+        return tuple(s for s in self.old if s not in self.new)
 
     @property
     def old_id(self) -> str:
@@ -91,7 +100,25 @@ def plan_change(stores: Sequence[StoreConfig], old: str, address: str, name: str
     if replacement == found:
         raise ValueError(f"{old} is at {address} already")
     new = tuple(replacement if s is found else s for s in stores)
-    return Change(old=tuple(stores), new=new, replaced=found, replacement=replacement)
+    return Change(old=tuple(stores), new=new)
+
+
+def plan_growth(present: Sequence[StoreConfig], wanted: Sequence[StoreConfig]) -> Change:
+    """Return the change from one store to three, the present one among them.
+
+    Other changes of several stores at once are refused: with fewer than all of the old list in
+    the new one, more would have to be told than `refuse_now` and the walk make sure of.
+
+    Raises:
+        ValueError: it is another change.
+    """
+    change = Change(old=tuple(present), new=tuple(wanted))
+    if (len(change.old), len(change.new)) != (1, GROWN) or change.removed:
+        raise ValueError(
+            f"from {', '.join(s.name for s in present)} to {', '.join(s.name for s in wanted)} is "
+            "not one store that gets two more beside it"
+        )
+    return change
 
 
 # --- may it be done now -----------------------------------------------------------------------
@@ -119,6 +146,12 @@ def refuse_now(
         )
     if not latches.is_paused:
         return "the cluster is not paused"
+    relying = [n for n in nodes if _is_fresh(m := members.get(n)) and m and m.body.get("relies_on")]
+    if relying:
+        return (
+            f"{relying[0]} trades by the promise of the other node, which cannot be carried over: "
+            "end it first (nodectl stand-down --end)"
+        )
     gone = [n for n in nodes if n not in without and not _is_fresh(members.get(n))]
     if gone and known is None:
         return (
@@ -215,6 +248,7 @@ def edit_file(text: str, change: Change) -> str:
     Raises:
         ValueError: the file does not show the store in one [[stores]] table of its own.
     """
+    replaced, replacement = change.removed[0], change.added[0]
     lines = text.splitlines(keepends=True)
     begins = [i for i, line in enumerate(lines) if re.match(r"\s*\[\[\s*stores\s*\]\]", line)]
     for begin in begins:
@@ -223,9 +257,9 @@ def edit_file(text: str, change: Change) -> str:
             len(lines),
         )
         block = lines[begin:end]
-        if _value(block, "name") == change.replaced.name:
-            return "".join([*lines[:begin], *_edited(block, change.replacement), *lines[end:]])
-    raise ValueError(f"no [[stores]] table with name = {change.replaced.name!r} was found in it")
+        if _value(block, "name") == replaced.name:
+            return "".join([*lines[:begin], *_edited(block, replacement), *lines[end:]])
+    raise ValueError(f"no [[stores]] table with name = {replaced.name!r} was found in it")
 
 
 def _value(block: Sequence[str], key: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The walk of `nodectl stores replace`: one step after the other, each of which can be done again.
+"""The walk of `nodectl stores replace | grow`: one step after the other, each can be said again.
 
 Rules of this file: it asks and tells stores; what may be done is judged in node/replacing.py. A
 step that did not reach enough stores ends the walk with what is missing; nobody leads meanwhile.
@@ -55,10 +55,12 @@ class Move:
     def run(self) -> None:
         """Do every step. Raises CommandRefused."""
         seen = self._look(self.change.old)
-        fresh = self._look([self.change.replacement])
-        problem = fresh.stores[0].error
-        if problem:
-            raise CommandRefused(f"the new store does not answer: {problem}", mend="start it first")
+        for store in self._look(self.change.added).stores:
+            if store.error:
+                raise CommandRefused(
+                    f"the new store {store.name} does not answer: {store.error}",
+                    mend="start it first",
+                )
         latches, _ = merge_latches(merged_control(seen), is_first_start_allowed=False)
         members = {str(n): m for n, m in merged_members(seen).items()}
         refusal = refuse_now(
@@ -79,7 +81,7 @@ class Move:
         record = merged_control(seen).get(STORES)
         if record is None or record.value.get("config_id") != self.change.new_id:
             self._board(self.change.old, lambda b: b.put(
-                STORES, self.change.record_value(), who_asks(), wall_ms(), "nodectl stores replace"
+                STORES, self.change.record_value(), who_asks(), wall_ms(), "another store list"
             ))  # fmt: skip
         wanted = [n for n in self.config.nodes if n not in self.without]
 

@@ -1,6 +1,7 @@
-"""nodectl stores: the lease stores, and the one safe way to give the cluster another one (R3)."""
+"""nodectl stores: the lease stores, and the safe ways to give the cluster another list (R3)."""
 
 import difflib
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,7 @@ from node.replacing import (
     Change,
     edit_file,
     plan_change,
+    plan_growth,
 )
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -71,7 +73,15 @@ def show(
     ]
     is_current = record is None or record.value.get("config_id") in {None, settings.config_id}
     if as_json:
-        say_json({"config_id": settings.config_id, "is_current": is_current, "stores": rows})
+        counts = None if record is None else record.value.get("config_id")
+        say_json(
+            {
+                "config_id": settings.config_id,
+                "counts": counts,
+                "is_current": is_current,
+                "stores": rows,
+            }
+        )
     else:
         for row in rows:
             nothing = "unreadable" if row["problems"] else "empty"
@@ -130,6 +140,59 @@ def replace(
         raise typer.Exit(UNDONE)
 
 
+@app.command()
+def grow(
+    wanted: Annotated[Path, typer.Argument(help="The cluster.toml with three stores.")],
+    config: ConfigOption = None,
+    node: NodeOption = None,
+    profile: ProfileOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Go from one lease store to three, with the cluster paused; `make deploy-witness` runs it.
+
+    The same walk as `replace`, to the list of another cluster.toml, which both boxes must get
+    afterwards; say it again after any interruption. No node may use that file before it is done:
+    two of its stores are a majority that the present holder knows nothing of.
+
+    Exit codes: 0 done, both boxes need the new file and a restart · 1 refused, nothing changed ·
+    3 begun, not finished: say it again · 4 mend configuration or secrets.
+    """
+    settings = open_config(config, profile)
+    target = open_config(wanted, profile)
+    secrets = open_secrets(settings, node)
+    if target.cluster_id != settings.cluster_id or set(target.nodes) != set(settings.nodes):
+        raise CommandRefused(
+            f"{wanted} is of another cluster, or has other nodes",
+            mend="change topology and [[stores]] only",
+        )
+    if target.config_id == settings.config_id:
+        say("nothing to do: this list is in use here already")
+        return
+    try:
+        change = plan_growth(settings.stores, target.stores)
+    except ValueError as error:
+        raise CommandRefused(str(error), mend="see docs/replacing-a-store.md") from None
+    open_lists = [s.name for s in change.added if secrets.store_password(s.name) is None]
+    if open_lists:
+        raise CommandRefused(
+            f"there is no password for {', '.join(open_lists)}",
+            mend="put stores.default.password into the secrets of both nodes",
+        )
+    report = Report(change=change)
+    Move(settings, secrets, change, report, ()).run()
+    if as_json:
+        say_json(_to_json(report))
+    else:
+        say(
+            f"the list is now {', '.join(s.name for s in change.new)}. Told: "
+            f"{', '.join(report.told)}. Ready: {', '.join(report.ready)}.\n"
+            f"next: put {wanted} in place on both boxes, restart both nodes, nodectl resume"
+        )
+        for problem in report.problems:
+            say(f"! {problem}")
+
+
 def _check_new_list(config: Config, change: Change) -> None:
     problems = check_config(config.model_copy(update={"stores": change.new}))
     if problems:
@@ -168,10 +231,10 @@ def _edit(config: Config, report: Report, *, may_write: bool) -> None:
 
 
 def _tell(report: Report) -> None:
-    change = report.change
+    replaced, replacement = report.change.removed[0], report.change.added[0]
     say(
-        f"{change.replaced.name} is replaced by {change.replacement.name} at "
-        f"{change.replacement.host}:{change.replacement.port}. Told: {', '.join(report.told)}. "
+        f"{replaced.name} is replaced by {replacement.name} at "
+        f"{replacement.host}:{replacement.port}. Told: {', '.join(report.told)}. "
         f"Closed to the old list: {', '.join(report.moved)}. Ready: {', '.join(report.ready)}."
     )
     for problem in report.problems:

@@ -19,6 +19,7 @@ from node.replacing import (
     is_free,
     parse_address,
     plan_change,
+    plan_growth,
     refuse_now,
     refuse_resume,
     replaced_reason,
@@ -123,6 +124,23 @@ def test_new_list_has_another_id(change: Change) -> None:
     assert change.new_id == store_list_id(change.new) != change.old_id
 
 
+def test_growth_is_one_store_that_gets_two_more(tmp_path: Path) -> None:
+    """Everything else that changes several stores at once is refused."""
+    one, two, three = make_config(tmp_path).stores
+    grown = plan_growth([two], [one, two, three])
+    assert (grown.old, grown.added, grown.removed) == ((two,), (one, three), ())
+    moved = two.model_copy(update={"port": 7000})
+    for present, wanted in (
+        ([two], [one, two]),
+        ([two], [one, moved, three]),
+        ([one, two], [one, two, three]),
+        ([one, two, three], [one, two, three]),
+        ([one, two, three], [two]),
+    ):
+        with pytest.raises(ValueError, match="not one store"):
+            plan_growth(present, wanted)
+
+
 # --- may it begin -----------------------------------------------------------------------------
 
 
@@ -152,6 +170,13 @@ def test_it_begins_paused_with_both_nodes_and_a_majority(change: Change) -> None
         kind=STORES, version=9, value={"config_id": "elsewhere"}, by="her", at_ms=0, reason=""
     )
     assert "cluster.toml is old" in refused(latches=latches(other))
+
+
+def test_nothing_begins_while_a_node_trades_by_the_others_promise(change: Change) -> None:
+    """ADR 0015: the promise is about the old list, and stands on the other node's disk."""
+    relying = members(jetson={"relies_on": "raspberrypi"})
+    said = refuse_now(change, picture(), latches(), relying, NODES, ())
+    assert "stand-down --end" in said
 
 
 def test_who_has_it_on_disk_has_acknowledged(change: Change) -> None:
