@@ -35,7 +35,7 @@ unit: $(STAMP) ## run the tests without real node processes
 e2e: $(STAMP) ## run the tests with real node processes
 	@$(BIN)/python -m pytest -n 2 -m e2e $(PYTEST)
 
-COUNT ?= 300
+
 .PHONY: sim
 sim: $(STAMP) ## run the production pair in simulated storms: 40 seeds, about 30 cluster hours
 	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 3 --jobs 2 --insist
@@ -43,8 +43,8 @@ sim: $(STAMP) ## run the production pair in simulated storms: 40 seeds, about 30
 
 .PHONY: sim-night
 sim-night: $(STAMP) ## the same all night long: COUNT seeds of two hours for each topology
-	@$(BIN)/nodectl simulate --seed 100000 --count $(COUNT) --hours 2 --stores 3 --jobs 2
-	@$(BIN)/nodectl simulate --seed 100000 --count $(COUNT) --hours 2 --stores 1 --jobs 2
+	@$(BIN)/nodectl simulate --seed 100000 --count $(or $(COUNT),300) --hours 2 --stores 3 --jobs 2
+	@$(BIN)/nodectl simulate --seed 100000 --count $(or $(COUNT),300) --hours 2 --stores 1 --jobs 2
 
 .PHONY: chaos
 chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iproute2, nftables)
