@@ -79,6 +79,15 @@ DEPLOY = @CLUSTER='$(or $(CLUSTER),.)' HOST='$(HOST)' BOX='$(BOX)' PROFILE='$(PR
   DRY_RUN='$(DRY_RUN)' FORCE='$(FORCE)' KEEP_STATE='$(KEEP_STATE)' \
   PYTHON_ARCHIVE='$(PYTHON_ARCHIVE)' $(BIN)/python -m deploy
 
+.PHONY: wheels
+wheels: $(STAMP) ## fetch the wheels of a box, to deploy without a network (ARCH=aarch64 PY=3.12)
+	@$(BIN)/python -m deploy.wheels fetch $(or $(ARCH),aarch64) $(or $(PY),3.12) \
+	  $(or $(HOTSPARE_CACHE),$(HOME)/.cache/hotspare)/$(or $(ARCH),aarch64)-$(or $(PY),3.12)/locked
+
+.PHONY: wheels-check
+wheels-check: $(STAMP) ## show that every locked package has a wheel for each supported ARM image
+	@$(BIN)/python -m deploy.wheels check
+
 .PHONY: deploy-primary
 deploy-primary: $(STAMP) ## bring the preferred node to its box
 	$(DEPLOY) primary

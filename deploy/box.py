@@ -4,11 +4,9 @@ Each step can be repeated; a deployment that broke off goes on where it stopped,
 compares before it changes and large files are kept under their own names.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from deploy import places
@@ -20,6 +18,7 @@ from deploy.python_archive import PythonArchive
 from deploy.release import Release
 from deploy.ssh import Shell
 from deploy.wants import Want, to_stage
+from deploy.wheels import sha256_of
 
 Say = Callable[[str], None]
 
@@ -119,7 +118,7 @@ class Box:
         if have.startswith("complete"):
             self.told(f"same\trelease {release.release_id}")
             return
-        sums = {name: _sha256(path) for name, path in release.files.items()}
+        sums = {name: sha256_of(path) for name, path in release.files.items()}
         lines = "".join(f"{sha}  {name}\n" for name, sha in sums.items())
         self.shell.staged(
             "run.sh",
@@ -178,11 +177,6 @@ class Box:
                 self.say(f"  {line}")
         self.changes += changed
         return changed
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def names(boxes: Iterable[Box]) -> str:

@@ -198,7 +198,7 @@ cd /
 if [ "$(id -un)" = {places.USER} ]; then
   exec $run "$@"
 elif [ "$(id -u)" = 0 ]; then
-  exec setpriv --reuid={places.USER} --regid={places.USER} --init-groups --reset-env $run "$@"
+  exec runuser -u {places.USER} -- $run "$@"
 fi
 exec sudo -u {places.USER} $run "$@"
 """.encode()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import StepFailed
-from deploy.wheels import LOCK, ROOT, Target, fetch
+from deploy.wheels import LOCK, ROOT, Target, fetch, sha256_of
 from node.version import program_version
 
 PACKAGES = ("alerts", "election", "exchange", "node", "strategy")
@@ -74,11 +74,7 @@ def _sources() -> Iterable[Path]:
 def _named_by(lock: Path, folder: Path) -> list[Path]:
     """Return the wheels that the lock allows: a folder may hold those of an older lock too."""
     text = lock.read_text(encoding="utf-8")
-    return [p for p in sorted(folder.glob("*.whl")) if _sha256(p) in text]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return [p for p in sorted(folder.glob("*.whl")) if sha256_of(p) in text]
 
 
 def _own_wheel(folder: Path) -> Path:

@@ -1,10 +1,11 @@
 """Wheels for a box: fetched on the laptop, checked against the lock, for another architecture.
 
 A box has no compiler and needs no package index: what the lock names must exist as a wheel for
-its architecture and glibc. `python -m deploy.wheels check` shows that it does, for the oldest
+its architecture and glibc. `make wheels-check` shows that it does, for the oldest
 glibc of each image that hotspare supports.
 """
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ GLIBCS = ((2, 27), (2, 31), (2, 36), (2, 41))
 """Ubuntu 18.04 (Jetson Nano), Debian 11, 12 and 13: what boxes run."""
 PYTHONS = ("3.11", "3.12", "3.13")
 FETCH_S = 900.0
+FETCH_WORDS = 4
 _OLDEST_TAG = (2, 17)
 
 
@@ -34,6 +36,11 @@ class Target:
     architecture: str
     glibc: tuple[int, int]
     python: str
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"{self.architecture}, glibc {self.glibc[0]}.{self.glibc[1]}, Python {self.python}"
 
     def tags(self) -> tuple[str, ...]:
         """Return the platform tags that fit, newest first (PEP 600; and the three older names)."""
@@ -55,6 +62,8 @@ def fetch(target: Target, lock: Path, into: Path) -> tuple[Path, ...]:
         StepFailed: something has no wheel for the target, or does not have the lock's hash.
     """
     into.mkdir(parents=True, exist_ok=True)
+    if is_complete(chosen_of(lock.read_text(encoding="utf-8"), target), into):
+        return tuple(sorted(into.glob("*.whl")))  # no network is needed, nor asked
     with _written(target, lock) as chosen:
         done = subprocess.run(  # noqa: S603
             [*_pip("download", target, chosen), "--dest", str(into)],
@@ -98,6 +107,19 @@ def chosen_of(lock_text: str, target: Target) -> str:
     return "".join(kept)
 
 
+def is_complete(chosen: str, folder: Path) -> bool:
+    """Tell whether a folder has a file with one of the lock's hashes for each entry."""
+    have = {sha256_of(path) for path in folder.glob("*.whl")}
+    entries = [e for e in re.split(r"(?m)^(?=[A-Za-z0-9])", chosen) if "--hash" in e]
+    return all(have & set(re.findall(r"sha256:([0-9a-f]{64})", entry)) for entry in entries)
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _may_hold(condition: Marker, target: Target) -> bool:
     fixed = {
         "python_version": target.python,
@@ -131,26 +153,40 @@ def _pip(verb: str, target: Target, lock: Path) -> list[str]:
 
 def _why(target: Target, said: str) -> str:
     lines = [line for line in said.splitlines() if line.startswith("ERROR")]
-    return (
-        f"no full set of wheels for {target.architecture}, glibc {target.glibc[0]}."
-        f"{target.glibc[1]}, Python {target.python}: {' '.join(lines) or said[-500:]}"
+    return f"no full set of wheels for {target.text}: {' '.join(lines) or said[-500:]}"
+
+
+def targets() -> tuple[Target, ...]:
+    """Return what the lock is checked for: each Python at the oldest glibc, each glibc once."""
+    pairs = [(GLIBCS[0], python) for python in PYTHONS]
+    pairs += [(glibc, PYTHONS[-1]) for glibc in GLIBCS[1:]]
+    return tuple(
+        Target(architecture="aarch64", glibc=glibc, python=python) for glibc, python in pairs
     )
 
 
 def main(words: Sequence[str]) -> int:
-    """Check the lock (or the files that are named) for every supported arm64 image."""
-    locks = [Path(word) for word in words] or [LOCK]
+    """`check [LOCK...]` for every supported arm64 image, or `fetch ARCHITECTURE PYTHON FOLDER`."""
+    if words[:1] == ["fetch"] and len(words) == FETCH_WORDS:
+        target = Target(architecture=words[1], glibc=GLIBCS[0], python=words[2])
+        try:
+            found = fetch(target, LOCK, Path(words[3]))
+        except StepFailed as failed:
+            sys.stdout.write(f"{failed}\n")
+            return 1
+        sys.stdout.write(f"{len(found)} wheels in {words[3]}\n")
+        return 0
+    if words[:1] != ["check"]:
+        sys.stdout.write("usage: python -m deploy.wheels check [LOCK...] | fetch ARCH PYTHON DIR\n")
+        return 64
     failures = 0
-    for lock in locks:
-        for glibc in GLIBCS:
-            for python in PYTHONS:
-                target = Target(architecture="aarch64", glibc=glibc, python=python)
-                problem = check(target, lock)
-                failures += bool(problem)
-                said = problem or (
-                    f"{lock.name}: wheels for aarch64, glibc {glibc[0]}.{glibc[1]}, Python {python}"
-                )
-                sys.stdout.write(("MISSING " if problem else "ok ") + said + "\n")
+    for lock in [Path(word) for word in words[1:]] or [LOCK]:
+        for target in targets():
+            problem = check(target, lock)
+            failures += bool(problem)
+            said = problem or f"{lock.name}: every wheel for {target.text}"
+            sys.stdout.write(("MISSING " if problem else "ok ") + said + "\n")
+            sys.stdout.flush()
     return 1 if failures else 0
 
 
