@@ -23,6 +23,7 @@ PAPER_STATE = "/var/lib/hotspare-paper"
 BACKUPS = "/var/backups/hotspare"
 BOOK = "/var/lib/hotspare-deploy"
 RUNNING = "/run/hotspare-deploy"
+NODE_RUN = "/run/hotspare-node"
 
 UNITS = "/etc/systemd/system"
 NODE_UNIT = "hotspare-node.service"

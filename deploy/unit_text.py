@@ -62,6 +62,9 @@ def node_unit(
 ) -> str:
     """Return the unit of a node: restarted for ever, fed by the work loop, releasing after death.
 
+    OnFailure= would not tell of starts that fail: with Restart=always systemd 239 to 253 never
+    starts it. The second stop hook does.
+
     KillMode=mixed: only then is every process of it certainly dead when the stop hook runs.
     WatchdogSec is fed after finished cycles of the work loop, never by a thread beside it.
     """
@@ -90,6 +93,8 @@ def node_unit(
             f"ExecStopPost=-{places.BIN}/nodectl release --after-crash --state-dir {state}",
             0,
         ),
+        # after the release, in a process of its own: what breaks the one does not stop the other
+        (f"ExecStopPost=-{places.BIN}/nodectl tell-failed-start --state-dir {state}", 0),
         ("Restart=always", 0),
         ("RestartSec=2", 0),
         ("WatchdogSec=20", 0),
@@ -102,8 +107,12 @@ def node_unit(
         ("Nice=-5", 0),
         ("MemoryMax=600M", 231),
         ("TasksMax=128", 228),
-        (f"StateDirectory={_below_lib(places.STATE)}", 235),
+        (f"StateDirectory={_below(places.STATE, '/var/lib/')}", 235),
         ("StateDirectoryMode=0700", 235),
+        # where starts that fail are counted when the state directory cannot be written
+        (f"RuntimeDirectory={_below(places.NODE_RUN, '/run/')}", 0),
+        ("RuntimeDirectoryMode=0700", 0),
+        ("RuntimeDirectoryPreserve=restart", 235),
     ]
     return _render(unit, service, systemd, install="multi-user.target")
 
@@ -154,7 +163,7 @@ def paper_unit(fingerprint: str, systemd: SystemdOf) -> str:
         ("RestartSec=2", 0),
         ("MemoryMax=200M", 231),
         ("TasksMax=32", 228),
-        (f"StateDirectory={_below_lib(places.PAPER_STATE)}", 235),
+        (f"StateDirectory={_below(places.PAPER_STATE, '/var/lib/')}", 235),
         ("StateDirectoryMode=0700", 235),
     ]
     return _render(unit, service, systemd, install="multi-user.target")
@@ -169,8 +178,7 @@ def _fingerprinted(unit: str, fingerprint: str) -> str:
     return f"ExecStartPre=+/bin/sh -c '{note}'"
 
 
-def _below_lib(path: str) -> str:
-    prefix = "/var/lib/"
+def _below(path: str, prefix: str) -> str:
     assert path.startswith(prefix)
     return path.removeprefix(prefix)
 

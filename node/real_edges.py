@@ -54,6 +54,8 @@ from node.peer_post import PeerPost
 from node.peer_rules import PAIR, other_node
 from node.resources import ResourceProbe
 from node.secrets import Secrets, secrets_path
+from node.starts import Chat
+from node.starts_file import keep_ready
 from node.systemd import Notifier
 from node.venue_settings import venue_settings
 from strategy.loading import LoadedStrategy, load_strategy
@@ -93,7 +95,8 @@ class RealEdges:
         self._timeout_ms = config.lease.request_timeout_ms
         self.log = log
         self.clock = KernelClock()
-        self.supervisor = Notifier(environ)
+        chat = _chat_of(config, secrets)
+        self.supervisor = Notifier(environ, on_ready=lambda: keep_ready(state_dir, environ, chat))
         self._cut = cut = StoreCut()
         self.addresses = tuple(replace(a, cut=cut) for a in store_addresses(config, secrets))
         self.build_crew: BuildCrew = ThreadCrew
@@ -323,6 +326,13 @@ def store_addresses(config: Config, secrets: Secrets) -> tuple[StoreAddress, ...
         )
         for store in config.stores
     )
+
+
+def _chat_of(config: Config, secrets: Secrets) -> Chat | None:
+    chat_id = config.telegram.chat_id
+    if chat_id is None or secrets.telegram_token() is None:
+        return None
+    return Chat(chat_id=chat_id, api_url=config.telegram.api_url)
 
 
 def _build_telegram(config: Config, secrets: Secrets) -> TelegramApi | None:

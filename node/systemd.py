@@ -8,7 +8,8 @@ Source: sd_notify(3), sd_watchdog_enabled(3).
 
 import os
 import socket
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 
 STATUS_LIMIT = 200  # one line in `systemctl status`
 
@@ -16,10 +17,18 @@ STATUS_LIMIT = 200  # one line in `systemctl status`
 class Notifier:
     """Sends states to the socket that systemd named; says nothing where there is none."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        """Read the address; nothing is opened yet."""
+    def __init__(
+        self, environ: Mapping[str, str], *, on_ready: Callable[[], None] | None = None
+    ) -> None:
+        """Read the address; nothing is opened yet.
+
+        Args:
+            environ: of this process.
+            on_ready: called once when the start is over, in a thread that nobody waits for.
+        """
         self._address = _address_of(environ.get("NOTIFY_SOCKET", ""))
         self._watchdog_s = _watchdog_of(environ)
+        self._on_ready = on_ready
 
     @property
     def is_listening(self) -> bool:
@@ -33,6 +42,9 @@ class Notifier:
 
     def ready(self, status: str) -> bool:
         """Say that the start is over."""
+        on_ready, self._on_ready = self._on_ready, None
+        if on_ready is not None:
+            threading.Thread(target=on_ready, name="ready", daemon=True).start()
         return self._send(f"READY=1\nSTATUS={_line(status)}")
 
     def status(self, status: str) -> bool:

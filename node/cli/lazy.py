@@ -29,6 +29,7 @@ VERBS: Mapping[str, str] = {
     "resume": "node.cli.resume",
     "clear-crashes": "node.cli.clear_crashes",
     "release": "node.cli.release",
+    "tell-failed-start": "node.cli.tell_failed_start",
     "history": "node.cli.history",
     "logs": "node.cli.logs",
     "explain": "node.cli.explain",

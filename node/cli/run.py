@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 import typer
 
@@ -11,6 +12,7 @@ from node.cli.common import ConfigOption, NodeOption, ProfileOption, find_node_i
 from node.errors import NodeError
 from node.redact import redact
 from node.secrets import load_secrets, require_complete, secrets_path
+from node.starts_file import leave_words
 
 app = typer.Typer(add_completion=False)
 FAILED = 1
@@ -25,6 +27,16 @@ def run(
     Exit codes: 0 stopped on request · 1 failed, its log says why · 4 mend configuration or
     secrets; a supervisor should start it again in every case.
     """
+    try:
+        code = _run(config, node, profile)
+    except NodeError as error:
+        # for the stop hook, which cannot read the journal; these messages show no secret
+        leave_words(os.environ, error.render())
+        raise
+    raise typer.Exit(code)
+
+
+def _run(config: Path | None, node: str | None, profile: str | None) -> int:
     settings = open_config(config, profile)
     node_id = find_node_id(settings, node)
     secrets = load_secrets(settings, node_id, os.environ)
@@ -32,13 +44,14 @@ def run(
     from node.wiring import run_node  # noqa: PLC0415  (seconds on a slow board: after the checks)
 
     try:
-        code = run_node(settings, secrets, node_id)
+        return run_node(settings, secrets, node_id)
     except NodeError:
         raise
     except Exception as error:  # noqa: BLE001  (the last place where secrets can be taken out)
         sys.stderr.write(crash_text(error, secrets.all_values()))
-        code = FAILED
-    raise typer.Exit(code)
+        said = redact(f"{type(error).__name__}: {error}", secrets.all_values())
+        leave_words(os.environ, said)
+        return FAILED
 
 
 def crash_text(error: BaseException, secret_values: Iterable[str]) -> str:
