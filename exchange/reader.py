@@ -32,7 +32,7 @@ T = TypeVar("T")
 Markets = tuple[Mapping[str, Any], ...]
 
 # Reads that carry a time stamp and a signature.
-SIGNED: Final = frozenset({"account", "open_orders", "order", "orders", "fills"})
+SIGNED: Final = frozenset({"account", "open_orders", "order", "orders", "fills", "rights"})
 
 RULES_AGE_S = 600.0  # filters change rarely; whoever was refused by one asks again
 # Samples of one clock measurement: one may meet a busy network, three seldom do.

@@ -75,6 +75,7 @@ class VenueRow:
         used_weight_header: response header with the weight used, lower case; empty when none.
         has_sandbox: whether `set_sandbox_mode` works.
         key_advice: which rights an API key needs, for a person.
+        rights_call: ccxt's name of the call that lists a key's rights; empty when there is none.
     """
 
     exchange_id: str
@@ -102,6 +103,7 @@ class VenueRow:
     fills_per_page: int
     has_sandbox: bool
     key_advice: str
+    rights_call: str
 
 
 _KEY_ADVICE: Final = (
@@ -235,6 +237,7 @@ BINANCE: Final = VenueRow(
         "order": 4,
         "orders": 20,
         "fills": 20,
+        "rights": 1,
         "place": 1,
         "cancel": 1,
     },
@@ -244,6 +247,7 @@ BINANCE: Final = VenueRow(
     fills_per_page=1_000,
     has_sandbox=True,
     key_advice=_KEY_ADVICE,
+    rights_call="sapi_get_account_apirestrictions",
 )
 
 ROWS: Final[Mapping[str, VenueRow]] = {BINANCE.exchange_id: BINANCE}

@@ -15,6 +15,7 @@ class PaperKey:
     key: str
     secret: str = field(repr=False)
     can_trade: bool = True
+    can_withdraw: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,8 @@ def write_accounts(path: Path, accounts: Sequence[PaperAccount]) -> Path:
                         "key": key.key,
                         "secret": key.secret,
                         "can_trade": key.can_trade,
+                        # left out where it is false: the release before does not know it
+                        **({"can_withdraw": True} if key.can_withdraw else {}),
                     }
                     for key in account.keys
                 ],

@@ -9,6 +9,7 @@ from typing import Any
 
 from exchange.paper.account import Balances
 from exchange.paper.book import Market
+from exchange.paper.config import KeyConfig
 from exchange.paper.feed import Kline
 from exchange.paper.filters import filter_list
 from exchange.paper.values import SMALLEST, ZERO, Fill, Order, OrderType, SymbolRules
@@ -171,6 +172,22 @@ def account_info(
         ],
         "permissions": ["SPOT"],
         "uid": uid,
+    }
+
+
+def restrictions_info(key: KeyConfig, *, now_ms: int) -> dict[str, Any]:
+    """Return GET /sapi/v1/account/apiRestrictions."""
+    return {
+        "ipRestrict": True,
+        "createTime": now_ms,
+        "enableReading": True,
+        "enableWithdrawals": key.can_withdraw,
+        "enableInternalTransfer": False,
+        "enableMargin": False,
+        "enableFutures": False,
+        "permitsUniversalTransfer": False,
+        "enableVanillaOptions": False,
+        "enableSpotAndMarginTrading": key.can_trade,
     }
 
 

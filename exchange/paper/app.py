@@ -37,6 +37,7 @@ def build_app(runtime: PaperRuntime, config: PaperConfig) -> web.Application:
 
     app = web.Application()
     app.router.add_route("*", "/api/v3/{path:.*}", server.handle)
+    app.router.add_route("GET", "/sapi/v1/{path:account/apiRestrictions}", server.handle)
     app.router.add_route("*", "/paper/{path:.*}", admin.handle)
     app.cleanup_ctx.append(walk_prices)
     return app

@@ -110,12 +110,16 @@ class SymbolConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyConfig:
-    """One API key: a name for logs, the key, its secret, and whether it may trade."""
+    """One API key: a name for logs, the key, its secret, and whether it may trade.
+
+    `can_withdraw` is only told: there is nothing to withdraw here.
+    """
 
     name: str
     key: str
     secret: str
     can_trade: bool = True
+    can_withdraw: bool = False
 
     def __repr__(self) -> str:
         """Leave the secret out of every log and error."""

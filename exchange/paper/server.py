@@ -100,6 +100,7 @@ class PaperServer:
         trade = TradeRoutes(runtime)
         self._reads: Mapping[str, Read] = {
             "account": trade.account,
+            "account/apiRestrictions": trade.restrictions,
             "order": trade.order,
             "openOrders": trade.open_orders,
             "allOrders": trade.all_orders,

@@ -10,6 +10,7 @@ from exchange.paper.answers import (
     fill_info,
     order_info,
     placed_answer,
+    restrictions_info,
 )
 from exchange.paper.calls import Caller
 from exchange.paper.orders import ORDER_PARAMETERS, parse_integer, parse_new_order, require
@@ -73,6 +74,10 @@ class TradeRoutes:
                 row for row in answer["balances"] if float(row["free"]) or float(row["locked"])
             ]
         return answer
+
+    def restrictions(self, call: Signed) -> Any:
+        """Return what the key may do."""
+        return restrictions_info(call.caller.key, now_ms=call.now_ms)
 
     def order(self, call: Signed) -> Any:
         """Return one order by either id, or refuse (-2013)."""

@@ -23,7 +23,7 @@ def test_row_is_whole(exchange_id: str) -> None:
     assert row.deadline is DeadlineCheck.RECEIPT_AND_ENGINE or row.effect_tail_ms > 0
     assert set(row.weights) == {
         *("markets", "time", "account", "candles", "ticker"),
-        *("open_orders", "order", "orders", "fills", "place", "cancel"),
+        *("open_orders", "order", "orders", "fills", "rights", "place", "cancel"),
     }
     assert row.place_rejected
     assert row.cancel_rejected
