@@ -163,6 +163,15 @@ class TelegramApi:
             return self._delivery(error)
         return BotName(user_id=user.id, user_name=user.username or "")
 
+    async def chat_name(self, chat_id: str) -> str | Delivery:
+        """Ask what a chat is called, without writing to it; a Delivery tells why that failed."""
+        try:
+            async with asyncio.timeout(self._call_s_max):
+                chat = await self._bot.get_chat(chat_id)
+        except Exception as error:  # noqa: BLE001 - rule 1
+            return self._delivery(error)
+        return chat.effective_name or chat_id
+
     async def poll(self, *, offset: int | None, wait_s: int) -> Updates:
         """Wait up to `wait_s` for updates; `offset` confirms all updates before it."""
         try:

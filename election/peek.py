@@ -33,14 +33,16 @@ _US_PER_S: Final = 1_000_000
 class StorePeek:
     """What one store showed. With an `error` everything else is empty.
 
-    `record_age_s` is by the store's own clock, for display. `problems` are parts that could not
-    be read, and what should be mended on the server.
+    `record_age_s` is by the store's own clock, for display. `info` is what the server says of
+    itself (INFO). `problems` are parts that could not be read, and what should be mended on the
+    server.
     """
 
     name: StoreName
     address_text: str
     error: str | None = None
     server_version: str = ""
+    info: Mapping[str, str] = field(default_factory=dict)
     inc: Incarnation | None = None
     record: LeaseRecord | None = None
     record_age_s: float | None = None
@@ -153,6 +155,7 @@ def _picture(address: StoreAddress, cluster_id: str, replies: Sequence[Reply]) -
         name=address.name,
         address_text=_short(address),
         server_version=facts.version,
+        info=info,
         inc=facts.inc,
         record=record,
         record_age_s=age_s,

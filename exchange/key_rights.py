@@ -50,11 +50,15 @@ class KeySeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RightsProblem:
-    """One thing that is wrong with a key. `is_grave`: real money must not begin like this."""
+    """One thing that is wrong with a key.
+
+    `is_grave`: real money must not begin like this. `is_hint`: many homes cannot do better.
+    """
 
     what: str
     fix: str
-    is_grave: bool
+    is_grave: bool = False
+    is_hint: bool = False
 
 
 def judge_rights(rights: KeyRights) -> tuple[RightsProblem, ...]:
@@ -81,7 +85,6 @@ def judge_rights(rights: KeyRights) -> tuple[RightsProblem, ...]:
             RightsProblem(
                 what=f"the API key may also {', '.join(rights.more)}",
                 fix="take these rights from it: a node reads and trades spot only",
-                is_grave=False,
             )
         )
     if rights.is_address_bound is False:
@@ -89,7 +92,7 @@ def judge_rights(rights: KeyRights) -> tuple[RightsProblem, ...]:
             RightsProblem(
                 what="the API key is not bound to an address: it works from everywhere",
                 fix="bind it to your home's address, if that one is fixed",
-                is_grave=False,
+                is_hint=True,
             )
         )
     return tuple(found)

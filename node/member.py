@@ -22,6 +22,7 @@ def member_body(
     now_s: float,
     step_age_s: float | None,
     stores_answered: int | None = None,
+    venue_now_ms: int | None = None,
     shift: Mapping[str, int] = MappingProxyType({}),
 ) -> Mapping[str, object]:
     """Return the facts as JSON values; what is unknown is None.
@@ -36,6 +37,7 @@ def member_body(
         now_s: monotonic.
         stores_answered: stores that answered the last look, None before the first. A node that
             is cut off still shows itself in the store on its own box.
+        venue_now_ms: the venue's time now, None while it is not known.
         shift: the last order and the last closed gate (shift_times.py).
         step_age_s: since the work loop's last completed step, None before the first. The board is
             fed beside the work loop: without this a standby that hangs would look fit.
@@ -57,6 +59,8 @@ def member_body(
         "venue_proof_age_s": _age_s(now_s - health.venue_proven_s),
         "unaccepted": list(health.unaccepted),
         "clock_error_ms": health.clock_error_ms,
+        "wall_ms": now_wall_ms,
+        "venue_ahead_ms": None if venue_now_ms is None else venue_now_ms - now_wall_ms,
         "longest_gap_ms": health.longest_gap_ms,
         "temperature_c": None if resources is None else resources.temperature_c,
         "memory_mb": None if resources is None else round(resources.memory_mb, 1),

@@ -24,7 +24,8 @@ from node.cli.common import (
 )
 from node.cli.lazy import USAGE
 from node.config import Config
-from node.doctor.findings import DoctorFacts, Level, list_findings
+from node.doctor.examine import list_all, look_at_box, look_outside
+from node.doctor.findings import DoctorFacts, Level
 from node.doctor.losses import list_losses, topology_row
 from node.doctor.outside import NodeSeen, read_node, render_outside
 from node.doctor.report import render_findings, render_losses, render_measured, render_progress
@@ -43,6 +44,9 @@ MeasureOption = Annotated[
     str | None,
     typer.Option("--measure", "-m", help="Ask the stores for so long (30s, 5m, 1h), then judge."),
 ]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", "-q", help="Leave out the venue and Telegram: seconds less.")
+]
 
 
 @app.command()
@@ -52,9 +56,13 @@ def doctor(
     profile: ProfileOption = None,
     measure_for: MeasureOption = None,
     *,
+    quick: QuickOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what each single failure would do and what to mend; --measure judges the timing.
+
+    It looks at the stores, the venue (signed, reading only), Telegram (without a message), and at
+    this box where it is one of the nodes'. It changes nothing.
 
     Exit codes: 0 nothing to mend · 1 something to look at · 2 something to act on · 4 mend
     configuration or secrets · 64 wrong usage.
@@ -64,7 +72,9 @@ def doctor(
     secrets = open_secrets(settings, node)
     seen = look(settings, secrets)
     facts = _facts(seen, settings)
-    findings = list_findings(facts)
+    looks = None if quick else look_outside(settings, secrets)
+    box = look_at_box(settings)
+    findings = list_all(facts, seen, looks, box)
     row, losses = topology_row(settings), list_losses(settings)
     level = max((int(f.level) for f in findings), default=0)
     shown: dict[str, Any] = {

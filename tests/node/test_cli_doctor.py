@@ -44,6 +44,19 @@ def test_the_doctor_shows_row_losses_and_findings(pair: Puppets) -> None:
     assert {"cluster", "topology", "losses", "findings"} <= set(shown)
 
 
+def test_the_doctor_looks_beyond_the_stores(pair: Puppets) -> None:
+    """Clocks from the member board; key and chat are named as not there, unless it is quick."""
+    pair.bodies = {"jetson": {"wall_ms": time.time_ns() // 1_000_000 + 3_600_000}}
+    pair.bodies["raspberrypi"] = {"wall_ms": time.time_ns() // 1_000_000}
+    wait_until(lambda: "clocks: the clock of jetson is 3" in doctor(pair, "--quick")[1])
+    text = doctor(pair)[1]
+    assert "keys: the API key was not tried" in text
+    assert "telegram: no chat is configured" in text
+    quick = doctor(pair, "--quick")[1]
+    assert "telegram:" not in quick
+    assert "keys:" not in quick
+
+
 def test_two_silent_stores_are_to_be_acted_on(pair: Puppets, servers: list[StoreServer]) -> None:
     """Exit 2, and each silent store has its own line."""
     for server in servers[1:]:

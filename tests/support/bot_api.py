@@ -126,6 +126,7 @@ class BotApi:
     requests: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     port: int = 0
     host: str = "127.0.0.1"
+    chats: tuple[str, ...] = ("42",)
 
     def __post_init__(self) -> None:
         self._script: deque[Script] = deque()
@@ -240,12 +241,20 @@ class BotApi:
                 return _ok(
                     {"id": 7, "is_bot": True, "first_name": "Spare", "username": self.user_name}
                 )
+            case "getChat":
+                return self._get_chat(fields)
             case "sendMessage":
                 return await self._send_message(request, fields)
             case "getUpdates":
                 return await self._get_updates(fields)
             case _:
                 return _error(404, "Not Found")
+
+    def _get_chat(self, fields: Mapping[str, str]) -> web.Response:
+        if fields.get("chat_id") not in self.chats:
+            return _error(400, "Bad Request: chat not found")
+        chat = {"id": int(fields["chat_id"]), "type": "private", "first_name": "Ada"}
+        return _ok({**chat, "accent_color_id": 0, "max_reaction_count": 1})
 
     async def _send_message(  # noqa: PLR0911 - one return for each way to answer
         self, request: web.Request, fields: Mapping[str, str]

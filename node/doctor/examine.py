@@ -1,0 +1,104 @@
+"""Puts the doctor's looks together: stores, clocks, venue, Telegram and this box; then judges.
+
+A shell: it calls the edges (looking.py, box_reader.py) and hands what they saw to the pure checks.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from itertools import chain
+
+from election.peek import ClusterPeek, merged_members
+from node.config_model import Config
+from node.doctor.box_checks import check_box
+from node.doctor.box_facts import BoxFacts
+from node.doctor.box_reader import read_box
+from node.doctor.findings import DoctorFacts, Finding, list_findings
+from node.doctor.looking import look_at_telegram, look_at_venue
+from node.doctor.reach import (
+    How,
+    TelegramLook,
+    VenueLook,
+    check_clocks,
+    check_server,
+    check_telegram,
+    check_venue,
+    read_clock,
+)
+from node.secrets import Secrets, secrets_path
+from node.status_nodes import MEMBER_FRESH_S
+
+NOT_LOOKED = VenueLook(how=How.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideLooks:
+    """What was seen of the venue and of Telegram."""
+
+    venue: VenueLook
+    telegram: TelegramLook
+
+
+def look_outside(config: Config, secrets: Secrets) -> OutsideLooks:
+    """Look at the venue and at Telegram; takes seconds."""
+    return OutsideLooks(
+        venue=look_at_venue(config, secrets), telegram=look_at_telegram(config, secrets)
+    )
+
+
+def which_box(config: Config) -> str | None:
+    """Return whose box this machine is: by its host name, or by the only secrets that lie here.
+
+    None on the owner's own machine, which has the secrets of both.
+    """
+    host = socket.gethostname().lower()
+    if host in config.nodes:
+        return host
+    with_secrets = [n for n in config.nodes if secrets_path(config, n, os.environ).exists()]
+    return with_secrets[0] if len(with_secrets) == 1 else None
+
+
+def look_at_box(config: Config) -> BoxFacts | None:
+    """Look at this machine, if it is one of the nodes' boxes."""
+    node_id = which_box(config)
+    if node_id is None:
+        return None
+    return read_box(node_id, config.label_of(node_id), config.node_state_dir(node_id))
+
+
+def list_all(
+    facts: DoctorFacts, seen: ClusterPeek, looks: OutsideLooks | None, box: BoxFacts | None
+) -> tuple[Finding, ...]:
+    """Return all findings, worst first.
+
+    Args:
+        facts: what the stores say of the cluster.
+        seen: the look at the stores that they came from.
+        looks: at the venue and Telegram, None when they were left out.
+        box: this machine, None when it is no node's box.
+    """
+    config = facts.config
+    venue = NOT_LOOKED if looks is None else looks.venue
+    clocks = [
+        read_clock(
+            config.label_of(str(node_id)),
+            member.body,
+            age_s=member.age_s,
+            now_wall_ms=facts.status.taken_wall_ms,
+        )
+        for node_id, member in merged_members(seen).items()
+        if member.age_s <= MEMBER_FRESH_S
+    ]
+    found = chain(
+        list_findings(facts),
+        chain.from_iterable(check_server(str(s.name), s.info) for s in seen.answered),
+        check_clocks(clocks, venue),
+        () if looks is None else check_venue(looks.venue, config),
+        () if looks is None else check_telegram(looks.telegram),
+        () if box is None else check_box(box, config, told=_told(facts, box.node_id)),
+    )
+    return tuple(sorted(found, key=lambda finding: -finding.level))
+
+
+def _told(facts: DoctorFacts, node_id: str) -> tuple[str, ...]:
+    return next((n.warnings for n in facts.nodes if n.node_id == node_id), ())
