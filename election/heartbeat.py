@@ -289,18 +289,20 @@ class Heartbeat:
         with self._machine_guard:
             return self._machine.promises.relies_on
 
+    @property
+    def stood_down(self) -> str:
+        """Why a promise keeps this node from contending, empty for none; from any thread."""
+        with self._machine_guard:
+            return self._machine.promises.reason
+
+    def now(self) -> Instant:
+        """Return this instant on the lease's clocks."""
+        return instant_of(self._clock.read())
+
     def peer_facts(self) -> PeerFacts:
         """Return what the other node may know of this one; from any thread, at once."""
         with self._machine_guard:
-            now = instant_of(self._clock.read())
-            promises = self._machine.promises
-            return PeerFacts(
-                at=now,
-                lives=promises.lives(now),
-                holder=promises.facts(now),
-                stood_down=promises.reason,
-                max_epoch=self._machine.max_epoch,
-            )
+            return self._machine.peer_facts(self.now())
 
     def view(self) -> LeaseView:
         """Return the lease as this node sees it now; begins a new measure of the longest gap."""
@@ -353,9 +355,7 @@ class Heartbeat:
         while stimuli:
             with self._machine_guard:
                 commands = self._machine.step(
-                    stimuli.popleft(),
-                    now=instant_of(self._clock.read()),
-                    chance=self._random(),
+                    stimuli.popleft(), now=instant_of(self._clock.read()), chance=self._random()
                 )
                 incarnations = self._machine.incarnations()
             if self._grant_note is not None and incarnations not in ({}, self._incarnations):

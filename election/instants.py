@@ -6,9 +6,9 @@ contender the slower one (`min`). The wall clock serves to notice steps, nothing
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
+from typing import NamedTuple
 
 # A wall clock moving against the boot clock by more than this between two ticks was stepped (R0).
 # NTP slews at most 83 ms in a second (chrony's default), so halving it would still be quiet;
@@ -16,8 +16,7 @@ from math import inf
 WALL_STEP_S = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instant:
+class Instant(NamedTuple):
     """One reading of CLOCK_BOOTTIME, CLOCK_MONOTONIC_RAW and the wall clock, in seconds."""
 
     boot_s: float
@@ -43,8 +42,7 @@ CLOCK_FAULTS: Mapping[ClockFault, str] = {
 
 def instant_of(reading: tuple[float, float, float]) -> Instant:
     """Return the instant of a `LeaseClock.read()`."""
-    boot_s, raw_s, wall_s = reading
-    return Instant(boot_s=boot_s, raw_s=raw_s, wall_s=wall_s)
+    return Instant(*reading)
 
 
 def holder_elapsed_s(since: Instant, now: Instant) -> float:

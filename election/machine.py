@@ -41,7 +41,7 @@ from election.model import (
 )
 from election.observation import Change, Observation
 from election.observed import NOBODY, Observed
-from election.promises import Promises
+from election.promises import PeerFacts, Promises
 from election.signals import (
     Answered,
     Command,
@@ -383,6 +383,16 @@ class LeaseMachine:
             takeover_in_s=None if grant else self._world.observed.takeable_in_s(now),
             longest_gap_s=self._standing.take_gap_s(now),
             ineligible=(*self._obstacles(now), *epoch_error),
+        )
+
+    def peer_facts(self, now: Instant) -> PeerFacts:
+        """Return what the other node may know of this one."""
+        return PeerFacts(
+            at=now,
+            lives=self.promises.lives(now),
+            holder=self.promises.facts(now),
+            stood_down=self.promises.reason,
+            max_epoch=self.max_epoch,
         )
 
     def _publish(self, event: LeaseEvent) -> None:

@@ -7,14 +7,14 @@ Pure. A record is one JSON text `{"nonce":"...","beat":N,"seen_us":...,"body":{.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from election.model import NodeId, StoreName
 
 _US_PER_S = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberReading:
+class MemberReading(NamedTuple):
     """The freshest record of one node.
 
     `age_s` is by the store's own clock and for display; whoever decides watches `beat` grow (R1).
@@ -91,6 +91,8 @@ def merge_members(
 
 
 def _freshest(shown: list[MemberReading]) -> MemberReading:
+    if len(shown) == 1:
+        return shown[0]
     best = min(shown, key=lambda reading: (reading.age_s, -reading.beat))
     same = [reading for reading in shown if reading.nonce == best.nonce]
     return MemberReading(

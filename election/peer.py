@@ -10,8 +10,8 @@ nothing.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from election.instants import Instant, is_later
 from election.model import Incarnation, NodeId, StoreName
@@ -25,8 +25,7 @@ _FORMAT: Final = 1
 _ENCODE: Final = json.JSONEncoder(sort_keys=True).encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenLife:
+class SeenLife(NamedTuple):
     """The life of one store that a node saw last, and how long ago, on that node's clock."""
 
     inc: Incarnation
@@ -127,16 +126,13 @@ def _life(value: object) -> SeenLife:
             raise ValueError("the peer's status has a life of a store that cannot be read")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Span:
     """One life of a store as one node saw it: certainly there from `since` to `until`."""
 
     inc: Incarnation
     since_s: float
     until_s: float
-
-    def widened(self, other: "_Span") -> "_Span":
-        return replace(self, until_s=max(self.until_s, other.until_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,20 +180,14 @@ class ServerCheck:
         for name in self._stores:
             if name in own:
                 seen_s = now_s - own[name].age_s
-                span = _Span(inc=own[name].inc, since_s=seen_s, until_s=seen_s)
-                self._note(self._own, name, span)
+                _note(self._own, name, own[name].inc, seen_s, seen_s)
             if name in status.lives:
                 life = status.lives[name]
                 # It was answered at some moment between asking and receiving: each end of the
                 # span takes the worse one.
-                span = _Span(inc=life.inc, since_s=now_s - life.age_s, until_s=asked_s - life.age_s)
-                self._note(self._theirs, name, span)
+                until_s = asked_s - life.age_s
+                _note(self._theirs, name, life.inc, now_s - life.age_s, until_s)
             self._judge(name, peer)
-
-    def _note(self, spans: dict[StoreName, _Span], name: StoreName, seen: _Span) -> None:
-        known = spans.get(name)
-        same = known is not None and known.inc == seen.inc
-        spans[name] = known.widened(seen) if known is not None and same else seen
 
     def _judge(self, name: StoreName, peer: NodeId) -> None:
         own, theirs = self._own.get(name), self._theirs.get(name)
@@ -213,6 +203,16 @@ class ServerCheck:
                 "two servers; make its address in both cluster.toml lead to one and the same "
                 "(use the IP address, not a name) and restart the node that changes"
             )
+
+
+def _note(
+    spans: dict[StoreName, _Span], name: StoreName, inc: Incarnation, since_s: float, until_s: float
+) -> None:
+    known = spans.get(name)
+    if known is not None and known.inc == inc:
+        known.until_s = max(known.until_s, until_s)
+    else:
+        spans[name] = _Span(inc, since_s, until_s)
 
 
 def is_fresh(answer: Exchange | None, now: Instant) -> bool:

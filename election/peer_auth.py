@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 # How long a challenge may be answered. One slow round on a home network; halved, a board under
 # load would have to ask twice; doubled, a message that was delayed could arrive that much later.
@@ -23,8 +23,7 @@ USED_MAX: Final = 4096
 KEY_MIN: Final = 24  # characters of `peer.key`; what `init` writes has 43
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
+class Route(NamedTuple):
     """Who speaks to whom. `cluster_id` keeps two clusters with one key apart."""
 
     cluster_id: str

@@ -17,7 +17,8 @@ the truth stays inside and only the uncertainty grows, until the next measuremen
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from math import inf
+from typing import Final, NamedTuple
 
 # Rate error left when neither NTP nor suspend is at work: crystals are good for 100 ppm, the
 # venue's clock is disciplined. Ten times that; halved, a poor crystal in the cold could pass it.
@@ -32,8 +33,7 @@ SAMPLES_MAX: Final = 16
 STAMP_RESOLUTION_MS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalInstant:
+class LocalInstant(NamedTuple):
     """One reading of both local clocks, in seconds."""
 
     boot_s: float
@@ -69,9 +69,7 @@ class VenueTime:
 
 def estimate_time(samples: tuple[OffsetSample, ...], now: LocalInstant) -> VenueTime | None:
     """Intersect the usable samples; None when there is none or they contradict each other."""
-    lows_ms: list[float] = []
-    highs_ms: list[float] = []
-    ages_s: list[float] = []
+    earliest_ms, latest_ms, newest_s = -inf, inf, inf
     for sample in samples:
         sent, received = sample.sent, sample.received
         boot_s, raw_s = now.boot_s - received.boot_s, now.raw_s - received.raw_s
@@ -79,15 +77,12 @@ def estimate_time(samples: tuple[OffsetSample, ...], now: LocalInstant) -> Venue
         if least_s < 0 or age_s > AGE_MAX_S:  # of the future, or too old
             continue
         passed_s = max(now.boot_s - sent.boot_s, now.raw_s - sent.raw_s)
-        lows_ms.append(sample.venue_ms + least_s * 1000 * _SLOWEST)
-        highs_ms.append(sample.venue_ms + STAMP_RESOLUTION_MS + passed_s * 1000 * _FASTEST)
-        ages_s.append(age_s)
-    if not ages_s:
+        earliest_ms = max(earliest_ms, sample.venue_ms + least_s * 1000 * _SLOWEST)
+        high_ms = sample.venue_ms + STAMP_RESOLUTION_MS + passed_s * 1000 * _FASTEST
+        latest_ms, newest_s = min(latest_ms, high_ms), min(newest_s, age_s)
+    if newest_s == inf or latest_ms < earliest_ms:
         return None
-    earliest_ms, latest_ms = max(lows_ms), min(highs_ms)
-    if latest_ms < earliest_ms:
-        return None
-    return VenueTime(earliest_ms=earliest_ms, error_ms=latest_ms - earliest_ms, age_s=min(ages_s))
+    return VenueTime(earliest_ms=earliest_ms, error_ms=latest_ms - earliest_ms, age_s=newest_s)
 
 
 class VenueClock:

@@ -33,6 +33,7 @@ NODE_WIDTH = 2
 COUNTER_WIDTH = 5
 
 _BASE = len(ALPHABET)
+_CHARACTERS = frozenset(ALPHABET)
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
 EPOCH_MAX = _BASE**EPOCH_WIDTH - 1
 COUNTER_MAX = _BASE**COUNTER_WIDTH - 1
@@ -136,7 +137,7 @@ def highest_epoch(client_order_ids: Iterable[str | None], *, cluster_tag: str) -
 
 
 def _is_base36(text: str, width: int) -> bool:
-    return len(text) == width and all(character in _VALUES for character in text)
+    return len(text) == width and _CHARACTERS.issuperset(text)
 
 
 def _to_base36(number: int, width: int) -> str:

@@ -190,6 +190,11 @@ class PeerLink(Protocol):
         """End, within a bounded time."""
         ...
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why nobody may trade, from what the nodes told each other (R13)."""
+        ...
+
     def picture(self) -> PeerPicture:
         """Return what is known of the other node now; at once."""
         ...

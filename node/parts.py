@@ -78,12 +78,12 @@ class NodeParts:
     def peer_reasons(self) -> tuple[str, ...]:
         """Return why this node must not lead: other servers (R13), or an old store list (R3)."""
         old = replaced_reason(self.watch.latches, self.identity.config_id)
-        different = () if self.peer is None else self.peer.picture().reasons
+        different = () if self.peer is None else self.peer.reasons
         return (*different, *filter(None, [old]))
 
     def relies_on_promise(self) -> bool:
         """Tell whether this grant rests on the other node's promise (R14)."""
-        return self.heartbeat.peer_facts().holder.relies_on is not None
+        return self.heartbeat.relies_on is not None
 
     def clock_error_ms(self) -> float | None:
         """Return how far the offset to the venue's clock may be off, None when unknown."""

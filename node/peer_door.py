@@ -63,9 +63,16 @@ class PeerDoor:
             secret: random, of this process alone; marks its challenges.
             on_refused: told why a request was not answered.
         """
-        self._desk, self._cluster_id, self._node_id = desk, cluster_id, node_id
-        self._senders, self._key, self._on_refused = senders, key, on_refused
+        self._desk, self._key, self._on_refused = desk, key, on_refused
         self._book = ChallengeBook(secret=secret)
+        # Of what each sender asks, and of what it is answered.
+        self._routes = {
+            sender: (
+                Route(cluster_id=cluster_id, sender=sender, receiver=node_id),
+                Route(cluster_id=cluster_id, sender=node_id, receiver=sender),
+            )
+            for sender in senders
+        }
 
     def forget_challenges(self, now_s: float) -> None:
         """Refuse whatever was signed over a challenge issued until now."""
@@ -96,7 +103,7 @@ class PeerDoor:
                 body = json.dumps(dict(done), sort_keys=True)
             case _:
                 return NO
-        back = Route(cluster_id=self._cluster_id, sender=self._node_id, receiver=sender)
+        _, back = self._routes[sender]
         signature = sign_answer(self._key, back, 200, request.headers[SIGNATURE.lower()], body)
         return Message(status=200, headers={SIGNATURE: signature}, body=body)
 
@@ -104,10 +111,10 @@ class PeerDoor:
         """Check who speaks: the signature first, so that strangers use no challenge up."""
         challenge = request.headers.get(CHALLENGE.lower(), "")
         given = request.headers.get(SIGNATURE.lower(), "")
-        if sender not in self._senders or len(challenge) > CHALLENGE_LENGTH_MAX:
+        if sender not in self._routes or len(challenge) > CHALLENGE_LENGTH_MAX:
             self._on_refused("an unknown sender")
             return False
-        route = Route(cluster_id=self._cluster_id, sender=sender, receiver=self._node_id)
+        route, _ = self._routes[sender]
         expected = sign_request(
             self._key,
             route,

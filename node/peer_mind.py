@@ -78,6 +78,11 @@ class PeerMind:
         self._failures = 0
         self._mind_due_s = self._refused_due_s = 0.0
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why nobody may trade; empty when nothing is proven."""
+        return self._reasons
+
     def picture(self) -> PeerPicture:
         """Return what is known now; at once."""
         heard_at_s = self._heard_at_s
@@ -107,7 +112,7 @@ class PeerMind:
             self._tell("peer.refused", {"reason": reason})
 
     def _poll(self) -> Walk[None]:
-        sent = self._heartbeat.peer_facts().at
+        sent = self._heartbeat.now()
         if self._is_cut():
             self._error = CUT_OFF
             self._note_heard(is_heard=False)

@@ -103,6 +103,11 @@ class PeerPost:
         if self._thread.is_alive():
             self._thread.join(STOP_S)
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why nobody may trade."""
+        return self._mind.reasons
+
     def picture(self) -> PeerPicture:
         """Return what is known now; at once."""
         return self._mind.picture()

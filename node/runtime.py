@@ -305,7 +305,7 @@ class Runtime:
         if not watch.has_looked and self.desk.role is Role.STANDBY:
             reasons: tuple[str, ...] = ("the cluster's latches have not been seen yet",)
         else:
-            promised = parts.heartbeat.peer_facts().stood_down
+            promised = parts.heartbeat.stood_down
             facts = self.health.facts(
                 watch.latches,
                 watch.peers(),

@@ -171,6 +171,11 @@ class SimPost:
         self._is_stopped = True
         self._process.endpoint = None
 
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why nobody may trade."""
+        return self._mind.reasons
+
     def picture(self) -> PeerPicture:
         """Return what is known now."""
         return self._mind.picture()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from election.heartbeat import Heartbeat
+from election.instants import Instant
 from election.model import LeaseView
 from election.peer_auth import Route
 from election.promise import NOTHING_PROMISED, Promise, PromiseMemory
@@ -44,16 +45,12 @@ class SteppedHeartbeat:
     def relies_on(self) -> Promise | None:
         return self.peer_facts().holder.relies_on
 
+    def now(self) -> Instant:
+        return self.bench.clock.now()
+
     def peer_facts(self) -> PeerFacts:
         with self.guard:
-            now, machine = self.bench.clock.now(), self.bench.machine
-            return PeerFacts(
-                at=now,
-                lives=machine.promises.lives(now),
-                holder=machine.promises.facts(now),
-                stood_down=machine.promises.reason,
-                max_epoch=machine.max_epoch,
-            )
+            return self.bench.machine.peer_facts(self.bench.clock.now())
 
     def view(self) -> LeaseView:
         with self.guard:
