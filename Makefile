@@ -76,7 +76,7 @@ bench-failover: $(STAMP) ## measure failovers, and what else one could pick (roo
 
 # --- boxes; CLUSTER= is the folder of cluster.toml, DRY_RUN=1 shows and changes nothing ---
 DEPLOY = @CLUSTER='$(or $(CLUSTER),.)' HOST='$(HOST)' BOX='$(BOX)' PROFILE='$(PROFILE)' \
-  DRY_RUN='$(DRY_RUN)' FORCE='$(FORCE)' KEEP_STATE='$(KEEP_STATE)' \
+  NAME='$(NAME)' ADDRESS='$(ADDRESS)' YES='$(YES)' DRY_RUN='$(DRY_RUN)' FORCE='$(FORCE)' KEEP_STATE='$(KEEP_STATE)' \
   PYTHON_ARCHIVE='$(PYTHON_ARCHIVE)' $(BIN)/python -m deploy
 
 .PHONY: wheels
@@ -97,7 +97,7 @@ deploy-standby: $(STAMP) ## bring the standby to its box
 	$(DEPLOY) standby
 
 .PHONY: deploy-witness
-deploy-witness: $(STAMP) ## bring the third lease store to its machine
+deploy-witness: $(STAMP) ## add a third lease store (HOST=), or bring it again
 	$(DEPLOY) witness
 
 .PHONY: upgrade

@@ -1,7 +1,7 @@
 """`python -m deploy VERB`: what the Makefile's targets for boxes run.
 
-Options come as variables, as make gives them: CLUSTER= (folder of cluster.toml), HOST=, BOX=,
-PROFILE=, DRY_RUN=1, FORCE=1, KEEP_STATE=1, PYTHON_ARCHIVE=.
+Options come as variables, as make gives them: CLUSTER= (folder of cluster.toml), HOST=, ADDRESS=,
+BOX=, PROFILE=, NAME=, YES=1, DRY_RUN=1, FORCE=1, KEEP_STATE=1, PYTHON_ARCHIVE=.
 
 Exit codes: 0 done (or nothing to do) · 1 could not be done · 4 mend configuration or secrets ·
 64 wrong usage; `status`, `logs` and `drill` pass on those of the box.
@@ -12,12 +12,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from deploy.asking import confirm
 from deploy.deployer import DEFAULT_CACHE, Wish, deploy, open_cluster
 from deploy.errors import DeployError
+from deploy.growing import deploy_witness
 from deploy.inventory import box_names
 from deploy.remote import drill, logs, node_names, status, uninstall
 from deploy.rolling import change_both, roll_back
-from node.config_model import Topology
 from node.errors import NodeError
 
 DONE, FAILED, MEND, USAGE = 0, 1, 4, 64
@@ -67,14 +68,11 @@ def _standby(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> 
     return DONE
 
 
-def _witness(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
-    if wish.config.cluster.topology is not Topology.THREE_STORES:
-        raise DeployError(
-            f"topology is {wish.config.cluster.topology}: it has no witness\n    → see "
-            "docs/deploying.md#adding-a-witness"
-        )
-    witness = next(s.name for s in wish.config.stores if s.name not in wish.config.nodes)
-    deploy(witness, wish, _say)
+def _witness(wish: Wish, environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    def ask(question: str) -> None:
+        confirm(question, is_said=_is_on(environ, "YES"))
+
+    deploy_witness(wish, environ.get("ADDRESS", ""), ask, _say)
     return DONE
 
 

@@ -46,6 +46,8 @@ class Wish:
     is_forced: bool = False
     cache: Path = DEFAULT_CACHE
     python_archive: str = ""
+    text: bytes | None = None
+    """What cluster.toml will say, where that is not written yet."""
 
 
 def open_cluster(folder: Path, profile: str | None) -> Config:
@@ -95,16 +97,21 @@ def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) ->
 def prepare(
     box: Box, wish: Wish, *, is_built: bool = True
 ) -> tuple[Target, Release | None, PythonArchive | None]:
-    """Work out what a box gets; builds the release on this machine. Raises DeployError."""
+    """Work out what a box gets; builds the release on this machine. Raises DeployError.
+
+    With `is_built` False it keeps the release that it has.
+    """
     config, place = wish.config, box.place
     secrets = {node_id: read_secrets(config, node_id) for node_id in config.nodes}
     release = python = None
     wanted_id = "-"
-    if place.is_node:
+    if place.is_node and not is_built:
+        wanted_id = box.facts.release or "-"
+    elif place.is_node:
         python = _python_for(box.facts, wish)
         wheels = _wheel_target(box.facts, python)
         own_lock = strategy_lock(config)
-        if wish.is_dry or not is_built:
+        if wish.is_dry:
             wanted_id = release_id(wheels, own_lock)
             release = Release(release_id=wanted_id, files={})
         else:
@@ -114,7 +121,7 @@ def prepare(
         place=place,
         config=config,
         facts=box.facts,
-        settings=read_settings(config),
+        settings=read_settings(config, wish.text),
         release_id=wanted_id,
         secrets=secrets,
     )
@@ -155,7 +162,7 @@ def _store_version(box: Box) -> str:
 
 def _python_for(facts: BoxFacts, wish: Wish) -> PythonArchive | None:
     """Return the Python to bring; None when the box has one that fits."""
-    if facts.python and not wish.python_archive:
+    if facts.python:
         return None
     architecture = facts.wheel_architecture
     assert architecture is not None  # refused before

@@ -33,14 +33,18 @@ class NodeSecrets:
     values: Secrets = field(repr=False)
 
 
-def read_settings(config: Config) -> SettingsSet:
+def read_settings(config: Config, text: bytes | None = None) -> SettingsSet:
     """Collect cluster.toml, the strategies' own files and the marker of a new cluster.
+
+    Args:
+        config: the cluster.
+        text: what cluster.toml will say, where that is not written yet.
 
     Raises:
         InventoryRefused: a strategy's file is missing, or lies outside the cluster's folder.
     """
     assert config.path is not None
-    files = {"cluster.toml": config.path.read_bytes()}
+    files = {"cluster.toml": config.path.read_bytes() if text is None else text}
     for overlay in sorted(config.directory.glob(f"{config.path.stem}.*{config.path.suffix}")):
         files[f"cluster.{overlay.name.removeprefix(f'{config.path.stem}.')}"] = overlay.read_bytes()
     for strategy in config.strategies:

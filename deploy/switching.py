@@ -137,10 +137,10 @@ def _try(box: Box, target: Target, version: Version, patience: Patience) -> str:
         box.apply(_wants(target, version))
     except StepFailed as failed:  # systemd says so when the start itself fails
         return str(failed)
-    return _wait_until_well(box, patience, _fingerprint(target, version))
+    return wait_until_well(box, patience, _fingerprint(target, version))
 
 
-def _wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
+def wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
     """Return why the node is not well in time; empty when it is.
 
     Well: active for systemd, running just this, not restarted since, and seen by the stores. While

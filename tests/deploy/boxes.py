@@ -44,6 +44,11 @@ class Box:
         return self.net[self.name].address
 
     @property
+    def group(self) -> str:
+        """Its control group: another run of the tests has others."""
+        return f"box-{self.name}-{os.getpid()}"
+
+    @property
     def card(self) -> Path:
         """What was written to its SD card since it was fresh (an overlay)."""
         return self.work / "up"
@@ -60,7 +65,7 @@ class Box:
             [
                 *("unshare", "--mount", "--propagation", "private", str(BOOT_SCRIPT)),
                 *(self.name, str(root_of(self.suite)), str(self.work)),
-                self.net[self.name].space.path,
+                *(self.net[self.name].space.path, self.group),
             ],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -134,7 +139,7 @@ class Box:
         """Return every process of the box, PID 1 first."""
         found: set[int] = set()
         for file in (CGROUPS / "unified", CGROUPS):
-            folder = file / f"box-{self.name}"
+            folder = file / self.group
             if folder.exists():
                 for procs in folder.rglob("cgroup.procs"):
                     with contextlib.suppress(OSError):
@@ -159,7 +164,7 @@ class Box:
             assert time.monotonic() < deadline_s, f"{self.name}: processes {self.pids()} remain"
             time.sleep(POLL_S)
         for base in (CGROUPS / "unified", CGROUPS):
-            for folder, _, _ in os.walk(base / f"box-{self.name}", topdown=False):
+            for folder, _, _ in os.walk(base / self.group, topdown=False):
                 Path(folder).rmdir()
 
     def _prepare_card(self) -> None:

@@ -15,7 +15,9 @@ from tests.deploy.home import Home, home
 class HomeMaker(Protocol):
     """Boots boxes; options as in `home`."""
 
-    def __call__(self, *, topology: str = "two-boxes", **suites: str) -> Home:
+    def __call__(
+        self, *, topology: str = "two-boxes", has_venue: bool = False, **suites: str
+    ) -> Home:
         """Boot them; nothing is deployed."""
         ...
 
@@ -27,6 +29,6 @@ def make_home(tmp_path: Path) -> Iterator[HomeMaker]:
     if reason:
         pytest.skip(reason)
     with contextlib.ExitStack() as stack:
-        yield lambda *, topology="two-boxes", **suites: stack.enter_context(
-            home(tmp_path, topology=topology, **suites)
+        yield lambda *, topology="two-boxes", has_venue=False, **suites: stack.enter_context(
+            home(tmp_path, topology=topology, has_venue=has_venue, **suites)
         )

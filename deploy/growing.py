@@ -1,0 +1,173 @@
+"""`make deploy-witness`: the third store; and a pair with one store becomes one with three (R3).
+
+Rules of this file: no node gets the new list before `nodectl stores grow` has closed the old one
+(ADR 0052); everything that takes long is brought before the pause; each step is asked for, never
+remembered, so that the same command finishes what broke off. The laptop's cluster.toml is changed
+when the new list counts, not before.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy.box import Box, Say
+from deploy.deployer import Wish, bring, connected, prepare
+from deploy.desired import Target
+from deploy.errors import BoxUnreachable, InventoryRefused
+from deploy.inventory import FILE, WITNESS, BoxPlace, load_inventory, place_of
+from deploy.list_change import ListChange
+from deploy.settings import read_settings
+from deploy.store_list import (
+    difference,
+    grown_inventory,
+    grown_text,
+    read_grown,
+    witness_address,
+)
+from deploy.switching import Patience
+from election.durable import write_all
+from node.config_model import Config, Topology
+from node.topology import topology_sentence
+
+Ask = Callable[[str], None]
+"""Ask the owner whether to go on; raises DeployError when not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be: the configuration, and the laptop's files that change."""
+
+    config: Config
+    text: bytes | None = None  # of cluster.toml; None: it says so already
+    files: dict[Path, str] | None = None
+
+
+def deploy_witness(wish: Wish, address: str, ask: Ask, say: Say) -> int:
+    """Bring the witness; where the pair has one store, make it three. Returns what changed.
+
+    Raises:
+        DeployError: it could not be done; a second run resumes.
+    """
+    place = _witness_place(wish)
+    say(f"{place.name}: {place.ssh}")
+    with ExitStack() as stack:
+        box = stack.enter_context(connected(place, wish, say))
+        box.refuse_unfit()
+        plan = _plan(wish, box, address)
+        wish = replace(wish, config=plan.config, text=plan.text)
+        nodes = _nodes(stack, wish, say, is_needed=plan.text is not None)
+        if plan.files:
+            _show(plan, say)
+            if not wish.is_dry:
+                ask("add this witness?")
+        target, _, _ = prepare(box, wish)
+        bring(box, target, None, None)
+        changes = box.changes
+        if nodes:
+            changes += _to_three(nodes, wish, plan, say)
+        elif plan.files and not wish.is_dry:
+            _write(plan)
+        _conclude(changes, wish, say)
+        return changes
+
+
+def _witness_place(wish: Wish) -> BoxPlace:
+    config, inventory = wish.config, load_inventory(wish.config.directory)
+    if config.cluster.topology is Topology.THREE_STORES:
+        name = next(s.name for s in config.stores if s.name not in config.nodes)
+        return place_of(config, inventory, name, host=wish.host)
+    if config.cluster.topology is not Topology.TWO_BOXES:
+        raise InventoryRefused("topology single-host runs on one machine and has no witness")
+    entry = inventory.boxes.get(WITNESS)
+    ssh = wish.host or ("" if entry is None else entry.ssh)
+    if not ssh:
+        raise InventoryRefused(
+            f"nothing says which machine the witness is\n    → say HOST=user@address, or put "
+            f"[boxes.{WITNESS}] into {FILE}"
+        )
+    return BoxPlace(name=WITNESS, ssh=ssh, is_node=False, has_store=True, has_paper=False)
+
+
+def _plan(wish: Wish, box: Box, address: str) -> Plan:
+    config = wish.config
+    if config.cluster.topology is Topology.THREE_STORES:
+        return Plan(config=config)
+    assert config.path is not None
+    near = config.stores[0].host
+    host = witness_address(address, box.place.ssh, box.facts.addresses, near)
+    text = grown_text(config.path.read_text(encoding="utf-8"), config, host)
+    grown = read_grown(config, read_settings(config, text.encode()))
+    files = {config.path: text}
+    inventory = config.directory / FILE
+    if inventory.exists():
+        files[inventory] = grown_inventory(inventory.read_text(encoding="utf-8"), box.place.ssh)
+    return Plan(config=grown, text=text.encode(), files=files)
+
+
+def _show(plan: Plan, say: Say) -> None:
+    for path, text in (plan.files or {}).items():
+        shown = difference(path.name, path.read_text(encoding="utf-8"), text)
+        if shown:
+            say(shown)
+    say(
+        "the pair pauses for the change: resting orders stay, nothing is sent until both nodes "
+        "use the new list"
+    )
+
+
+def _nodes(stack: ExitStack, wish: Wish, say: Say, *, is_needed: bool) -> list[Box]:
+    """Return the nodes' boxes if the pair is deployed, none if it never was.
+
+    Raises:
+        BoxUnreachable: one cannot be reached, and the pair's list is to change.
+        InventoryRefused: one is deployed and the other is not.
+    """
+    config, inventory = wish.config, load_inventory(wish.config.directory)
+    places = [place_of(config, inventory, name) for name in config.nodes]
+    try:
+        boxes = [stack.enter_context(connected(place, wish, say)) for place in places]
+    except BoxUnreachable as error:
+        if is_needed:
+            raise
+        say(f"  note: whether both nodes use this list cannot be told: {error}")
+        return []
+    deployed = [box for box in boxes if box.facts.settings]
+    if is_needed and len(deployed) == 1:
+        other = next(box for box in boxes if box not in deployed)
+        raise InventoryRefused(
+            f"{deployed[0].place.name} is deployed and {other.place.name} is not: both must be "
+            "told of the new list\n    → deploy the other one first"
+        )
+    return boxes if len(deployed) == len(boxes) else []
+
+
+def _to_three(boxes: list[Box], wish: Wish, plan: Plan, say: Say) -> int:
+    targets: list[Target] = []
+    change = ListChange(config_id=wish.config.config_id, say=say, patience=Patience())
+    if not change.is_missing(boxes):
+        return 0
+    change.refuse_unfit(boxes)
+    for box in boxes:
+        say(f"{box.place.name}: bringing what is new, nothing is switched yet")
+        target, _, _ = prepare(box, wish, is_built=False)
+        targets.append(bring(box, target, None, None))
+    if wish.is_dry:
+        say("both nodes would be paused, told of the new list, restarted with it, and resumed")
+    else:
+        change.run(list(zip(boxes, targets, strict=True)), write=lambda: _write(plan))
+    return 1 + sum(box.changes for box in boxes)
+
+
+def _write(plan: Plan) -> None:
+    if plan.files:
+        write_all({path: (text, 0o644) for path, text in plan.files.items()})
+
+
+def _conclude(changes: int, wish: Wish, say: Say) -> None:
+    if wish.is_dry:
+        said = f"{changes} changes would be made" if changes else "nothing would change"
+        say(f"{said}; nothing was touched (DRY_RUN)")
+        return
+    say(f"{WITNESS}: {changes} changes" if changes else "nothing to change")
+    say(topology_sentence(wish.config))
