@@ -9,6 +9,17 @@ from election.errors import EpochFileUnusable
 _SHAPE = re.compile(rb"\Aepoch ([0-9]{1,15})\n\Z")
 
 
+def parse_epoch(raw: bytes) -> int | None:
+    """Return the epoch that the bytes of such a file name, None when they are damaged."""
+    match = _SHAPE.match(raw)
+    return None if match is None else int(match.group(1))
+
+
+def render_epoch(epoch: int) -> str:
+    """Return what such a file has for this epoch."""
+    return f"epoch {epoch}\n"
+
+
 class DiskEpochFile:
     """`epoch` in the state directory: one line, replaced atomically.
 
@@ -40,11 +51,11 @@ class DiskEpochFile:
             return self._highest
         except OSError as error:
             raise EpochFileUnusable(f"{self._path}: {error.strerror or error}") from error
-        match = _SHAPE.match(raw)
-        if match is None:
+        epoch = parse_epoch(raw)
+        if epoch is None:
             self._warning = f"{self._path} was damaged ({len(raw)} bytes); it counts as absent"
             return self._highest
-        self._highest = max(self._highest, int(match.group(1)))
+        self._highest = max(self._highest, epoch)
         return self._highest
 
     def store(self, epoch: int) -> None:
@@ -56,7 +67,7 @@ class DiskEpochFile:
         if epoch < self._highest:
             return
         try:
-            write_all({self._path: (f"epoch {epoch}\n", 0o600)})
+            write_all({self._path: (render_epoch(epoch), 0o600)})
         except OSError as error:
             raise EpochFileUnusable(f"{self._path}: {error.strerror or error}") from error
         self._highest = epoch

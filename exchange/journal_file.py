@@ -92,6 +92,11 @@ def parse_journal(content: bytes, path: Path) -> ReadFile:
     )
 
 
+def render_journal(documents: Mapping[str, str]) -> bytes:
+    """Return the shortest file that holds exactly these documents."""
+    return _render_line(_HEADER) + _render_line({"put": dict(documents), "del": []})
+
+
 class JournalFile:
     """An open journal file. `warnings` says in words what was found when it was opened."""
 
@@ -201,7 +206,7 @@ class JournalFile:
             self._rewrite_with(self._documents)
 
     def _rewrite_with(self, documents: dict[str, str]) -> None:
-        content = _render_line(_HEADER) + _render_line({"put": documents, "del": []})
+        content = render_journal(documents)
         if len(content) > self._bytes_max:
             raise JournalError(
                 f"{self._path}: {len(documents)} documents take {len(content)} bytes, more than "

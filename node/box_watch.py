@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from alerts.model import Kind
+from node.backup_watch import BackupWatch
 from node.bounded import OneAtATime
 from node.box_limits import BoxLimits
 from node.logs import log_event
@@ -44,11 +45,17 @@ class BoxWatch:
     _limits: BoxLimits = field(default_factory=BoxLimits)
     _has_told_memory: bool = False
     _has_told_journal: bool = False
+    _backups: BackupWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Watch this box's own backups too."""
+        self._backups = BackupWatch(self.parts)
 
     async def step(self, now_s: float) -> None:
         """Take one look, and tell what changed."""
         await self._read_resources(now_s)
         await self._watch_journal()
+        await self._backups.step(now_s)
 
     async def remember_trading(self) -> None:
         """Note on disk that the cluster trades now, for the sentence after a power cut."""

@@ -4,6 +4,8 @@ Rules of this file: it looks and remembers, it decides nothing about roles. Latc
 from the stores and this node's own disk copy, which is written whenever something newer is seen,
 so that a pause survives the loss of every store (S6). What this node knows only grows: a reading
 never lowers a version, and a version that too few stores have is pushed until a majority has it.
+Records out of a backup wait until the stores themselves prove whether the cluster may trade; until
+then they are neither pushed nor kept as this disk's own (ADR 0051).
 A disk that stalls holds up nothing. Nothing here feeds the lease's progress.
 """
 
@@ -11,7 +13,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from election.control_record import ControlRecord, parse_control, render_control
+from election.control_record import (
+    ControlRecord,
+    merge_controls,
+    parse_control,
+    render_control,
+)
 from election.member_record import MemberReading
 from election.model import NodeId
 from election.ports import ControlRecords, MemberRecords
@@ -20,6 +27,7 @@ from exchange.ports import JournalDisk
 from node.latches import CLUSTER, merge_latches
 from node.logs import log_event
 from node.role import Role
+from node.state_files import RESTORED_CONTROL_FILE
 from node.watch import Member
 
 MARKER = "new-cluster"
@@ -27,6 +35,19 @@ MARKER = "new-cluster"
 DISK_TIMEOUT_S = 1.0
 # Bound of the memory of records that cannot be read; there are five kinds and a few stores.
 UNREADABLE_MAX = 100
+
+
+class RestoredRecords(Protocol):
+    """Control records that a restore put beside this disk's own."""
+
+    @property
+    def documents(self) -> Mapping[str, str]:
+        """The records as texts, by kind."""
+        ...
+
+    def forget(self) -> None:
+        """Remove them: this disk has them as its own now. Blocks; raises OSError."""
+        ...
 
 
 class BodySource(Protocol):
@@ -53,6 +74,7 @@ class ClusterWatch:
         wall_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
         disk_timeout_s: float = DISK_TIMEOUT_S,
+        restored: RestoredRecords | None = None,
     ) -> None:
         """Read what this disk remembers; ask nobody yet.
 
@@ -68,6 +90,7 @@ class ClusterWatch:
             wall_ms: Unix time, for people.
             monotonic_s: to age what was seen while no store answers.
             disk_timeout_s: how long a caller waits for the own disk; the write itself goes on.
+            restored: records out of a backup, None where nothing was restored.
         """
         self._control = control
         self._board = board
@@ -83,14 +106,24 @@ class ClusterWatch:
         self._own, unreadable = _readable(disk.documents)
         # Said by others; here only collected.
         self.unreadable: tuple[str, ...] = unreadable
-        self._was_empty = not self._own
+        self._restored_from = restored
+        self._restored: Mapping[str, ControlRecord] = {}
+        if restored is not None:
+            self._restored, damaged = _readable(restored.documents)
+            self.unreadable += damaged
+        # What stores and disk have; what is out of a backup joins it once the stores say whether
+        # the cluster may trade.
+        self._found: Mapping[str, ControlRecord] = self._own
+        self._was_empty = not self._own and restored is None
         self._disk_timeout_s = disk_timeout_s
         self._keeping: asyncio.Task[None] | None = None
         self._disk_trouble = ""
         # Whether a majority of the stores has everything known here: not proven after a start.
         self._is_owing = bool(self._own)
         self._told: set[str] = set()
-        self.latches, _ = merge_latches(self._own, is_first_start_allowed=False)
+        self.latches, _ = merge_latches(
+            self._own, is_first_start_allowed=False, restored=self._restored
+        )
         self.members: Mapping[NodeId, MemberReading] = {}
         self.stores_answered = 0
         self.has_looked = False
@@ -123,9 +156,8 @@ class ClusterWatch:
             if "control record" in problem:
                 self._note_unreadable(problem)
         has_majority = 2 * len(reading.answered) > reading.total
-        self.latches, is_first = merge_latches(
+        is_first = self._merge(
             reading.records,
-            self.latches.records,
             # With too few stores an absent record proves nothing.
             is_first_start_allowed=has_majority and self.first_start_allowed(),
         )
@@ -159,16 +191,14 @@ class ClusterWatch:
             at_ms=at_ms,
             reason=reason,
         )
-        self.latches, _ = merge_latches(
-            self.latches.records, {kind: record}, is_first_start_allowed=False
-        )
+        self._merge({kind: record})
         self._is_owing = self._is_owing or not put.is_majority
         await self._keep()
         return put.is_majority
 
     async def push(self) -> None:
         """Put every known latch back into the stores (after one began another life)."""
-        records = tuple(self.latches.records.values())
+        records = tuple(self._found.values())
         if records:
             put = await asyncio.to_thread(self._control.push, records)
             self._is_owing = not put.is_majority
@@ -233,8 +263,24 @@ class ClusterWatch:
     def _is_ahead_of(self, records: Mapping[str, ControlRecord]) -> bool:
         return any(
             kind not in records or records[kind].version < record.version
-            for kind, record in self.latches.records.items()
+            for kind, record in self._found.items()
         )
+
+    def _merge(
+        self, records: Mapping[str, ControlRecord], *, is_first_start_allowed: bool = False
+    ) -> bool:
+        """Take records in; tell whether this is the first start of a new cluster."""
+        self.latches, is_first = merge_latches(
+            records,
+            self._found,
+            is_first_start_allowed=is_first_start_allowed,
+            restored=self._restored,
+        )
+        if self.latches.is_complete:
+            self._found, self._restored = self.latches.records, {}
+        else:
+            self._found = merge_controls([records, self._found])
+        return is_first
 
     async def _keep(self) -> None:
         """Write newer records to the own disk; whoever waits does so for a bounded time."""
@@ -244,7 +290,7 @@ class ClusterWatch:
 
     async def _write_newer(self) -> None:
         # One write at a time: an older copy must not come after a newer one.
-        while (records := dict(self.latches.records)) and records != self._own:
+        while (records := dict(self._found)) and records != self._own:
             texts = {kind: render_control(record) for kind, record in records.items()}
             try:
                 await asyncio.to_thread(self._disk.replace_all, texts)
@@ -254,6 +300,19 @@ class ClusterWatch:
                 self._disk_trouble = str(error)
                 return
             self._own, self._disk_trouble = records, ""
+        await self._forget_restored()
+
+    async def _forget_restored(self) -> None:
+        """Remove the file of a restore once this disk has its records as its own."""
+        if self._restored_from is None or not self.latches.is_complete:
+            return
+        try:
+            await asyncio.to_thread(self._restored_from.forget)
+        except OSError as error:
+            # It stays, and joins the next start again: harmless, for versions decide.
+            self._tell_once("journal.failed", f"{RESTORED_CONTROL_FILE}: {error.strerror or error}")
+            return
+        self._restored_from = None
 
     def _note_unreadable(self, problem: str) -> None:
         if problem not in self.unreadable and len(self.unreadable) < UNREADABLE_MAX:

@@ -30,6 +30,8 @@ from election.promise import PromiseMemory
 from exchange.clock_offset import VenueClock
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import JournalDisk, Ledger, Permit, Venue, WarmGateway
+from node.backup.note import BackupNote
+from node.cluster_watch import RestoredRecords
 from node.crashes import Crash, CrashBook
 from node.deadman import Ping, PingAnswer, Watched
 from node.peer_picture import PeerPicture
@@ -294,6 +296,10 @@ class Edges(Protocol):
         """Open this node's copy of some documents. Raises JournalError."""
         ...
 
+    def restored_controls(self) -> RestoredRecords | None:
+        """Return control records out of a backup, None for none. Raises JournalError."""
+        ...
+
     def is_marked_new(self) -> bool:
         """Tell whether `nodectl init` marked a new cluster."""
         ...
@@ -304,6 +310,10 @@ class Edges(Protocol):
 
     def move_memory(self) -> MoveMemory:
         """Return the memory of the latest hand-overs for health."""
+        ...
+
+    def load_backup_note(self) -> BackupNote | None:
+        """Return how this box's own backups went, None where it makes none. Blocks."""
         ...
 
     def probe(self) -> BoxProbe:

@@ -5,6 +5,7 @@ NodeError             print it (`render()`: what, where, how to mend) and end wi
 ├── SecretsRefused    mend the secrets file or its permissions; never shows a value
 ├── InitRefused       answer otherwise, or take another folder
 ├── NodeRefused       the node may not start as things are; the message says what to mend
+├── BackupRefused     this backup cannot be used here; take another one, nothing was changed
 └── CommandRefused    a command could not do what was asked; the cluster is as it was
 """
 
@@ -61,6 +62,10 @@ class NodeRefused(NodeError):  # noqa: N818
     """The node may not start as things are."""
 
     exit_code = 4
+
+
+class BackupRefused(NodeError):  # noqa: N818
+    """The backup is damaged, of another node or cluster, or of a newer release."""
 
 
 class CommandRefused(NodeError):  # noqa: N818

@@ -4,10 +4,16 @@ Rules of this file (S6, lease amendments "Journal and latches"): pure. Records a
 the highest version wins, wherever it was found (stores, own disk). When no record is found
 anywhere the cluster counts as paused, except on the first start after `nodectl init`. A latch is
 set by the node or a person, and lifted only by a person.
+
+What proves that the cluster may trade is what says so: a pause record, or the cluster's birth.
+Anything else (the account, handled messages, a request) is also written by a node while the
+cluster counts as paused, and must not end that. Records out of a backup latch, but prove nothing:
+a pause may be younger than the backup (ADR 0051).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from election.control_record import ControlRecord, merge_controls
 
@@ -19,8 +25,9 @@ ACCEPT = "accept"
 STORES = "stores"  # which store list counts, since a person replaced one
 CLEAR_CRASHES = "clear_crashes"
 LAST_CRASH = "last_crash"
-# Kinds that latch nothing: found alone they do not prove that the cluster was ever unpaused (S6).
+# Kinds that decide nothing: the first start of a new cluster may find them.
 NO_LATCHES = frozenset({"drill", "drill_log", "drill_schedule"})
+BORN = "born_ms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +35,7 @@ class Latches:
     """The merged latches of the cluster, with what they mean."""
 
     records: Mapping[str, ControlRecord]
-    is_complete: bool  # False: no record was found anywhere, so the cluster counts as paused
+    is_complete: bool  # False: no record proves that it may trade, so the cluster counts as paused
 
     @property
     def is_paused(self) -> bool:
@@ -71,7 +78,7 @@ class Latches:
     def born_ms(self) -> int:
         """Wall time at which the cluster first ran, 0 when unknown."""
         record = self.records.get(CLUSTER)
-        born = 0 if record is None else record.value.get("born_ms", 0)
+        born = 0 if record is None else record.value.get(BORN, 0)
         return born if isinstance(born, int) else 0
 
     @property
@@ -80,16 +87,29 @@ class Latches:
         return self.records.get(SWITCHOVER)
 
 
+def proves_trading(records: Mapping[str, ControlRecord]) -> bool:
+    """Tell whether these records say of themselves that the cluster is paused or is not."""
+    cluster = records.get(CLUSTER)
+    return PAUSE in records or (cluster is not None and BORN in cluster.value)
+
+
 def merge_latches(
-    *sources: Mapping[str, ControlRecord], is_first_start_allowed: bool
+    *sources: Mapping[str, ControlRecord],
+    is_first_start_allowed: bool,
+    restored: Mapping[str, ControlRecord] = MappingProxyType({}),
 ) -> tuple[Latches, bool]:
     """Merge records; the highest version of each kind wins.
+
+    Args:
+        sources: what stores and disks have.
+        is_first_start_allowed: a new cluster may begin where nothing is found.
+        restored: out of a backup; they count, but do not prove that the cluster may trade.
 
     Returns:
         The latches, and whether this is the first start of a new cluster (the caller then
         creates the `cluster` record).
     """
-    merged = merge_controls(sources)
-    is_found = any(kind not in NO_LATCHES for kind in merged)
-    is_first = not is_found and is_first_start_allowed
-    return Latches(records=merged, is_complete=is_found or is_first), is_first
+    found = merge_controls(sources)
+    merged = merge_controls([found, restored])
+    is_first = is_first_start_allowed and not any(kind not in NO_LATCHES for kind in merged)
+    return Latches(records=merged, is_complete=proves_trading(found) or is_first), is_first

@@ -10,6 +10,7 @@ from election.heartbeat import Heartbeat
 from election.model import Identity
 from election.ports import MemberRecords
 from exchange.ports import JournalDisk
+from node.backup.note import BackupNote
 from node.bench import Seat
 from node.cluster_watch import ClusterWatch
 from node.config_model import Config
@@ -67,6 +68,7 @@ class NodeParts:
     log: LogContext
     last_trading: TradingMemory
     moves: MoveMemory
+    load_backup_note: Callable[[], BackupNote | None]  # blocks
     crashes: CrashKeeper
     pingers: Mapping[Watched, Pinger]
     started_wall_ms: int

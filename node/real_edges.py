@@ -42,6 +42,7 @@ from exchange.journal_file import JournalFile
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import Permit
 from exchange.venues import venue_row
+from node.backup.note import BackupNote, read_note
 from node.cluster_watch import MARKER
 from node.config_model import Config, Topology
 from node.crash_file import CrashDesk
@@ -53,17 +54,16 @@ from node.outage import LastTrading
 from node.peer_post import PeerPost
 from node.peer_rules import PAIR, other_node
 from node.resources import ResourceProbe
+from node.restored import RestoredControls
 from node.secrets import Secrets, secrets_path
 from node.starts import Chat
 from node.starts_file import keep_ready
+from node.state_files import EPOCH_FILE, OUTBOX_FILE, PROMISE_FILE
 from node.systemd import Notifier
 from node.venue_settings import venue_settings
 from strategy.loading import LoadedStrategy, load_strategy
 from strategy.worker import StrategyWorker
 
-EPOCH_FILE = "epoch.json"
-PROMISE_FILE = "promise.json"
-OUTBOX_FILE = "outbox.jsonl"
 # From the kernel: two boxes that boot alike must not back off in step.
 _CHANCE = random.SystemRandom()
 
@@ -244,6 +244,14 @@ class RealEdges:
             log_event("journal.corrupt", reason=warning)
         return journal
 
+    def restored_controls(self) -> RestoredControls | None:
+        """Return what `nodectl restore` left in the state directory.
+
+        Raises:
+            JournalError: it cannot be read.
+        """
+        return RestoredControls.found_in(self._state_dir)
+
     def is_marked_new(self) -> bool:
         """Tell whether the marker of `nodectl init` lies beside cluster.toml."""
         return (self._config.directory / MARKER).exists()
@@ -255,6 +263,10 @@ class RealEdges:
     def trading_memory(self) -> LastTrading:
         """Return the memory in the state directory."""
         return LastTrading(self._state_dir)
+
+    def load_backup_note(self) -> BackupNote | None:
+        """Return the note in the state directory."""
+        return read_note(self._state_dir)
 
     def probe(self) -> ResourceProbe:
         """Return the probe of this process and the state directory's disk."""

@@ -15,8 +15,7 @@ from election.post_mortem import Epitaph, release_after_death
 from exchange.journal_file import ReadFile, read_journal
 from node.crash_file import read_book, write_book
 from node.crashes import CrashBook
-
-JOURNAL_FILE = "journal"
+from node.state_files import JOURNAL_FILE
 
 
 class FileRemains:

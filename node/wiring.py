@@ -40,11 +40,11 @@ from node.phone import LogObserver
 from node.predecessor import release_for_predecessor
 from node.promise_doubt import BoardWord, PromiseDoubt
 from node.real_edges import RealEdges
-from node.remains import JOURNAL_FILE
 from node.reporter import Reporter
 from node.runtime import Runtime
 from node.secrets import Secrets
 from node.shift_times import DeliveryObserver, ShiftTimes
+from node.state_files import CONTROL_FILE, JOURNAL_FILE
 from node.teller import Teller
 from node.topology import topology_warnings
 from node.trader import TraderParts
@@ -54,7 +54,6 @@ from strategy.errors import StrategyRefused
 WATCH_INTERVAL_S = 1.0
 # Three beats of the member board and one slow round: one lost beat is no lost node.
 FRESH_S = 5.0
-CONTROL_FILE = "control"
 THREADS = 32
 
 
@@ -179,6 +178,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         link = _build_link(edges, heartbeat)
         disk = edges.journal_disk(JOURNAL_FILE)
         control_disk = edges.journal_disk(CONTROL_FILE)
+        restored = edges.restored_controls()
     except (StrategyRefused, ConfigurationRefused, JournalError) as error:
         raise NodeRefused(str(error)) from error
     fingerprint = bench_fingerprint(seats)
@@ -187,6 +187,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         control=edges.control(),
         board=members,
         disk=control_disk,
+        restored=restored,
         is_marked_new=edges.is_marked_new,
         node_id=NodeId(node_id),
         nonce=identity.nonce,
@@ -258,6 +259,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         log=edges.log,
         last_trading=edges.trading_memory(),
         moves=edges.move_memory(),
+        load_backup_note=edges.load_backup_note,
         crashes=edges.crash_keeper(),
         pingers=edges.pingers(),
         started_wall_ms=edges.wall_ms(),

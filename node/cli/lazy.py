@@ -30,6 +30,8 @@ VERBS: Mapping[str, str] = {
     "clear-crashes": "node.cli.clear_crashes",
     "release": "node.cli.release",
     "tell-failed-start": "node.cli.tell_failed_start",
+    "backup": "node.cli.backup",
+    "restore": "node.cli.restore",
     "history": "node.cli.history",
     "logs": "node.cli.logs",
     "explain": "node.cli.explain",

@@ -31,11 +31,11 @@ from node.peer_client import STEP_S, PeerClient, peer_client
 from node.peer_rules import COMMAND, other_node
 from node.role import has_lease
 from node.secrets import Secrets, load_secrets
+from node.state_files import PROMISE_FILE
 from node.status_nodes import MEMBER_FRESH_S, role_of
 
 app = typer.Typer(add_completion=False)
 UNSURE = 3  # exit code
-PROMISE_FILE = "promise.json"
 EndOption = Annotated[
     bool, typer.Option("--end", help="End it, in agreement with the node that leads.")
 ]

@@ -223,6 +223,10 @@ class SimEdges:
         """Open a file of the box's disk."""
         return cast("JournalDisk", SimJournalDisk(self._process, name))
 
+    def restored_controls(self) -> None:
+        """No box here comes out of a backup."""
+        return
+
     def is_marked_new(self) -> bool:
         """Tell whether this cluster never ran."""
         return self._is_marked_new()
@@ -234,6 +238,10 @@ class SimEdges:
     def trading_memory(self) -> TradingMemory:
         """Return when the cluster traded last."""
         return cast("TradingMemory", SimTradingMemory(self._process))
+
+    def load_backup_note(self) -> None:
+        """No box here makes backups."""
+        return
 
     def probe(self) -> BoxProbe:
         """Return the box's resources."""

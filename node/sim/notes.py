@@ -16,12 +16,12 @@ from election.post_mortem import AFTER_CRASH, ANSWER_S, REASON_MAX, Epitaph, jud
 from exchange.errors import JournalError
 from exchange.journal_file import ReadFile
 from node.crashes import CrashBook
-from node.remains import JOURNAL_FILE
 from node.sim.disk import SimDisk
 from node.sim.fleet import SimFleet
 from node.sim.loop import Deferred
 from node.sim.process import SimProcess
 from node.sim.stores import SimStore
+from node.state_files import JOURNAL_FILE
 
 if TYPE_CHECKING:
     from election.redis_fleet import FleetAnswers

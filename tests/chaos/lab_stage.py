@@ -15,7 +15,7 @@ from election.promise_file import DiskPromiseFile
 from node.demo.node_process import NodeProcess
 from node.demo.stage import NODES, Stage, StagePlan
 from node.demo.stores import ServerProgram, StoreServer
-from node.real_edges import PROMISE_FILE
+from node.state_files import PROMISE_FILE
 from tests.chaos.lab_net import Net
 
 EVERYWHERE = "0.0.0.0"

@@ -48,6 +48,7 @@ def watch(tmp_path: Path) -> tuple[BoxWatch, Probe, Ear, Health]:
     probe, ear, health = Probe(), Ear(), Health(role=Role.ACTIVE)
     parts = SimpleNamespace(
         probe=probe,
+        load_backup_note=lambda: None,
         health=health,
         config=SimpleNamespace(health=HealthConfig()),
         teller=Teller(ear, cluster="c", node_id="jetson", epoch=lambda: 1),

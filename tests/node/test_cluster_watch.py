@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from election.control_record import render_control
+from election.control_record import ControlRecord, render_control
 from election.model import NodeId
 from election.redis_control import ControlBoard
 from election.redis_members import MemberBoard
@@ -44,6 +44,21 @@ class Cards:
         """Nothing to close."""
 
 
+class Restored:
+    """What a restore left beside the disk; `RestoredControls` by shape."""
+
+    def __init__(self, *records: ControlRecord) -> None:
+        self.documents: Mapping[str, str] = {r.kind: render_control(r) for r in records}
+        self.forgotten = 0
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+def record_of(kind: str, version: int, **value: object) -> ControlRecord:
+    return ControlRecord(kind=kind, version=version, value=value, by="ann", at_ms=5, reason="old")
+
+
 def make_watch(
     control: MemoryControl,
     *,
@@ -52,6 +67,7 @@ def make_watch(
     marker: Path = Path("/nonexistent/new-cluster"),
     disk_timeout_s: float = 60,
     wall_ms: Callable[[], int] = lambda: 1_700_000_000_000,
+    restored: Restored | None = None,
 ) -> ClusterWatch:
     clock = iter(range(1_000_000))
     return ClusterWatch(
@@ -65,6 +81,7 @@ def make_watch(
         wall_ms=wall_ms,
         monotonic_s=lambda: float(next(clock)),
         disk_timeout_s=disk_timeout_s,
+        restored=restored,
     )
 
 
@@ -227,3 +244,66 @@ async def test_a_node_id_is_taken_when_a_foreign_beat_grows(
     board.publish(NodeId("jetson"), nonce, beat, {})
     now = board.read()
     assert is_node_id_taken(before, now, node_id=NodeId("jetson"), nonce="n1") is is_taken
+
+
+# --- a restored disk -------------------------------------------------------------------------
+
+
+async def test_a_holder_that_found_nothing_stays_paused_when_it_notes_its_account() -> None:
+    """S6: what a paused holder writes must not read as "this cluster may trade"."""
+    control = MemoryControl()
+    watch = make_watch(control)
+    await watch.refresh()
+    await watch.put(CLUSTER, {"account": "1001"}, reason="first holder's account")
+    await watch.refresh()
+    assert watch.latches.is_paused
+
+
+async def test_a_restored_disk_alone_stays_paused_and_tells_nobody(tmp_path: Path) -> None:
+    """S6: stores, both disks lost, a backup from before a pause: only a person goes on."""
+    control, disk = MemoryControl(), Cards()
+    restored = Restored(record_of(CLUSTER, 2, born_ms=5), record_of(LOSS_LIMIT, 3, is_latched=True))
+    watch = make_watch(control, disk=disk, restored=restored, marker=marked(tmp_path))
+    for _ in range(2):
+        await watch.refresh()
+    assert watch.latches.is_paused
+    assert watch.latches.is_loss_latched
+    assert control.stores[NAMES[0]] == {}
+    assert disk.texts == {}
+    assert not restored.forgotten
+
+    # a person's word counts, with the version that `nodectl resume` gives it
+    control.put(PAUSE, {"is_paused": False}, "ann", 6, "go on", above=1_700_000_000)
+    await watch.refresh()
+    after = watch.latches
+    assert not after.is_paused
+    assert after.is_loss_latched
+    assert control.stores[NAMES[0]][LOSS_LIMIT].version == 3
+    await until(lambda: restored.forgotten)
+    assert set(disk.texts) == {PAUSE, CLUSTER, LOSS_LIMIT}
+
+
+async def test_a_restored_disk_joins_a_living_cluster_without_lifting_its_pause() -> None:
+    control, disk = MemoryControl(), Cards()
+    restored = Restored(record_of(CLUSTER, 1, born_ms=5), record_of(PAUSE, 3, is_paused=False))
+    control.put(PAUSE, {"is_paused": True}, "ann", 6, "look first", above=9)
+    watch = make_watch(control, disk=disk, restored=restored)
+    await watch.refresh()
+    assert watch.latches.is_paused
+    assert watch.latches.records[PAUSE].version == 10
+    assert control.stores[NAMES[0]][CLUSTER].value == {"born_ms": 5}
+
+
+async def test_a_restored_file_that_cannot_be_removed_is_said_once_and_harmless() -> None:
+    control = MemoryControl()
+    control.put(CLUSTER, {"born_ms": 5}, "ann", 6, "birth")
+    restored = Restored(record_of(CLUSTER, 1, born_ms=5))
+
+    def refuse() -> None:
+        raise OSError(30, "Read-only file system")
+
+    restored.forget = refuse  # type: ignore[method-assign]
+    watch = make_watch(control, restored=restored)
+    for _ in range(2):
+        await watch.refresh()
+    assert not watch.latches.is_paused

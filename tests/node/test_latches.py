@@ -1,5 +1,6 @@
 """Latches: highest version wins, absence means paused, only `init` starts free (S6)."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,46 @@ def test_latches_drill_records_alone_prove_nothing() -> None:
         latches, is_first = merge_latches({kind: make(kind, 3)}, is_first_start_allowed=False)
         assert latches.is_paused
         assert not is_first
+
+
+@pytest.mark.parametrize("kind", ["cluster", "telegram", "last_crash", "loss_limit", "accept"])
+def test_latches_that_a_paused_holder_writes_itself_do_not_end_the_pause(kind: str) -> None:
+    """S6: a holder that found no record leads paused, and notes its account, messages, crashes."""
+    record = make(kind, 1, account="1001")
+    latches, is_first = merge_latches({kind: record}, is_first_start_allowed=True)
+    assert latches.is_paused
+    assert not is_first
+
+
+def test_latches_the_birth_of_the_cluster_proves_that_it_may_trade() -> None:
+    latches, _ = merge_latches(
+        {"cluster": make("cluster", 1, born_ms=5)}, is_first_start_allowed=False
+    )
+    assert not latches.is_paused
+
+
+def test_latches_out_of_a_backup_latch_and_never_free() -> None:
+    """S6: the pause that a backup does not know yet may have been lost with everything else."""
+    born = {"cluster": make("cluster", 2, born_ms=5, account="1001")}
+    latches, is_first = merge_latches({}, restored=born, is_first_start_allowed=True)
+    assert latches.is_paused
+    assert not is_first
+    assert latches.account == "1001"
+    lifted = {"pause": make("pause", 3, is_paused=False), **born}
+    assert merge_latches({}, restored=lifted, is_first_start_allowed=False)[0].is_paused
+    latched = {"loss_limit": make("loss_limit", 4, is_latched=True)}
+    assert merge_latches(born, restored=latched, is_first_start_allowed=False)[0].is_loss_latched
+
+
+@given(st.integers(1, 9), st.booleans(), st.integers(1, 9), st.booleans())
+def test_latches_out_of_a_backup_lose_against_every_newer_word(
+    version: int, is_paused: bool, old_version: int, was_paused: bool
+) -> None:
+    """Neither lifts a newer pause nor brings back one that was lifted since."""
+    living = {"pause": make("pause", version + old_version, is_paused=is_paused)}
+    old = {"pause": make("pause", old_version, is_paused=was_paused)}
+    latches, _ = merge_latches(living, restored=old, is_first_start_allowed=False)
+    assert latches.is_paused is is_paused
 
 
 def test_latches_found_nowhere_after_init_start_free() -> None:

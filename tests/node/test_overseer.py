@@ -84,6 +84,7 @@ class World:
             fresh_s=5.0,
             pingers={},
             moves=SimpleNamespace(load=tuple),
+            load_backup_note=lambda: None,
             disk=rig.disk,
             fingerprint="f1",
             teller=Teller(self.ear, cluster="c", node_id="jetson", epoch=lambda: 1),

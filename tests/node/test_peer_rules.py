@@ -11,8 +11,9 @@ from node.config_rules import check_config
 from node.errors import ConfigRefused, SecretsRefused
 from node.logs import LogHandle
 from node.peer_rules import other_node, peer_sentence
-from node.real_edges import PROMISE_FILE, RealEdges
+from node.real_edges import RealEdges
 from node.secrets import Secrets, load_secrets, require_complete
+from node.state_files import PROMISE_FILE
 from tests.support.peer_rig import KEY
 from tests.support.status_cases import THREE, TWO, make_config
 

@@ -26,7 +26,7 @@ from node.crash_file import read_book, write_book
 from node.crashes import ASKED_FOR, Crash, CrashBook
 from node.post_mortem import Supervisor, examine, judge_drain
 from node.release_hook import read_secrets, run_hook, with_users
-from node.remains import JOURNAL_FILE
+from node.state_files import JOURNAL_FILE
 from tests.support.redis_servers import identity_of
 
 WHOLE_MS = 1500 + 250
