@@ -47,6 +47,6 @@ class BackupWatch:
             {
                 "what": problem,
                 "meaning": "trading goes on; if this card dies, the newest backup is an older one",
-                "fix": "see why with: journalctl -u hotspare-backup; take one by hand with: nodectl backup",
+                "fix": "see why: journalctl -u hotspare-backup; one by hand: nodectl backup",
             },
         )
