@@ -8,21 +8,19 @@ only: Telegram has the last word.
 """
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from node.lenient import find_at, parse_tree, read_text, secret_values
 from node.starts import Chat
 
 API_URL = "https://api.telegram.org"
 TOKEN = re.compile(r"\b\d{5,12}:[A-Za-z0-9_-]{20,}")
 CHAT_LINE = re.compile(r"^\s*chat_id\s*=\s*(-?\d{1,19})\s*(?:#.*)?$", re.MULTILINE)
 API_LINE = re.compile(r"^\s*api_url\s*=\s*[\"'](https?://[^\s\"'@]+)[\"']", re.MULTILINE)
-VALUE = re.compile(r"=\s*[\"']?([^\"'\n]{4,})")
 PREFIX, SECRET_PREFIX = "HOTSPARE__", "HOTSPARE_SECRET__"
-FILE_BYTES_MAX = 1_000_000
 _PROFILES = ("dev", "test", "prod")
 
 
@@ -43,13 +41,13 @@ class Address:
 def find_address(environ: Mapping[str, str], node_id: str, remembered: Chat | None) -> Address:
     """Return whom to tell, from configuration, secrets and what a healthy node remembered."""
     path = Path(environ.get("HOTSPARE_CONFIG") or "cluster.toml")
-    text = _read(path)
-    tree = _tree(text)
+    text = read_text(path)
+    tree = parse_tree(text)
     chats = [chat for chat in (_chat_of(path, text, tree, environ), remembered) if chat]
     if chats == [remembered] and "cluster" in tree and "telegram" not in tree:
         chats = []  # a whole configuration without a chat: nobody wants to be told
-    secrets_text = _read(path.parent / "secrets" / f"{node_id}.toml")
-    label = _at(tree, "nodes", node_id, "label")
+    secrets_text = read_text(path.parent / "secrets" / f"{node_id}.toml")
+    label = find_at(tree, "nodes", node_id, "label")
     return Address(
         chats=tuple(dict.fromkeys(chats)),
         token=_token_of(secrets_text, environ),
@@ -62,14 +60,18 @@ def find_address(environ: Mapping[str, str], node_id: str, remembered: Chat | No
 def _chat_of(
     path: Path, text: str, tree: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Chat | None:
-    overlay_text = _read(path.with_name(f"{path.stem}.{_profile_of(tree, environ)}{path.suffix}"))
+    overlay_text = read_text(
+        path.with_name(f"{path.stem}.{_profile_of(tree, environ)}{path.suffix}")
+    )
     chat: Any = None
     api: Any = None
     for one in (text, overlay_text):
-        found = _tree(one)
+        found = parse_tree(one)
         line, api_line = CHAT_LINE.search(one), API_LINE.search(one)
-        chat = _at(found, "telegram", "chat_id") or (line and not found and line[1]) or chat
-        api = _at(found, "telegram", "api_url") or (api_line and not found and api_line[1]) or api
+        chat = find_at(found, "telegram", "chat_id") or (line and not found and line[1]) or chat
+        api = (
+            find_at(found, "telegram", "api_url") or (api_line and not found and api_line[1]) or api
+        )
     chat = _named(environ, "TELEGRAM__CHAT_ID") or chat
     api = _named(environ, "TELEGRAM__API_URL") or api
     try:
@@ -82,7 +84,7 @@ def _chat_of(
 
 def _token_of(text: str, environ: Mapping[str, str]) -> str:
     named = environ.get(f"{SECRET_PREFIX}TELEGRAM__TOKEN", "")
-    found = named or _at(_tree(text), "telegram", "token")
+    found = named or find_at(parse_tree(text), "telegram", "token")
     if isinstance(found, str) and TOKEN.fullmatch(found):
         return found
     seen = TOKEN.search(text)
@@ -91,54 +93,18 @@ def _token_of(text: str, environ: Mapping[str, str]) -> str:
 
 def _secret_values(text: str, environ: Mapping[str, str]) -> Iterator[str]:
     yield from (value for name, value in environ.items() if name.startswith(SECRET_PREFIX))
-    tree = _tree(text)
-    if tree:
-        yield from _leaves(tree)
-    else:
-        yield from (found.strip() for found in VALUE.findall(text))
-
-
-def _leaves(tree: Any) -> Iterator[str]:
-    if isinstance(tree, dict):
-        for value in tree.values():
-            yield from _leaves(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            yield from _leaves(value)
-    else:
-        yield str(tree)
+    yield from secret_values(text)
 
 
 def _profile_of(tree: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-    found = _named(environ, "CLUSTER__PROFILE") or _at(tree, "cluster", "profile")
+    found = _named(environ, "CLUSTER__PROFILE") or find_at(tree, "cluster", "profile")
     return found if found in _PROFILES else "dev"
 
 
 def _cluster_of(tree: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-    name = _at(tree, "cluster", "name")
+    name = find_at(tree, "cluster", "name")
     return f"{_profile_of(tree, environ)}-{name}" if isinstance(name, str) else ""
 
 
 def _named(environ: Mapping[str, str], name: str) -> str:
     return environ.get(f"{PREFIX}{name}", "").strip("\"'")
-
-
-def _at(tree: Any, *keys: str) -> Any:
-    for key in keys:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
-
-
-def _tree(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return {}
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(FILE_BYTES_MAX).decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from election.member_record import MemberReading
 from election.peek import ClusterPeek, merged_control, merged_members
 from node.cli.common import (
+    DEFAULT_CONFIG,
     ConfigOption,
     JsonOption,
     NodeOption,
@@ -44,6 +46,15 @@ MeasureOption = Annotated[
     str | None,
     typer.Option("--measure", "-m", help="Ask the stores for so long (30s, 5m, 1h), then judge."),
 ]
+FileArgument = Annotated[
+    Path | None, typer.Argument(help="With --report: where to write it; else it is printed.")
+]
+ReportOption = Annotated[
+    bool, typer.Option("--report", help="Write a page to send in, without secrets.")
+]
+AnonymousOption = Annotated[
+    bool, typer.Option("--anonymous", help="With --report: mask names, addresses and ids too.")
+]
 QuickOption = Annotated[
     bool, typer.Option("--quick", "-q", help="Leave out the venue and Telegram: seconds less.")
 ]
@@ -55,7 +66,10 @@ def doctor(
     node: NodeOption = None,
     profile: ProfileOption = None,
     measure_for: MeasureOption = None,
+    file: FileArgument = None,
     *,
+    report: ReportOption = False,
+    anonymous: AnonymousOption = False,
     quick: QuickOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,10 +78,19 @@ def doctor(
     It looks at the stores, the venue (signed, reading only), Telegram (without a message), and at
     this box where it is one of the nodes'. It changes nothing.
 
+    --report writes a page to send in: version, configuration, findings, status, takeovers, events
+    and crashes, without secrets. It needs no usable configuration and no store that answers.
+
     Exit codes: 0 nothing to mend · 1 something to look at · 2 something to act on · 4 mend
-    configuration or secrets · 64 wrong usage.
+    configuration or secrets · 64 wrong usage. With --report: 0 written · 1 not written · 64.
     """
     lasting_s = _lasting_s(measure_for)
+    if report:
+        _refuse_both(lasting_s, as_json=as_json)
+        _report(config, node, profile, file, anonymous=anonymous, quick=quick)
+        return
+    if file is not None or anonymous:
+        raise CommandRefused("a file and --anonymous go with --report only", exit_code=USAGE)
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)
     seen = look(settings, secrets)
@@ -106,6 +129,45 @@ def doctor(
     if as_json:
         say_json({**shown, "exit_code": level})
     raise typer.Exit(level)
+
+
+def _refuse_both(lasting_s: float | None, *, as_json: bool) -> None:
+    if lasting_s is not None or as_json:
+        raise CommandRefused(
+            "--report goes with neither --measure nor --json",
+            mend="run them one after the other",
+            exit_code=USAGE,
+        )
+
+
+def _report(
+    config: Path | None,
+    node: str | None,
+    profile: str | None,
+    file: Path | None,
+    *,
+    anonymous: bool,
+    quick: bool,
+) -> None:
+    from node.cli.doctor_report import (  # noqa: PLC0415  (half of the program; few need it)
+        Dossier,
+        build_report,
+        write_report,
+    )
+
+    dossier = Dossier(
+        config_path=config or DEFAULT_CONFIG,
+        profile=profile,
+        node=node,
+        quick=quick,
+        judge=_facts,
+    )
+    text = build_report(dossier, anonymous=anonymous)
+    if file is None:
+        say(text)
+        return
+    write_report(file, text)
+    say(f"{file}: written; read it before you send it")
 
 
 def _lasting_s(text: str | None) -> float | None:
