@@ -100,7 +100,8 @@ class Calls:
 
     def finish(self, call: Call) -> bool:
         """Free the slot; False when the call is not the one under way (a late answer)."""
-        if self._under_way.get(call.store) != call:
+        known = self._under_way.get(call.store)
+        if known is not call and known != call:
             return False
         del self._under_way[call.store]
         return True

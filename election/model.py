@@ -7,7 +7,7 @@ It decides nothing; machine.py does.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 NodeId = NewType("NodeId", str)
 StoreName = NewType("StoreName", str)
@@ -142,8 +142,7 @@ class Refusal(StrEnum):
     UNREADABLE = "unreadable"  # the record is there but is not one of ours
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreReply:
+class StoreReply(NamedTuple):
     """What every script returns: whether it wrote, the record now, the incarnation now (R4)."""
 
     refusal: Refusal

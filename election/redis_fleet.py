@@ -8,8 +8,7 @@ whose last call failed is asked like the others, but not awaited once a majority
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from election.address import StoreAddress
 from election.connections import StoreConnection
@@ -28,8 +27,7 @@ _SCHEDULING_S = 0.05
 LATE_STORE_GRACE_S: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetAnswers(Generic[T]):
+class FleetAnswers(NamedTuple, Generic[T]):
     """What each store answered, and why the others did not; by store name, in stores' order."""
 
     answers: Mapping[StoreName, T]

@@ -1,11 +1,13 @@
 """What goes into the lease machine and what comes out of it: values only.
 
 A *stimulus* says what happened, with the instants that matter; a *command* says what the shell
-must do now, in the order given. Neither decides anything.
+must do now, in the order given. Neither decides anything. What comes many times a second is a named
+tuple, which is made several times faster than a frozen dataclass.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from election.instants import Instant
 from election.model import Incarnation, LeaseEvent, StoreName, StoreReply, WriteId
@@ -29,8 +31,7 @@ NO_WID = WriteId("")
 # --- commands ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """Call one script of one store; the answer comes back as `Answered` or `Failed`.
 
     `round_id` names the renewal round that an acknowledgement counts for.
@@ -100,8 +101,7 @@ Command = Call | StoreEpoch | OpenGate | ExtendGate | SuspendGate | CloseGate | 
 # --- stimuli -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class Tick(NamedTuple):
     """Time passed.
 
     `progress_at` is when the work loop last completed a step, `progress_label` which one;
@@ -113,8 +113,7 @@ class Tick:
     is_settled: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Answered(NamedTuple):
     """A store answered a call. `sent` and `received` enclose it on this machine's clocks."""
 
     call: Call

@@ -58,8 +58,7 @@ class OffsetSample:
             raise ValueError("an answer cannot arrive before its question left")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueTime:
+class VenueTime(NamedTuple):
     """The venue's time: at least `earliest_ms`, at most `earliest_ms + error_ms`."""
 
     earliest_ms: float
@@ -73,7 +72,7 @@ def estimate_time(samples: tuple[OffsetSample, ...], now: LocalInstant) -> Venue
     for sample in samples:
         sent, received = sample.sent, sample.received
         boot_s, raw_s = now.boot_s - received.boot_s, now.raw_s - received.raw_s
-        least_s, age_s = min(boot_s, raw_s), max(boot_s, raw_s)
+        least_s, age_s = (boot_s, raw_s) if boot_s < raw_s else (raw_s, boot_s)
         if least_s < 0 or age_s > AGE_MAX_S:  # of the future, or too old
             continue
         passed_s = max(now.boot_s - sent.boot_s, now.raw_s - sent.raw_s)

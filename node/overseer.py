@@ -6,7 +6,7 @@ successor.py.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from alerts.events import TakeoverFacts
 from alerts.model import Kind, Verdict
@@ -283,7 +283,7 @@ class Overseer:
             return
         # A pause stops both nodes: it takes no spare away.
         peers = {
-            node_id: replace(member, reasons=own_reasons(member.reasons))
+            node_id: member._replace(reasons=own_reasons(member.reasons))
             for node_id, member in self.parts.watch.peers().items()
         }
         spares = find_spares(peers, me=self.parts.node_id, fresh_s=self.parts.fresh_s)

@@ -10,25 +10,25 @@ import asyncio
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from election.errors import PeerUnreachable
 
 HEAD_MAX: Final = 4096
 BODY_MAX: Final = 16_384
 REASONS: Final = {200: "OK", 403: "Forbidden"}
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _CHUNK: Final = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """A request or an answer. Header names are in lower case; `status` 0 is a request."""
 
     method: str = ""
     path: str = ""
     status: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NO_HEADERS
     body: str = ""
 
 

@@ -7,12 +7,12 @@ Each judgement is a small state with one `step` that returns what to tell, once 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from election.model import NEVER_S
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """A node as the member board shows it."""
 
     node_id: str

@@ -6,7 +6,6 @@ arrives a second time, and an answer is one of an earlier question: neither may 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -146,4 +145,4 @@ def _heard(message: Message) -> Message:
     if not message.headers:
         return message
     headers = {name.lower(): value for name, value in message.headers.items()}
-    return replace(message, headers=headers)
+    return Message(message.method, message.path, message.status, headers, message.body)

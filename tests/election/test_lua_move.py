@@ -1,7 +1,6 @@
 """Scripts that move a cluster to another list of stores, on a real server (R3, R4)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from redis import Redis
@@ -107,7 +106,7 @@ def test_a_write_in_between_refuses_the_move(
 
 def test_another_life_of_the_server_refuses_the_move(mover: StoreMover) -> None:
     """A record that fell back may bear the write id that was seen; only the life differs (R4)."""
-    seen = replace(mover.observe(OLD), inc=Incarnation("of:yesterday"))
+    seen = mover.observe(OLD)._replace(inc=Incarnation("of:yesterday"))
     refused = mover.move(seen, old=OLD, new=NEW, max_epoch=0, is_silent=True)
     assert refused.refusal is Refusal.INCARNATION
     assert mover.observe(OLD).is_ok

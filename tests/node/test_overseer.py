@@ -238,7 +238,7 @@ async def test_a_pause_and_its_end_are_told_once_each_by_whoever_speaks() -> Non
     """Who, why, and for how long; the node that does not speak says nothing."""
     for role, peer, is_told in ((Role.ACTIVE, "standby", True), (Role.STANDBY, "active", False)):
         node = await world(role)
-        node.peer = replace(node.peer, node_id="a-first", role=peer)
+        node.peer = node.peer._replace(node_id="a-first", role=peer)
         node.overseer.spare.reset(has_spare=True)
         node.watch.peers = lambda node=node: {"a-first": node.peer}
         await node.watch_for(2)
