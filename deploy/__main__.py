@@ -46,6 +46,8 @@ def _wish(environ: Mapping[str, str]) -> Wish:
         host=environ.get("HOST", ""),
         is_dry=_is_on(environ, "DRY_RUN"),
         is_forced=_is_on(environ, "FORCE"),
+        name=environ.get("NAME", ""),
+        is_profile_said=bool(environ.get("PROFILE")),
         python_archive=environ.get("PYTHON_ARCHIVE", ""),
         cache=Path(environ.get("HOTSPARE_CACHE") or DEFAULT_CACHE),
     )

@@ -4,7 +4,7 @@ import dataclasses
 import getpass
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from deploy.desired import (
 from deploy.errors import StepFailed
 from deploy.facts import BoxFacts
 from deploy.inventory import BoxPlace, load_inventory, place_of
+from deploy.prod import approve
 from deploy.python_archive import PythonArchive, archive_for
 from deploy.release import Release, build, release_id
 from deploy.settings import read_secrets, read_settings, strategy_lock
@@ -46,6 +47,9 @@ class Wish:
     is_forced: bool = False
     cache: Path = DEFAULT_CACHE
     python_archive: str = ""
+    name: str = ""
+    """What the owner typed as the cluster's name: prod asks for it."""
+    is_profile_said: bool = False
     text: bytes | None = None
     """What cluster.toml will say, where that is not written yet."""
 
@@ -84,7 +88,9 @@ def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) ->
     say(f"{name}: {place.ssh}")
     with connected(place, wish, say) as box:
         box.refuse_unfit()
+        refuse_other_profile(box, wish)
         target, release, python = prepare(box, wish)
+        approve_prod(wish, {name: target.release_id} if place.is_node else {}, say)
         ready = bring(box, target, release, python)
         if place.is_node:
             did = switch(box, ready, patience, may_stop_trading=True)
@@ -92,6 +98,38 @@ def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) ->
                 box.changes += 1
         _conclude(box, ready, wish, patience)
         return box.changes
+
+
+def approve_prod(wish: Wish, releases: Mapping[str, str], say: Say) -> None:
+    """Where real money is meant: show it all, have it confirmed (prod.py). Raises DeployError."""
+    secrets = {node_id: read_secrets(wish.config, node_id).values for node_id in wish.config.nodes}
+    approve(
+        wish.config,
+        secrets,
+        releases,
+        name=wish.name,
+        is_forced=wish.is_forced,
+        is_dry=wish.is_dry,
+        say=say,
+    )
+
+
+def refuse_other_profile(box: Box, wish: Wish) -> None:
+    """Refuse to change by the way what a running node trades: paper or money.
+
+    Raises:
+        StepFailed: it runs another profile, and PROFILE= was not said.
+    """
+    if wish.is_profile_said or not box.place.is_node or not box.facts.settings:
+        return
+    running = str(box.node_state().status.get("cluster_id") or "")
+    if running and running != wish.config.cluster_id:
+        profile = running.partition("-")[0]
+        raise StepFailed(
+            f"{box.place.name} runs {running}, cluster.toml says {wish.config.cluster_id}\n"
+            f"    → say PROFILE={profile} to keep that, PROFILE={wish.config.cluster.profile} to "
+            "change it; nothing was changed"
+        )
 
 
 def prepare(

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.box import Box, Say
-from deploy.deployer import Wish, bring, connected, prepare
+from deploy.deployer import (
+    Wish,
+    approve_prod,
+    bring,
+    connected,
+    prepare,
+    refuse_other_profile,
+)
 from deploy.desired import Target
 from deploy.errors import BoxUnreachable, InventoryRefused
 from deploy.inventory import FILE, WITNESS, BoxPlace, load_inventory, place_of
@@ -57,6 +64,9 @@ def deploy_witness(wish: Wish, address: str, ask: Ask, say: Say) -> int:
         plan = _plan(wish, box, address)
         wish = replace(wish, config=plan.config, text=plan.text)
         nodes = _nodes(stack, wish, say, is_needed=plan.text is not None)
+        for node in nodes:
+            refuse_other_profile(node, wish)
+        approve_prod(wish, {}, say)
         if plan.files:
             _show(plan, say)
             if not wish.is_dry:

@@ -6,15 +6,16 @@ names and a box can say what it runs. It is built on the laptop; a box only unpa
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import StepFailed
 from deploy.wheels import LOCK, ROOT, Target, fetch, sha256_of
-from node.version import program_version
 
 PACKAGES = ("alerts", "election", "exchange", "node", "strategy")
 SUFFIXES = {".py", ".lua", ".typed"}
@@ -35,13 +36,17 @@ class Release:
 def release_id(target: Target, strategy_lock: Path | None) -> str:
     """Return the name of the release of this checkout for a box."""
     told = hashlib.sha256()
+    project = (ROOT / "pyproject.toml").read_bytes()
+    told.update(project)  # version, entry points: part of the wheel
     for path in _sources():
         told.update(f"{path.relative_to(ROOT)}\0".encode())
         told.update(path.read_bytes())
     for lock in filter(None, (LOCK, strategy_lock)):
         told.update(lock.read_bytes())
     told.update(f"{target.architecture} {target.python}".encode())
-    return f"{program_version()}-{told.hexdigest()[:10]}"
+    # of this checkout; what is installed here may be from before the last pull
+    version = tomllib.loads(project.decode())["project"]["version"]
+    return f"{version}-{told.hexdigest()[:10]}"
 
 
 def build(target: Target, strategy_lock: Path | None, cache: Path) -> Release:
@@ -81,6 +86,8 @@ def _own_wheel(folder: Path) -> Path:
     made = sorted(folder.glob("hotspare-*.whl"))
     if made:
         return made[0]
+    # setuptools would put what an older build left there into the wheel, deleted modules too
+    shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)
     command = [*(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps"), "--no-build-isolation"]
     done = subprocess.run(  # noqa: S603
         [*command, "--disable-pip-version-check", "-w", str(folder), str(ROOT)],

@@ -9,7 +9,14 @@ come up is put back by itself, and the other one is not touched any more.
 from contextlib import ExitStack
 
 from deploy.box import Box, Say
-from deploy.deployer import Wish, bring, connected, prepare
+from deploy.deployer import (
+    Wish,
+    approve_prod,
+    bring,
+    connected,
+    prepare,
+    refuse_other_profile,
+)
 from deploy.desired import Target
 from deploy.errors import StepFailed
 from deploy.inventory import load_inventory, place_of
@@ -28,10 +35,14 @@ def change_both(wish: Wish, say: Say, patience: Patience | None = None) -> int:
     """
     with ExitStack() as stack:
         boxes = _connect(stack, wish, say)
-        targets: dict[str, Target] = {}
+        made = []
         for box in boxes:
             box.refuse_unfit()
-            target, release, python = prepare(box, wish)
+            refuse_other_profile(box, wish)
+            made.append(prepare(box, wish))
+        approve_prod(wish, {t.place.name: t.release_id for t, _, _ in made}, say)
+        targets: dict[str, Target] = {}
+        for box, (target, release, python) in zip(boxes, made, strict=True):
             say(f"{box.place.name}: bringing what is new, nothing is switched yet")
             targets[box.place.name] = bring(box, target, release, python)
         switched = 0
@@ -60,6 +71,7 @@ def roll_back(wish: Wish, say: Say, patience: Patience | None = None) -> None:
     with ExitStack() as stack:
         boxes = _connect(stack, wish, say)
         for box in _spare_first(boxes):
+            refuse_other_profile(box, wish)
             target, _, _ = prepare(box, wish, is_built=False)
             switch_back(box, target, patience or Patience(), may_stop_trading=wish.is_forced)
         say(_summary(boxes, wish))

@@ -15,7 +15,7 @@ from deploy import places
 from deploy.box import Box, NodeState
 from deploy.desired import Target, node_fingerprint, node_wants
 from deploy.errors import NodeUnhealthy, StepFailed
-from deploy.wants import Link, Want
+from deploy.wants import Absent, Link, Want
 
 HEALTHY_S = 240.0
 """A Nano imports and loads markets for half a minute; the peer must be heard, too."""
@@ -80,6 +80,8 @@ def _switch_to(
     is_first = not before.release
     if not is_first and before != wanted:
         _remember(box, before)
+    # what failed was never run: going back later means what ran before that
+    earlier = Version(release=state.previous_release, settings=state.previous_settings)
     problem = _try(box, target, wanted, patience)
     if not problem:
         return True
@@ -90,6 +92,7 @@ def _switch_to(
         )
     box.say(f"  {box.place.name} did not come up ({problem}); putting back {before.release}")
     again = _try(box, target, before, patience)
+    _remember(box, earlier)
     outcome = f"and is well again on {before.release}" if not again else f"and still: {again}"
     raise NodeUnhealthy(
         f"{box.place.name} did not come up with {wanted.release}: {problem}\n"
@@ -136,7 +139,8 @@ def _try(box: Box, target: Target, version: Version, patience: Patience) -> str:
     try:
         box.apply(_wants(target, version))
     except StepFailed as failed:  # systemd says so when the start itself fails
-        return str(failed)
+        lines = [line for line in str(failed).splitlines() if "\t" not in line]
+        return " ".join(lines)
     return wait_until_well(box, patience, _fingerprint(target, version))
 
 
@@ -199,9 +203,11 @@ def _hand_over(box: Box, before: NodeState, patience: Patience, *, may_stop_trad
 
 
 def _remember(box: Box, version: Version) -> None:
-    box.apply(
-        (
-            Link(path=f"{places.BASE}/previous", target=f"{places.RELEASES}/{version.release}"),
-            Link(path=f"{places.ETC}/previous", target=f"{places.SETTINGS}/{version.settings}"),
-        )
-    )
+    """Note what can be gone back to; nothing where the version is empty."""
+    wants: list[Want] = []
+    for path, folder, name in (
+        (f"{places.BASE}/previous", places.RELEASES, version.release),
+        (f"{places.ETC}/previous", places.SETTINGS, version.settings),
+    ):
+        wants.append(Link(path=path, target=f"{folder}/{name}") if name else Absent(path=path))
+    box.apply(tuple(wants))
