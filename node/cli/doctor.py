@@ -95,7 +95,7 @@ def doctor(
     secrets = open_secrets(settings, node)
     seen = look(settings, secrets)
     facts = _facts(seen, settings)
-    looks = None if quick else look_outside(settings, secrets)
+    looks = None if quick else look_outside(settings, secrets, node)
     box = look_at_box(settings)
     findings = list_all(facts, seen, looks, box)
     row, losses = topology_row(settings), list_losses(settings)

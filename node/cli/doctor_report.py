@@ -141,7 +141,9 @@ def _findings(dossier: Dossier) -> str:
     config, seen = dossier.config, dossier.seen
     if config is None or seen is None:
         return "not looked at: there is no picture of the stores"
-    looks = None if dossier.quick else look_outside(config, dossier.secrets or Secrets())
+    looks = (
+        None if dossier.quick else look_outside(config, dossier.secrets or Secrets(), dossier.node)
+    )
     node_id = which_box(config)
     box = None
     if node_id is not None:

@@ -3,8 +3,10 @@
 A shell: it calls the edges (looking.py, box_reader.py) and hands what they saw to the pure checks.
 """
 
+import contextlib
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -19,13 +21,15 @@ from node.doctor.reach import (
     How,
     TelegramLook,
     VenueLook,
+    check_accounts,
     check_clocks,
     check_server,
     check_telegram,
     check_venue,
     read_clock,
 )
-from node.secrets import Secrets, secrets_path
+from node.errors import SecretsRefused
+from node.secrets import Secrets, load_secrets, secrets_path
 from node.status_nodes import MEMBER_FRESH_S
 
 NOT_LOOKED = VenueLook(how=How.SKIPPED)
@@ -33,17 +37,44 @@ NOT_LOOKED = VenueLook(how=How.SKIPPED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideLooks:
-    """What was seen of the venue and of Telegram."""
+    """What was seen of the venue, with the key of each box that lies here, and of Telegram.
 
-    venue: VenueLook
+    `alike`: the boxes that use one and the same key.
+    """
+
+    venues: Mapping[str, VenueLook]
+    alike: tuple[str, ...]
     telegram: TelegramLook
 
 
-def look_outside(config: Config, secrets: Secrets) -> OutsideLooks:
-    """Look at the venue and at Telegram; takes seconds."""
+def look_outside(config: Config, secrets: Secrets, node: str | None) -> OutsideLooks:
+    """Look at the venue and at Telegram; takes seconds.
+
+    Args:
+        config: where they are.
+        secrets: of this box, or of any; for Telegram.
+        node: look with this node's key only; None: with each whose secrets lie here.
+    """
+    found = {} if node is not None else _all_secrets(config)
+    if len(found) < 2:  # noqa: PLR2004  (one box: no need to name it)
+        label = config.label_of(node) if node is not None else ""
+        found = {label: secrets}
+    keys = {label: s.venue.api_key for label, s in found.items() if s.venue.api_key is not None}
     return OutsideLooks(
-        venue=look_at_venue(config, secrets), telegram=look_at_telegram(config, secrets)
+        venues={label: look_at_venue(config, each) for label, each in found.items()},
+        alike=tuple(label for label, key in keys.items() if list(keys.values()).count(key) > 1),
+        telegram=look_at_telegram(config, secrets),
     )
+
+
+def _all_secrets(config: Config) -> dict[str, Secrets]:
+    """Return the secrets of every node that has some here; what is refused was said already."""
+    found: dict[str, Secrets] = {}
+    for node_id in config.nodes:
+        with contextlib.suppress(SecretsRefused, OSError):
+            if secrets_path(config, node_id, os.environ).exists():
+                found[config.label_of(node_id)] = load_secrets(config, node_id, os.environ)
+    return found
 
 
 def which_box(config: Config) -> str | None:
@@ -78,7 +109,8 @@ def list_all(
         box: this machine, None when it is no node's box.
     """
     config = facts.config
-    venue = NOT_LOOKED if looks is None else looks.venue
+    venues = {} if looks is None else looks.venues
+    first_seen = next((v for v in venues.values() if v.key is not None), NOT_LOOKED)
     clocks = [
         read_clock(
             config.label_of(str(node_id)),
@@ -92,8 +124,9 @@ def list_all(
     found = chain(
         list_findings(facts),
         chain.from_iterable(check_server(str(s.name), s.info) for s in seen.answered),
-        check_clocks(clocks, venue),
-        () if looks is None else check_venue(looks.venue, config),
+        check_clocks(clocks, first_seen),
+        chain.from_iterable(check_venue(v, config, label) for label, v in venues.items()),
+        () if looks is None else check_accounts(looks.venues, looks.alike),
         () if looks is None else check_telegram(looks.telegram),
         () if box is None else check_box(box, config, told=_told(facts, box.node_id)),
     )

@@ -3,7 +3,7 @@
 Rules of this file are those of findings.py: looks in, findings out.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,9 +89,10 @@ def check_clocks(clocks: Sequence[ClockSeen], venue: VenueLook) -> Iterator[Find
         yield _clock(f"this machine's clock is {_apart(venue.key.venue_ahead_ms)} the venue's")
 
 
-def check_venue(venue: VenueLook, config: Config) -> Iterator[Finding]:
-    """Whether this box's key signs, and what it may do."""
-    name = config.venue.exchange
+def check_venue(venue: VenueLook, config: Config, label: str = "") -> Iterator[Finding]:
+    """Whether a box's key signs, and what it may do; `label` is the box's."""
+    name = f"{label}: {config.venue.exchange}" if label else config.venue.exchange
+    of = f"{label}: " if label else ""
     match venue.how:
         case How.SEEN if venue.key is not None:
             for problem in judge_rights(venue.key.rights):
@@ -99,7 +100,7 @@ def check_venue(venue: VenueLook, config: Config) -> Iterator[Finding]:
                 yield Finding(
                     level=Level.ACT if problem.is_grave else level,
                     area="keys",
-                    what=problem.what,
+                    what=f"{of}{problem.what}",
                     fix=problem.fix,
                 )
         case How.REFUSED:
@@ -121,9 +122,34 @@ def check_venue(venue: VenueLook, config: Config) -> Iterator[Finding]:
             yield Finding(
                 level=Level.GOOD,
                 area="keys",
-                what=f"the API key was not tried: {venue.reason}",
+                what=f"{of}the API key was not tried: {venue.reason}",
                 fix="run this on the box itself",
             )
+
+
+def check_accounts(venues: Mapping[str, VenueLook], alike: Collection[str]) -> Iterator[Finding]:
+    """Whether the boxes' keys fit together, where one machine has them all.
+
+    Args:
+        venues: by box, what a look with its key showed.
+        alike: the boxes that use one and the same key.
+    """
+    if len(alike) > 1:
+        yield Finding(
+            level=Level.LOOK,
+            area="keys",
+            what=f"{' and '.join(alike)} use the same API key: the venue cannot tell them apart",
+            fix="make a key for each box: one that leaks can be ended alone",
+        )
+    accounts = {label: look.key.account_id for label, look in venues.items() if look.key}
+    if len(set(accounts.values())) > 1:
+        yield Finding(
+            level=Level.ACT,
+            area="keys",
+            what=f"the keys of {' and '.join(accounts)} belong to different accounts: the spare "
+            "would trade another one",
+            fix="make both keys in one account",
+        )
 
 
 def check_telegram(look: TelegramLook) -> Iterator[Finding]:

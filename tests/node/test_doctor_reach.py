@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exchange.key_rights import KeyRights, KeySeen
+from node.doctor.examine import look_outside
 from node.doctor.findings import Level
 from node.doctor.looking import look_at_telegram, look_at_venue
 from node.doctor.reach import (
@@ -13,6 +14,7 @@ from node.doctor.reach import (
     How,
     TelegramLook,
     VenueLook,
+    check_accounts,
     check_clocks,
     check_server,
     check_telegram,
@@ -26,6 +28,7 @@ from tests.support.paper_server import JETSON, paper_process, still_symbol
 from tests.support.status_cases import THREE as THREE_TEXT
 from tests.support.status_cases import make_config
 
+DEAD = "http://127.0.0.1:9"
 NOW_MS = 1_800_000_000_000
 GOOD_RIGHTS = KeyRights(can_trade=True, can_withdraw=False, is_address_bound=True)
 SERVER = {
@@ -136,6 +139,43 @@ def test_each_look_at_the_venue_has_its_findings(
     found = list(check_venue(look, THREE))
     assert [f.level for f in found] == levels
     assert all(words in f.what and f.fix for f in found)
+
+
+def account(account_id: str) -> VenueLook:
+    key = KeySeen(account_id=account_id, rights=GOOD_RIGHTS, venue_ahead_ms=0.0, error_ms=1.0)
+    return VenueLook(how=How.SEEN, key=key)
+
+
+def test_keys_of_one_account_and_of_each_box_its_own_are_no_finding() -> None:
+    silent = VenueLook(how=How.SILENT, reason="no route")
+    assert list(check_accounts({"a": account("7"), "b": account("7")}, ())) == []
+    assert list(check_accounts({"a": account("7"), "b": silent}, ())) == []
+
+
+def test_keys_of_two_accounts_or_one_key_for_both_are_found() -> None:
+    """The account itself is not shown: a report may be sent away."""
+    (found,) = check_accounts({"jetson": account("4711"), "pi": account("4712")}, ())
+    assert (found.level, "jetson and pi" in found.what) == (Level.ACT, True)
+    assert "471" not in found.what
+    (found,) = check_accounts({}, ("jetson", "pi"))
+    assert (found.level, "same API key" in found.what) == (Level.LOOK, True)
+
+
+def test_the_owners_machine_looks_with_both_keys(tmp_path: Path) -> None:
+    """Nobody listens there: both are named. On a box, or with --node, there is one."""
+    text = THREE_TEXT.replace("http://192.168.1.12:8800", DEAD)
+    config = make_config(tmp_path, text.replace("[venue]", "[venue]\nread_budget_s = 2"))
+    (tmp_path / "secrets").mkdir(mode=0o700)
+    for node_id in config.nodes:
+        path = tmp_path / "secrets" / f"{node_id}.toml"
+        path.write_text('[venue]\napi_key = "the-same-key"\napi_secret = "secret"\n')
+        path.chmod(0o600)
+    looks = look_outside(config, Secrets(), None)
+    assert set(looks.venues) == {"Jetson in the hall", "Pi in the attic"}
+    assert looks.alike == ("Jetson in the hall", "Pi in the attic")
+    (tmp_path / "secrets" / "jetson.toml").unlink()
+    assert set(look_outside(config, Secrets(), None).venues) == {""}
+    assert set(look_outside(config, Secrets(), "jetson").venues) == {"Jetson in the hall"}
 
 
 # --- Telegram ----------------------------------------------------------------------------------
