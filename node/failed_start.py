@@ -6,51 +6,30 @@ broken part of the node stops neither; standard library only; it never raises, a
 What it cannot tell it says to journald at CRIT, which is written to the disk at once.
 """
 
-import http.client
 import json
 import sys
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from election.grant_note import read_boot_id
 from node.alarm_address import Address, find_address
 from node.redact import redact
-from node.starts import Chat, Ended, in_words, is_due, note_end, note_try, render_message
+from node.starts import Ended, in_words, is_due, note_end, note_try, render_message
 from node.starts_file import read_starts, read_words, run_id_of, write_starts
+
+if TYPE_CHECKING:
+    from node.bot_post import Sent
 
 # All attempts together. A unit is started again only when its stop hooks have ended.
 SEND_S = 8.0
-REQUEST_S = 4.0
-ANSWER_BYTES_MAX = 4096
 LOG_TAIL_BYTES = 8192
 CRIT, NOTICE = "<2>", "<5>"  # sd-daemon(3)
-_TOO_MANY = 429
-_WAIT_S_MAX = 3600.0
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """How one attempt ended; `error` is empty when the message was taken."""
-
-    error: str = ""
-    wait_s: float = 0.0
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The address holds the token: nobody else may be sent there."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 def run_alarm(state_dir: Path, environ: Mapping[str, str], *, say: Say) -> int:
@@ -125,8 +104,11 @@ def _ended(environ: Mapping[str, str]) -> Ended:
     )
 
 
-def _tell(address: Address, text: str) -> Sent:
+def _tell(address: Address, text: str) -> "Sent":
     """Try each chat in turn, in a thread that nobody waits for longer than `SEND_S`."""
+    # HTTP and TLS take half a second to import on a slow board, and most ends need neither.
+    from node.bot_post import Sent, send  # noqa: PLC0415
+
     if not address.chats:
         return Sent(error="no chat is configured or remembered")
     if not address.token:
@@ -145,52 +127,6 @@ def _tell(address: Address, text: str) -> Sent:
     # The first refusal is the one of the chat that is configured now.
     good = [sent for sent in found if not sent.error]
     return good[0] if good else (found[0] if found else Sent(error="no answer in time"))
-
-
-def send(chat: Chat, token: str, text: str) -> Sent:
-    """Send one message; the answer that says no, or the error, as words without the address."""
-    body = {"chat_id": str(chat.chat_id), "text": text, "disable_web_page_preview": "true"}
-    try:
-        request = urllib.request.Request(  # noqa: S310  (alarm_address.py lets http and https pass)
-            f"{chat.api_url.rstrip('/')}/bot{token}/sendMessage",
-            data=urllib.parse.urlencode(body).encode(),
-            headers={"User-Agent": "hotspare"},
-        )
-        opener = urllib.request.build_opener(_NoRedirect)
-        with opener.open(request, timeout=REQUEST_S) as answer:
-            return Sent() if _is_taken(answer.read(ANSWER_BYTES_MAX)) else _NO_SENSE
-    except urllib.error.HTTPError as error:
-        with error:
-            return _refused(error, token)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        told = reason.strerror if isinstance(reason, OSError) and reason.strerror else None
-        return Sent(error=told or ("no answer in time" if isinstance(reason, TimeoutError)
-                                   else type(reason).__name__))  # fmt: skip
-
-
-_NO_SENSE = Sent(error="the answer is not the Bot API's")
-
-
-def _is_taken(raw: bytes) -> bool:
-    try:
-        return json.loads(raw)["ok"] is True
-    except (ValueError, KeyError, TypeError):
-        return False
-
-
-def _refused(error: urllib.error.HTTPError, token: str) -> Sent:
-    try:
-        body = json.loads(error.read(ANSWER_BYTES_MAX))
-        said = str(body["description"])
-        wait_s = float(body.get("parameters", {}).get("retry_after", 0))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        said, wait_s = f"HTTP {error.code}", 0.0
-    if error.code != _TOO_MANY:
-        wait_s = 0.0
-    return Sent(
-        error=redact(said[:200], [token]), wait_s=wait_s if 0 <= wait_s <= _WAIT_S_MAX else 0.0
-    )
 
 
 def _instant(wall_ms: int) -> str:

@@ -4,9 +4,10 @@ Rules of this file: a check looks at facts and yields findings, each with what t
 nobody and raises nothing. What a healthy cluster shows yields nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 
 from node.config_model import Config, Topology
 from node.deadman import Watched
@@ -20,6 +21,21 @@ from node.topology import REMEDY
 DRILL_AGE_MAX_MS = 45 * 86_400_000
 # R8 (amended): a heartbeat that pauses for more than a third of the ttl is told.
 GAP_SHARE = 3
+
+
+SEE_STATUS = "see `nodectl status`"
+# What mends a remark of the status (node/status.py), by words that stand in it.
+REMARK_FIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "differ in release": "make upgrade: two releases side by side are for its duration only",
+        "differ in strategy or limits": "make deploy-strategy, or make strategies and [risk] equal",
+        "differ in account": "put keys of one account into the secrets of both boxes",
+        "another store list": "deploy the same cluster.toml to both boxes",
+        "not in this machine's cluster.toml": "deploy the same cluster.toml to both boxes",
+        "directly": "let TCP port 7373 through between the boxes; the same peer.key on both",
+        "maxmemory-policy": "set maxmemory-policy noeviction in that store's configuration",
+    }
+)
 
 
 class Level(IntEnum):
@@ -174,7 +190,8 @@ def check_nodes(facts: DoctorFacts) -> Iterator[Finding]:
             fix="mend that on its box; `nodectl logs` there says more",
         )
     for remark in facts.status.remarks:
-        yield Finding(level=Level.LOOK, area="nodes", what=remark, fix="see `nodectl status`")
+        fix = next((fix for words, fix in REMARK_FIXES.items() if words in remark), SEE_STATUS)
+        yield Finding(level=Level.LOOK, area="nodes", what=remark, fix=fix)
 
 
 def check_heartbeat(facts: DoctorFacts) -> Iterator[Finding]:

@@ -1,14 +1,28 @@
 """The doctor's checks: health yields nothing; each trouble yields its finding and its fix."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from election.member_record import parse_members
+from election.model import StoreName
 from node.config_model import Config
-from node.doctor.findings import CHECKS, DoctorFacts, Finding, Level, list_findings
+from node.doctor.findings import (
+    CHECKS,
+    DoctorFacts,
+    Finding,
+    Level,
+    check_nodes,
+    list_findings,
+)
 from node.doctor.report import render_findings
+from node.status import build_status
 from node.status_model import NodeView, StatusView, StoreLine, Verdict
 from tests.node.test_doctor_losses import SINGLE, THREE, TWO, config_of
+from tests.support.status_cases import NOW_MS as PEEK_MS
+from tests.support.status_cases import NOW_US, all_with, make_config, make_member, make_peek
 
 DAY_MS = 86_400_000
 NOW_MS = 1_800_000_000_000
@@ -156,3 +170,31 @@ def test_a_pair_that_does_not_speak_directly_is_found() -> None:
     assert "different store servers" in found.what
     cluster = THREE.cluster.model_copy(update={"accept_no_peer": True})
     assert list_findings(facts_of(silent.model_copy(update={"cluster": cluster}))) == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "fix"),
+    [
+        ({"version": "0.0.9"}, "make upgrade"),
+        ({"fingerprint": "other"}, "make deploy-strategy"),
+        ({"account": "other"}, "keys of one account"),
+        ({"config_id": "other"}, "same cluster.toml"),
+        ({"peer": "x", "peer_error": "no route"}, "port 7373"),
+    ],
+)
+def test_what_the_nodes_do_not_have_in_common_has_its_own_fix(
+    tmp_path: Path, body: dict[str, Any], fix: str
+) -> None:
+    """From the words of the real status, so that a changed sentence does not lose its cure."""
+    common: dict[str, Any] = {"version": "0.1.0", "fingerprint": "f", "account": "7"}
+    told = {"jetson": common, "raspberrypi": {**common, **body}}
+    members, _ = parse_members(
+        {node: make_member("standby", **each) for node, each in told.items()},
+        now_us=NOW_US,
+        store=StoreName("jetson"),
+    )
+    seen = make_peek(*(replace(store, members=members) for store in all_with()))
+    config = make_config(tmp_path)
+    status = build_status(seen, config, now_wall_ms=PEEK_MS)
+    found = [f for f in check_nodes(DoctorFacts(config=config, status=status)) if fix in f.fix]
+    assert len(found) == 1, status.remarks

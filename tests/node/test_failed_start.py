@@ -4,13 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from node.bot_post import send
 from node.cli.main import alarm_directory
 from node.failed_start import run_alarm
 from node.starts import LIMIT, Chat
@@ -228,7 +231,7 @@ def test_only_the_hooks_own_words_take_the_short_way(words: list[str], *, is_ala
 def test_the_hook_needs_the_standard_library_only() -> None:
     """Any other package may be the one that is broken."""
     code = (
-        "import sys, node.failed_start, node.cli.main\n"
+        "import sys, node.failed_start, node.bot_post, node.cli.main\n"
         "own = {'node', 'election'}\n"
         "found = {name.partition('.')[0] for name in sys.modules} - own - sys.stdlib_module_names\n"
         "print(*sorted(n for n in found if not n.startswith(('_', 'sitecustomize'))))"
@@ -237,3 +240,44 @@ def test_the_hook_needs_the_standard_library_only() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert ran.stdout.split() == []
+
+
+def test_an_end_that_tells_nothing_loads_no_network() -> None:
+    """Each crash waits for this hook before the node is started again."""
+    code = (
+        "import sys, node.failed_start, node.cli.main\n"
+        "print(*sorted({'ssl', 'http.client', 'urllib.request'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout.split() == []
+
+
+def test_a_redirect_is_not_followed_with_the_token(box: Box) -> None:
+    """Whoever sits between must not be able to send the token elsewhere."""
+    paths: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            paths.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"http://{self.headers['Host']}/stolen")
+            self.end_headers()
+
+        do_GET = do_POST  # noqa: N815  (what a follower would ask with)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        chat = Chat(chat_id=1, api_url=f"http://127.0.0.1:{server.server_port}")
+        sent = send(chat, box.api.token, "x")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert sent.error
+    assert box.api.token not in sent.error
+    assert [path for path in paths if "stolen" in path] == []
