@@ -77,7 +77,7 @@ bench-failover: $(STAMP) ## measure failovers, and what else one could pick (roo
 # --- boxes; CLUSTER= is the folder of cluster.toml, DRY_RUN=1 shows and changes nothing ---
 DEPLOY = @CLUSTER='$(or $(CLUSTER),.)' HOST='$(HOST)' BOX='$(BOX)' PROFILE='$(PROFILE)' \
   NAME='$(NAME)' ADDRESS='$(ADDRESS)' YES='$(YES)' DRY_RUN='$(DRY_RUN)' FORCE='$(FORCE)' KEEP_STATE='$(KEEP_STATE)' \
-  PYTHON_ARCHIVE='$(PYTHON_ARCHIVE)' $(BIN)/python -m deploy
+  PYTHON_ARCHIVE='$(PYTHON_ARCHIVE)' FILE='$(FILE)' WITH_SECRETS='$(WITH_SECRETS)' $(BIN)/python -m deploy
 
 .PHONY: wheels
 wheels: $(STAMP) ## fetch the wheels of a box, to deploy without a network (ARCH=aarch64 PY=3.12)
@@ -123,6 +123,14 @@ logs: $(STAMP) ## follow the log of a box (BOX=)
 .PHONY: drill
 drill: $(STAMP) ## hurt the pair on purpose (DRILL='switchover', BOX=)
 	$(DEPLOY) drill $(DRILL)
+
+.PHONY: backup
+backup: $(STAMP) ## pull a tried backup of both nodes into CLUSTER/backups (WITH_SECRETS=1: encrypted)
+	$(DEPLOY) backup
+
+.PHONY: restore
+restore: $(STAMP) ## bring a lost board back on a fresh card (BOX=, FILE=)
+	$(DEPLOY) restore
 
 .PHONY: uninstall
 uninstall: $(STAMP) ## give a box back as it was found (BOX=, KEEP_STATE=1)

@@ -1,7 +1,8 @@
 """`python -m deploy VERB`: what the Makefile's targets for boxes run.
 
 Options come as variables, as make gives them: CLUSTER= (folder of cluster.toml), HOST=, ADDRESS=,
-BOX=, PROFILE=, NAME=, YES=1, DRY_RUN=1, FORCE=1, KEEP_STATE=1, PYTHON_ARCHIVE=.
+BOX=, PROFILE=, NAME=, YES=1, DRY_RUN=1, FORCE=1, KEEP_STATE=1, PYTHON_ARCHIVE=,
+FILE= (a backup), WITH_SECRETS=1.
 
 Exit codes: 0 done (or nothing to do) · 1 could not be done · 4 mend configuration or secrets ·
 64 wrong usage; `status`, `logs` and `drill` pass on those of the box.
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.asking import confirm
+from deploy.backup import back_up, restore
 from deploy.deployer import DEFAULT_CACHE, Wish, deploy, open_cluster
 from deploy.errors import DeployError
 from deploy.growing import deploy_witness
@@ -21,7 +23,7 @@ from deploy.remote import drill, logs, node_names, status, uninstall
 from deploy.rolling import change_both, roll_back
 from node.errors import NodeError
 
-DONE, FAILED, MEND, USAGE = 0, 1, 4, 64
+DONE, FAILED, USAGE = 0, 1, 64
 
 
 def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -35,8 +37,8 @@ def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
         sys.stderr.write(f"hotspare: {error}\n")
         return FAILED
     except NodeError as error:
-        sys.stderr.write(f"hotspare: {error}\n")
-        return MEND
+        sys.stderr.write(f"hotspare: {error.render()}\n")
+        return error.exit_code
 
 
 def _wish(environ: Mapping[str, str]) -> Wish:
@@ -100,13 +102,29 @@ def _drill(wish: Wish, environ: Mapping[str, str], words: Sequence[str]) -> int:
     return drill(wish, _box(wish, environ), words, _say)
 
 
+def _backup(wish: Wish, environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    back_up(wish, environ, _say, with_secrets=_is_on(environ, "WITH_SECRETS"))
+    return DONE
+
+
+def _restore(wish: Wish, environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    file = environ.get("FILE")
+    restore(_named_box(wish, environ), wish, _say, Path(file) if file else None)
+    return DONE
+
+
 def _uninstall(wish: Wish, environ: Mapping[str, str], _words: Sequence[str]) -> int:
-    if not environ.get("BOX"):
-        raise DeployError(f"which box?\n    → BOX= one of: {', '.join(box_names(wish.config))}")
+    name = _named_box(wish, environ)
     is_kept = _is_on(environ, "KEEP_STATE")
-    changed = uninstall(wish, environ["BOX"], is_state_kept=is_kept, say=_say)
+    changed = uninstall(wish, name, is_state_kept=is_kept, say=_say)
     _say(f"{environ['BOX']}: {changed} changes" if changed else "nothing to change")
     return DONE
+
+
+def _named_box(wish: Wish, environ: Mapping[str, str]) -> str:
+    if not environ.get("BOX"):
+        raise DeployError(f"which box?\n    → BOX= one of: {', '.join(box_names(wish.config))}")
+    return environ["BOX"]
 
 
 def _box(wish: Wish, environ: Mapping[str, str]) -> str:
@@ -127,6 +145,8 @@ VERBS: Mapping[str, Callable[[Wish, Mapping[str, str], Sequence[str]], int]] = {
     "status": _status,
     "logs": _logs,
     "drill": _drill,
+    "backup": _backup,
+    "restore": _restore,
     "uninstall": _uninstall,
 }
 

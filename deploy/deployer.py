@@ -4,7 +4,7 @@ import dataclasses
 import getpass
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from deploy.box import Box, Say
 from deploy.desired import (
     STORE_SERVERS,
     Target,
+    backup_wants,
     base_wants,
     paper_wants,
     settings_wants,
@@ -77,8 +78,17 @@ def connected(place: BoxPlace, wish: Wish, say: Say) -> Iterator[Box]:
         yield box
 
 
-def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) -> int:
+def deploy(
+    name: str,
+    wish: Wish,
+    say: Say,
+    patience: Patience | None = None,
+    *,
+    before_start: Callable[[Box, Target], None] | None = None,
+) -> int:
     """Bring one box to what the cluster's folder says and return how many things changed.
+
+    `before_start` is called when everything lies on a node's box and nothing is switched yet.
 
     Raises:
         DeployError: it could not be done, with what mends it; a second run resumes.
@@ -92,6 +102,8 @@ def deploy(name: str, wish: Wish, say: Say, patience: Patience | None = None) ->
         target, release, python = prepare(box, wish)
         approve_prod(wish, {name: target.release_id} if place.is_node else {}, say)
         ready = bring(box, target, release, python)
+        if place.is_node and before_start is not None:
+            before_start(box, ready)
         if place.is_node:
             did = switch(box, ready, patience, may_stop_trading=True)
             if did:
@@ -187,6 +199,7 @@ def bring(
         if target.place.has_paper:
             # the paper exchange runs out of the release too, and is there before any node
             box.apply(paper_wants(target))
+        box.apply(backup_wants(target))
     return target
 
 

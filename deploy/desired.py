@@ -9,8 +9,15 @@ from deploy.facts import BoxFacts
 from deploy.inventory import BoxPlace, paper_port
 from deploy.settings import NodeSecrets, SettingsSet
 from deploy.store_text import StoreSettings, store_acl, store_conf
-from deploy.unit_text import SystemdOf, node_unit, paper_unit, store_unit
-from deploy.wants import Directory, Enabled, File, Link, Packages, Running, User, Want
+from deploy.unit_text import (
+    SystemdOf,
+    backup_timer,
+    backup_unit,
+    node_unit,
+    paper_unit,
+    store_unit,
+)
+from deploy.wants import Directory, Enabled, File, Link, Packages, Running, Started, User, Want
 from node.config_model import Config
 
 STORE_SERVERS = ("/usr/bin/redis-server", "/usr/bin/valkey-server")
@@ -142,6 +149,18 @@ def paper_wants(target: Target) -> tuple[Want, ...]:
         File(path=f"{places.UNITS}/{places.PAPER_UNIT}", content=unit.encode()),
         Enabled(unit=places.PAPER_UNIT),
         Running(unit=places.PAPER_UNIT, fingerprint=fingerprint),
+    )
+
+
+def backup_wants(target: Target) -> tuple[Want, ...]:
+    """Return the node's daily backup into a folder of this box; needs the release."""
+    unit = backup_unit(target.place.name, target.config.cluster.profile.value, target.systemd)
+    return (
+        Directory(path=places.BACKUPS, mode="700", owner=places.OWNER),
+        File(path=f"{places.UNITS}/{places.BACKUP_UNIT}", content=unit.encode()),
+        File(path=f"{places.UNITS}/{places.BACKUP_TIMER}", content=backup_timer().encode()),
+        Enabled(unit=places.BACKUP_TIMER),
+        Started(unit=places.BACKUP_TIMER),
     )
 
 

@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -110,6 +110,19 @@ class Shell:
         content = self._password() + path.read_bytes()
         self._run([*self._sudo(), "sh", "-c", receive], content, timeout_s=timeout_s)
 
+    def fetch(
+        self, *words: str, given: bytes = b"", accepted: Collection[int] = (0,)
+    ) -> tuple[bytes, str]:
+        """Run a command as root; return its output as bytes and what it said beside.
+
+        `given` goes to its standard input; raises as `look` for other exit codes.
+        """
+        done = self._call([*self._sudo(), *words], self._password() + given, timeout_s=STEP_S)
+        wrong = done.stderr.decode("utf-8", "replace").strip()
+        if done.returncode not in accepted:
+            raise StepFailed(f"{self.target}: a step failed ({done.returncode}):\n{wrong}")
+        return done.stdout, wrong
+
     def attach(self, *words: str) -> int:
         """Run a command with this terminal (`nodectl logs`, drills) and return its exit code."""
         remote = " ".join(shlex.quote(w) for w in words)
@@ -117,6 +130,17 @@ class Shell:
         return subprocess.call([*self._ssh(), *flags, self.target, remote])  # noqa: S603
 
     def _run(self, remote: list[str], given: bytes, *, timeout_s: float) -> str:
+        done = self._call(remote, given, timeout_s=timeout_s)
+        said = done.stdout.decode("utf-8", "replace")
+        wrong = done.stderr.decode("utf-8", "replace").strip()
+        if done.returncode != 0:
+            last = "\n".join((said + wrong).splitlines()[-8:])
+            raise StepFailed(f"{self.target}: a step failed ({done.returncode}):\n{last}")
+        return said
+
+    def _call(
+        self, remote: list[str], given: bytes, *, timeout_s: float
+    ) -> "subprocess.CompletedProcess[bytes]":
         line = " ".join(shlex.quote(w) for w in remote)
         try:
             done = subprocess.run(  # noqa: S603
@@ -131,14 +155,9 @@ class Shell:
                 f"{self.target}: no answer within {timeout_s:g} s\n    → look at the box and its "
                 "network, then run the same command again: it resumes"
             ) from None
-        said = done.stdout.decode("utf-8", "replace")
-        wrong = done.stderr.decode("utf-8", "replace").strip()
         if done.returncode == UNREACHED:
-            raise _unreached(self.target, wrong)
-        if done.returncode != 0:
-            last = "\n".join((said + wrong).splitlines()[-8:])
-            raise StepFailed(f"{self.target}: a step failed ({done.returncode}):\n{last}")
-        return said
+            raise _unreached(self.target, done.stderr.decode("utf-8", "replace").strip())
+        return done
 
     def _ssh(self) -> list[str]:
         assert self._folder is not None, "not entered"

@@ -83,10 +83,7 @@ def node_unit(
         ("NotifyAccess=main", 0),
         (f"User={places.USER}", 0),
         (f"Group={places.USER}", 0),
-        (f"Environment=HOTSPARE_CONFIG={places.SETTINGS_CURRENT}/cluster.toml", 0),
-        (f"Environment=HOTSPARE_NODE={node_id}", 0),
-        (f"Environment=HOTSPARE__CLUSTER__PROFILE={profile}", 0),
-        (f"Environment=HOTSPARE__STATE_DIR={places.STATE}", 0),
+        *_node_environment(node_id, profile),
         (_fingerprinted(places.NODE_UNIT, fingerprint), 231),
         (f"ExecStart={places.BIN}/nodectl run", 0),
         (
@@ -169,6 +166,56 @@ def paper_unit(fingerprint: str, systemd: SystemdOf) -> str:
     return _render(unit, service, systemd, install="multi-user.target")
 
 
+def backup_unit(node_id: str, profile: str, systemd: SystemdOf) -> str:
+    """Return the unit that backs a node up while it trades; it ends in failure when it cannot."""
+    unit: list[Line] = [
+        (f"Description=hotspare backup of node {node_id}", 0),
+    ]
+    service: list[Line] = [
+        ("Type=oneshot", 0),
+        (f"User={places.USER}", 0),
+        (f"Group={places.USER}", 0),
+        *_node_environment(node_id, profile),
+        (f"ExecStart={places.BIN}/nodectl backup --to {places.BACKUPS} --scheduled", 0),
+        ("TimeoutStartSec=600", 0),
+        (f"ReadWritePaths={places.BACKUPS}", 0),
+        ("Nice=10", 0),
+        ("IOSchedulingClass=idle", 0),
+        ("MemoryMax=300M", 231),
+        ("TasksMax=32", 228),
+        (f"StateDirectory={_below(places.STATE, '/var/lib/')}", 235),
+        ("StateDirectoryMode=0700", 235),
+    ]
+    return _render(unit, service, systemd, install="")
+
+
+def backup_timer() -> str:
+    """Return the timer: once a night, not in the same minute on both boxes; made up for later."""
+    return f"""\
+# Written by hotspare's deployment: the next one overwrites it.
+[Unit]
+Description=hotspare backup, once a day
+
+[Timer]
+OnCalendar=*-*-* 03:00:00
+RandomizedDelaySec=1h
+Persistent=true
+Unit={places.BACKUP_UNIT}
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def _node_environment(node_id: str, profile: str) -> tuple[Line, ...]:
+    return (
+        (f"Environment=HOTSPARE_CONFIG={places.SETTINGS_CURRENT}/cluster.toml", 0),
+        (f"Environment=HOTSPARE_NODE={node_id}", 0),
+        (f"Environment=HOTSPARE__CLUSTER__PROFILE={profile}", 0),
+        (f"Environment=HOTSPARE__STATE_DIR={places.STATE}", 0),
+    )
+
+
 def _fingerprinted(unit: str, fingerprint: str) -> str:
     """Return the line that notes at each start what was started.
 
@@ -187,11 +234,12 @@ def _render(
     unit: Sequence[Line], service: Sequence[Line], systemd: SystemdOf, *, install: str
 ) -> str:
     calls = [(line, 0) for line in _CALLS] if systemd.knows_system_service else []
-    sections = {
+    sections: dict[str, Sequence[Line]] = {
         "Unit": unit,
         "Service": [*service, *_SANDBOX, *calls],
-        "Install": [(f"WantedBy={install}", 0)],
     }
+    if install:
+        sections["Install"] = [(f"WantedBy={install}", 0)]
     parts = ["# Written by hotspare's deployment: the next one overwrites it.\n"]
     for name, lines in sections.items():
         known = [line for line, since in lines if since <= systemd.version]

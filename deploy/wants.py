@@ -108,6 +108,17 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A timer that waits for its time, as it and its service are written now."""
+
+    unit: str
+
+    def line(self) -> str:
+        """Return it as apply.sh reads it."""
+        return _fields("started", self.unit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
     """A unit that neither runs nor is started at boot."""
 
@@ -118,7 +129,7 @@ class Stopped:
         return _fields("stopped", self.unit)
 
 
-Want = User | Directory | File | Link | Absent | Packages | Enabled | Running | Stopped
+Want = User | Directory | File | Link | Absent | Packages | Enabled | Running | Started | Stopped
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ anywhere the cluster counts as paused, except on the first start after `nodectl 
 set by the node or a person, and lifted only by a person.
 
 What proves that the cluster may trade is what says so: a pause record, or the cluster's birth.
-Anything else (the account, handled messages, a request) is also written by a node while the
-cluster counts as paused, and must not end that. Records out of a backup latch, but prove nothing:
+Anything else (an account, a request, the note of a crash) may be written while the cluster counts
+as paused, and must not end that. Records out of a backup latch, but prove nothing:
 a pause may be younger than the backup (ADR 0051).
 """
 

@@ -10,7 +10,7 @@
 #   link PATH TARGET                     switched in one step
 #   absent PATH
 #   packages NAME...                     installed without starting what they bring
-#   enabled UNIT | running UNIT FINGERPRINT | stopped UNIT
+#   enabled UNIT | running UNIT FINGERPRINT | started TIMER | stopped UNIT
 #
 # Prints `same`, `changed` or (dry) `would` with the thing, separated by a tab. What it made is
 # noted in $MADE, what it replaced is kept beside it: uninstall.sh gives the box back.
@@ -184,6 +184,18 @@ want_running() {
   systemctl restart "$1"
 }
 
+want_started() { # a timer
+  if systemctl is-active -q "$1" && ! is_new_to_systemd "$1" &&
+    ! is_new_to_systemd "${1%.timer}.service"; then
+    tell same "started $1"
+    return
+  fi
+  changed "started $1"
+  [ -z "$dry" ] || return 0
+  systemctl daemon-reload
+  systemctl restart "$1"
+}
+
 want_stopped() {
   if ! systemctl is-active -q "$1" && [ "$(systemctl is-enabled "$1" 2>/dev/null)" != enabled ]; then
     tell same "stopped $1"
@@ -203,6 +215,7 @@ while IFS="$tab" read -r kind a b c d e; do
     packages) want_packages "$a" ;;
     enabled) want_enabled "$a" ;;
     running) want_running "$a" "$b" ;;
+    started) want_started "$a" ;;
     stopped) want_stopped "$a" ;;
     '') ;;
     *) echo "apply.sh: unknown want: $kind" >&2 && exit 2 ;;

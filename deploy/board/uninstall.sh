@@ -84,6 +84,7 @@ if [ "$dry" = yes ]; then
   exit 0
 fi
 rm -rf /var/lib/hotspare-paper
+rm -f /var/lib/systemd/timers/stamp-hotspare-backup.timer
 systemctl daemon-reload
 systemctl reset-failed 'hotspare-*' 2>/dev/null || true
 rm -rf "$book"

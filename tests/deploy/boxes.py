@@ -135,6 +135,13 @@ class Box:
         self.net.plug(self.name)
         self.boot()
 
+    def wipe(self) -> None:
+        """Put a fresh card into the box, which is off: nothing of the old one stays."""
+        assert self._process is None, "it is on"
+        for name in ("up", "scratch", "known_hosts"):
+            path = self.work / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
     def pids(self) -> list[int]:
         """Return every process of the box, PID 1 first."""
         found: set[int] = set()

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from deploy import places
-from deploy.unit_text import SystemdOf, node_unit, paper_unit, store_unit
+from deploy.unit_text import (
+    SystemdOf,
+    backup_timer,
+    backup_unit,
+    node_unit,
+    paper_unit,
+    store_unit,
+)
 
 NANO = SystemdOf(version=237, knows_system_service=False)
 DEBIAN_11 = SystemdOf(version=247, knows_system_service=True)
@@ -28,13 +35,14 @@ def units(systemd: SystemdOf) -> dict[str, str]:
         places.NODE_UNIT: node_unit("jetson", "test", "f1", systemd, has_store=True),
         places.STORE_UNIT: store_unit("/usr/bin/redis-server", "f1", systemd),
         places.PAPER_UNIT: paper_unit("f1", systemd),
+        places.BACKUP_UNIT: backup_unit("jetson", "test", systemd),
     }
 
 
 def written(folder: Path, systemd: SystemdOf) -> list[Path]:
     """Write the units as a box has them, but with programs that exist here."""
     paths = []
-    for name, text in units(systemd).items():
+    for name, text in {**units(systemd), places.BACKUP_TIMER: backup_timer()}.items():
         path = folder / name
         path.write_text(re.sub(r"(?m)^(Exec\w+=-?)\S+", r"\1/bin/true", text), encoding="utf-8")
         paths.append(path)
@@ -84,7 +92,7 @@ def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
 
 
 @needs_analyze
-@pytest.mark.parametrize("name", [places.NODE_UNIT, places.STORE_UNIT, places.PAPER_UNIT])
+@pytest.mark.parametrize("name", sorted(units(DEBIAN_12)))
 def test_the_units_are_tight(name: str, tmp_path: Path) -> None:
     path = next(p for p in written(tmp_path, DEBIAN_12) if p.name == name)
     done = subprocess.run(
@@ -97,3 +105,17 @@ def test_the_units_are_tight(name: str, tmp_path: Path) -> None:
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found, done.stdout + done.stderr
     assert float(found[1]) <= MOST_EXPOSED
+
+
+def test_the_backup_may_write_its_folder_and_the_state_and_does_not_count_as_running() -> None:
+    text = backup_unit("jetson", "prod", DEBIAN_12)
+    for line in (
+        "Type=oneshot",
+        f"ReadWritePaths={places.BACKUPS}",
+        "StateDirectory=hotspare",
+        "Environment=HOTSPARE__CLUSTER__PROFILE=prod",
+    ):
+        assert f"\n{line}\n" in text
+    assert f"backup --to {places.BACKUPS} --scheduled\n" in text
+    assert "[Install]" not in text
+    assert f"Unit={places.BACKUP_UNIT}" in backup_timer()

@@ -249,8 +249,8 @@ async def test_a_node_id_is_taken_when_a_foreign_beat_grows(
 # --- a restored disk -------------------------------------------------------------------------
 
 
-async def test_a_holder_that_found_nothing_stays_paused_when_it_notes_its_account() -> None:
-    """S6: what a paused holder writes must not read as "this cluster may trade"."""
+async def test_a_node_that_found_nothing_stays_paused_whatever_it_notes() -> None:
+    """S6: what is written in a paused cluster must not read as "this cluster may trade"."""
     control = MemoryControl()
     watch = make_watch(control)
     await watch.refresh()

@@ -29,9 +29,11 @@ def test_latches_drill_records_alone_prove_nothing() -> None:
         assert not is_first
 
 
-@pytest.mark.parametrize("kind", ["cluster", "telegram", "last_crash", "loss_limit", "accept"])
-def test_latches_that_a_paused_holder_writes_itself_do_not_end_the_pause(kind: str) -> None:
-    """S6: a holder that found no record leads paused, and notes its account, messages, crashes."""
+@pytest.mark.parametrize(
+    "kind", ["cluster", "clear_crashes", "last_crash", "loss_limit", "switchover"]
+)
+def test_latches_that_say_nothing_about_a_pause_do_not_end_it(kind: str) -> None:
+    """S6: a request, a cleared or noted crash, an account say nothing about a pause."""
     record = make(kind, 1, account="1001")
     latches, is_first = merge_latches({kind: record}, is_first_start_allowed=True)
     assert latches.is_paused
