@@ -273,9 +273,10 @@ class LeaseMachine:
             return
         observation = self._world.observed[call.store]
         change = observation.note_reply(reply, sent=answered.sent, received=answered.received)
+        observed = self._world.observed
+        observed.max_epoch = max(observed.max_epoch, observation.max_epoch)
         if observation.record is not None:
-            ttl_ms = max(self._world.observed.longest_ttl_ms, observation.record.ttl_ms)
-            self._world.observed.longest_ttl_ms = ttl_ms
+            observed.longest_ttl_ms = max(observed.longest_ttl_ms, observation.record.ttl_ms)
         self._publish_change(observation, change, reply.detail)
         if call.verb is Verb.RELEASE:
             calls.end_farewell(call, now, was_ok=reply.is_ok)

@@ -31,9 +31,11 @@ class Observed:
     ) -> None:
         """Nothing seen yet."""
         self._by_name = {name: Observation(name=name) for name in names}
+        self.majority = len(self._by_name) // 2 + 1  # how many stores decide
         self._identity = identity
         self._timing = timing
         self.longest_ttl_ms = timing.ttl_ms
+        self.max_epoch = 0  # the highest ever seen in any store
 
     def __getitem__(self, name: StoreName) -> Observation:
         """Return one store's observation."""
@@ -48,11 +50,6 @@ class Observed:
         return len(self._by_name)
 
     @property
-    def majority(self) -> int:
-        """How many stores decide."""
-        return len(self._by_name) // 2 + 1
-
-    @property
     def has_majority(self) -> bool:
         """True while a majority of the stores answers usably."""
         return sum(not observation.is_lost for observation in self) >= self.majority
@@ -60,11 +57,6 @@ class Observed:
     def incarnations(self) -> dict[StoreName, Incarnation]:
         """Return the life of each store as it was seen last, whoever is named there."""
         return {o.name: o.inc for o in self if o.inc is not None}
-
-    @property
-    def max_epoch(self) -> int:
-        """The highest epoch ever seen in any store."""
-        return max([observation.max_epoch for observation in self._by_name.values()])
 
     def is_takeable(self, name: StoreName, now: Instant) -> bool:
         """Tell whether this store's record may be taken now (R6)."""

@@ -7,8 +7,7 @@ belongs to one grant and ends with it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from election.instants import Instant, contender_elapsed_s, holder_elapsed_s
 from election.model import StoreName
@@ -21,8 +20,7 @@ from election.world import World
 HOLDS_OFF = "it stood down until a moment ago and waits one ttl"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerFacts:
+class PeerFacts(NamedTuple):
     """What the other node may know of this one, at one instant.
 
     `stood_down` says why this node does not contend, empty when it made no promise.

@@ -19,7 +19,8 @@ from node.sim.world import World
 
 AGAIN_S_MAX = 8.0  # so much later a request may arrive again: beyond the life of a challenge
 ANSWERED = 200
-Reply = Callable[[Message | None], None]
+Answer = Message | None  # built once, not at each definition of a nested function
+Reply = Callable[[Answer], None]
 
 
 class Endpoint(Protocol):
@@ -99,7 +100,7 @@ class Way:
         exchange = _Exchange(self._process, self._to.name, done, deadline_s)
         world.at(deadline_s, lambda: exchange.end(None, "no answer in time"))
 
-        def reply(answer: Message | None) -> None:
+        def reply(answer: Answer) -> None:
             if back_s is None:
                 return
             heard = answer and self._perhaps_old(_heard(answer), tricks)

@@ -4,6 +4,7 @@ Rules of this file: it runs what the production code schedules, nothing more; wh
 beyond that (sockets, signals, processes) is not there and would fail loudly. A blocking call that
 takes simulated time returns a `Deferred`; the executor waits for it instead of a thread.
 """
+# ruff: noqa: SLF001  (a loop does with handles what asyncio's own loops do)
 
 import asyncio
 from asyncio import events
@@ -61,6 +62,8 @@ class SimHandle(asyncio.Handle):
     """A callback whose turn comes: `asyncio.Handle` without what only debugging looks at."""
 
     __slots__ = ()
+    _context: Context
+    _callback: Callable[..., object]
 
     def __init__(
         self,
@@ -79,6 +82,8 @@ class SimTimer(asyncio.TimerHandle):
     """A callback whose moment comes, in the same way."""
 
     __slots__ = ()
+    _context: Context
+    _callback: Callable[..., object]
 
     def __init__(
         self,
@@ -102,7 +107,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         """Begin with nothing to do."""
         self._process = process
         self._world = process.world
-        self.ready: deque[asyncio.Handle] = deque()  # what could run now, in this order
+        self.ready: deque[SimHandle | SimTimer] = deque()  # what could run now, in this order
         self._is_closed = False
         self._spun = 0
         self._spun_at_s = -1.0
@@ -117,7 +122,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         now = self._world.now  # it stands still meanwhile
         if self._spun_at_s != now:
             self._spun, self._spun_at_s = 0, now
-        events._set_running_loop(self)  # noqa: SLF001  (asyncio's own hook for event loops)
+        events._set_running_loop(self)
         try:
             while (
                 ready
@@ -126,8 +131,14 @@ class SimLoop(asyncio.AbstractEventLoop):
                 and now >= process.hung_until_s
             ):
                 handle = ready.popleft()
-                if not handle._cancelled:  # noqa: SLF001  (a loop may look)
-                    handle._run()  # noqa: SLF001  (as asyncio's own loops do)
+                if not handle._cancelled:
+                    try:  # what `handle._run()` does, without the call
+                        handle._context.run(handle._callback, *handle._args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:  # noqa: BLE001  (told, as a handle does)
+                        text = f"Exception in callback {handle._callback}"
+                        self.call_exception_handler({"message": text, "exception": error})
                     self._spun += 1
                     if process.handles_to_live:
                         process.note_handle()
@@ -135,7 +146,7 @@ class SimLoop(asyncio.AbstractEventLoop):
                         self._world.violate("a process spins without time passing")
                         process.kill("it spins")
         finally:
-            events._set_running_loop(None)  # noqa: SLF001
+            events._set_running_loop(None)
 
     # --- AbstractEventLoop: what the node uses -------------------------------------------------
 
@@ -179,11 +190,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._await_instant(handle)
         return handle
 
-    def _await_instant(self, handle: asyncio.TimerHandle) -> None:
+    def _await_instant(self, handle: SimTimer) -> None:
         true_s = self._process.box.clock.true_s_of_monotonic(handle.when())
-        self._world.at(max(true_s, self._world.now), lambda: self._fire(handle))
+        now = self._world.now
+        self._world.at(max(now, true_s), lambda: self._fire(handle))
 
-    def _fire(self, handle: asyncio.TimerHandle) -> None:
+    def _fire(self, handle: SimTimer) -> None:
         if handle.cancelled() or not self._process.is_alive:
             return
         if self._process.is_paused:  # looked at again when it runs: a clock may stand still

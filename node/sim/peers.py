@@ -6,7 +6,7 @@ nothing of this up, a paused process everything.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from election.heartbeat import Heartbeat
@@ -36,6 +36,9 @@ KEY = "the-key-of-both-simulated-boxes-0123456789"
 PORT = 7070
 THREAD_S = (0.0001, 0.003)  # until a thread that waited runs again
 T = TypeVar("T")
+# Named here: a union in the signature of a nested function is built at each of its definitions.
+Answer = Message | None
+Error = BaseException | None
 
 
 class SimClient:
@@ -45,7 +48,8 @@ class SimClient:
         """Speak from a process."""
         world = process.world
         self._world, self._way = world, way
-        self._client = PeerClient(
+        self._build = partial(
+            PeerClient,
             host=route.receiver,
             port=PORT,
             route=route,
@@ -71,7 +75,7 @@ class SimClient:
             return self._way.carry(message, limit_s, tricks)
 
         # A Deferred in place of a message, which the driver of the walk awaits.
-        client = replace(self._client, carry=cast("Carry", carry))
+        client = self._build(carry=cast("Carry", carry))
         return start_walk(self._watch(begin(client), tricks))
 
     def _watch(self, walk: Walk[T], tricks: list[Message]) -> Walk[T]:
@@ -190,7 +194,7 @@ class SimPost:
             return
         began_s, world = self._now_s(), self._world
 
-        def rest(_: None, error: BaseException | None) -> None:
+        def rest(_: None, error: Error) -> None:
             if error is not None:
                 world.violate("the polling thread ended", error=repr(error))
             world.after(max(0.05, POLL_S - (self._now_s() - began_s)), self._wake)
@@ -204,7 +208,7 @@ class SimPost:
         salt = f"{self._world.rng.getrandbits(64):016x}"
         walk = self._door.answer(request, now_s=self._now_s(), salt=salt)
 
-        def done(answer: Message | None, error: BaseException | None) -> None:
+        def done(answer: Answer, error: Error) -> None:
             if error is not None and not isinstance(error, Malformed):
                 self._world.violate("the endpoint failed", error=repr(error))
             reply(answer)

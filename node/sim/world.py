@@ -65,7 +65,8 @@ class World:
         heap, pop, violations = self._heap, heapq.heappop, self.violations
         while heap and heap[0][0] <= end_s and not violations:
             when_s, _, action = pop(heap)
-            self.now = max(self.now, when_s)
+            if when_s > self.now:  # noqa: PLR1730  (a call saved at each event)
+                self.now = when_s
             self.events += 1
             action()
         if not self.violations:
