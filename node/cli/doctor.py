@@ -28,6 +28,7 @@ from node.cli.lazy import USAGE
 from node.config import Config
 from node.doctor.examine import list_all, look_at_box, look_outside
 from node.doctor.findings import DoctorFacts, Level
+from node.doctor.looked import render_looked
 from node.doctor.losses import list_losses, topology_row
 from node.doctor.outside import NodeSeen, read_node, render_outside
 from node.doctor.report import render_findings, render_losses, render_measured, render_progress
@@ -114,6 +115,8 @@ def doctor(
         say(
             render_outside(settings, facts.nodes, holder=facts.status.holder, known_here=known_here)
         )
+        say("")
+        say(render_looked(settings, seen, looks, box))
         say("")
         say(render_findings(findings))
     if lasting_s is not None:

@@ -25,6 +25,7 @@ from node.doctor.box_reader import read_box, run_command
 from node.doctor.dossier import Names, Section, hide_named_secrets, render_page
 from node.doctor.examine import list_all, look_outside, which_box
 from node.doctor.findings import DoctorFacts
+from node.doctor.looked import render_looked
 from node.doctor.losses import list_losses, topology_row
 from node.doctor.report import render_findings, render_losses
 from node.errors import CommandRefused, NodeError
@@ -150,7 +151,8 @@ def _findings(dossier: Dossier) -> str:
         box = read_box(node_id, config.label_of(node_id), config.node_state_dir(node_id))
     found = list_all(dossier.judge(seen, config), seen, looks, box)
     losses = render_losses(config, topology_row(config), list_losses(config))
-    return f"{render_findings(found)}\n\n{losses}"
+    looked = render_looked(config, seen, looks, box)
+    return f"{render_findings(found)}\n\n{looked}\n\n{losses}"
 
 
 def _takeovers(dossier: Dossier) -> str:
