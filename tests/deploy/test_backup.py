@@ -1,16 +1,20 @@
 """What `make backup` and `make restore` refuse before, or without, a box that answers."""
 
+import getpass
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from deploy import board
 from deploy.backup import FOLDER, back_up, newest_backup, restore
 from deploy.deployer import SSH_VARIABLE, Wish
 from deploy.errors import BoxUnreachable, DeployError
 from node.backup.collect import Wanted, take
 from node.config_model import Config
 from node.errors import BackupRefused
+from node.restored import RestoredControls
 from tests.support.backed_up import NODE, make_cluster, make_state
 
 OTHER = "raspberrypi"
@@ -78,3 +82,21 @@ def test_without_a_file_it_says_that_it_deploys_and_where_a_backup_is(config: Co
         restore(NODE, Wish(config=config), said.append, None)
     assert "this is deploying" in said[1]
     assert str(newest) in said[2]
+
+
+def test_a_card_that_returns_is_no_first_start_and_a_living_one_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    """S6: with empty stores and init's marker it would begin unpaused otherwise."""
+    script = Path(board.__file__).with_name("returning.sh")
+    user = getpass.getuser()
+    for _ in range(2):
+        subprocess.run(["sh", str(script), str(tmp_path / "fresh"), user], check=True, timeout=60)
+        assert [p.name for p in (tmp_path / "fresh").iterdir()] == ["control.restored"]
+    restored = RestoredControls.found_in(tmp_path / "fresh")
+    assert restored is not None
+    assert restored.documents == {}
+    (tmp_path / "lived").mkdir()
+    (tmp_path / "lived/control").write_text("")
+    subprocess.run(["sh", str(script), str(tmp_path / "lived"), user], check=True, timeout=60)
+    assert [p.name for p in (tmp_path / "lived").iterdir()] == ["control"]
