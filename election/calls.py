@@ -100,8 +100,7 @@ class Calls:
 
     def finish(self, call: Call) -> bool:
         """Free the slot; False when the call is not the one under way (a late answer)."""
-        known = self._under_way.get(call.store)
-        if known is not call and known != call:
+        if self._under_way.get(call.store) != call:
             return False
         del self._under_way[call.store]
         return True

@@ -34,7 +34,9 @@ VARIANTS = (
         rules="R13",
         removed="One acknowledgement of three grants the lease.",
         harm="Each box finds one store that it can reach: two holders.",
-        edits=(Edit("election/observed.py", "return len(self._by_name) // 2 + 1", "return 1"),),
+        edits=(
+            Edit("election/observed.py", "majority = len(self._by_name) // 2 + 1", "majority = 1"),
+        ),
         proof=InWeather(setup="hostile", stores=3, seed=0, within=100, shows="in flight"),
     ),
     Variant(

@@ -75,8 +75,8 @@ VARIANTS = (
         edits=(
             Edit(
                 "exchange/clock_offset.py",
-                "lows_ms.append(sample.venue_ms + least_s * 1000 * _SLOWEST)",
-                "lows_ms.append(sample.venue_ms + age_s * 1000 * _SLOWEST)",
+                "sample.venue_ms + least_s * 1000 * _SLOWEST",
+                "sample.venue_ms + age_s * 1000 * _SLOWEST",
             ),
         ),
         proof=ByTests(tests=("tests/exchange/test_clock_offset.py",)),
