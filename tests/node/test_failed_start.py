@@ -16,11 +16,15 @@ import pytest
 from node.bot_post import send
 from node.cli.main import alarm_directory
 from node.failed_start import run_alarm
+from node.logs import setup_logs
+from node.real_edges import RealEdges
+from node.secrets import Secrets
 from node.starts import LIMIT, Chat
 from node.starts_file import keep_ready, leave_words, read_starts, read_words
 from node.systemd import Notifier
 from tests.support.bot_api import BotApi, Fault, Script
 from tests.support.pair import BotApiThread
+from tests.support.status_cases import THREE, make_config
 from tests.support.until import until
 
 KEY = "venuekeyvenuekeyvenuekey"
@@ -136,6 +140,29 @@ async def test_the_next_series_is_told_again_after_a_start_that_succeeded(box: B
     for _ in range(LIMIT):
         box.fail()
     assert len(box.api.texts) == 2
+
+
+async def test_a_node_that_gets_ready_remembers_its_chat(box: Box, tmp_path: Path) -> None:
+    """What the composition root wires: the supervisor's READY is the end of every count."""
+    config = make_config(tmp_path / "state", f"{THREE}\n{box.telegram()}")
+    log = setup_logs(config.log, directory=None, secret_values=(), environ={}, node="jetson")
+    environ = box.environ("run-7")
+    for _ in range(LIMIT):
+        box.fail()
+    edges = RealEdges(
+        config,
+        Secrets.model_validate({"telegram": {"token": box.api.token}}),
+        node_id="jetson",
+        environ=environ,
+        state_dir=box.state,
+        log=log,
+    )
+    edges.supervisor.ready("standing by")
+    log.close()
+    await until(lambda: read_starts(box.state, environ).ready_of == "run-7")
+    book = read_starts(box.state, environ)
+    assert (book.failed, book.is_told) == (0, False)
+    assert book.chat == Chat(chat_id=42, api_url=f"http://127.0.0.1:{box.api.port}")
 
 
 def test_a_configuration_that_is_gone_is_told_to_the_chat_that_was_good(box: Box) -> None:
