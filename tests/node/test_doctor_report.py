@@ -138,7 +138,7 @@ def test_with_a_broken_configuration_the_page_says_what_is_wrong_and_shows_it(
     assert "nothing was started" in page
     assert "cluster.toml as it is:" in page
     assert "node.ready" in page
-    assert "nobody knows this one" not in page
+    assert "knows this" not in page
     assert_clean(page)
 
 
@@ -216,7 +216,7 @@ def test_the_beginning_is_cut_after_secrets_are_out() -> None:
     """A cut in the middle of a secret would leave half of it."""
     body = "a-long-secret" + "y" * 59_995
     page = page_of(body, "a-long-secret")
-    assert "secret" not in page
+    assert "cret" not in page
     assert "left out" in page
 
 

@@ -19,7 +19,7 @@ from node.failed_start import run_alarm
 from node.logs import setup_logs
 from node.real_edges import RealEdges
 from node.secrets import Secrets
-from node.starts import LIMIT, Chat
+from node.starts import LIMIT, WORDS_MAX, Chat, StartBook, render_book
 from node.starts_file import keep_ready, leave_words, read_starts, read_words
 from node.systemd import Notifier
 from tests.support.bot_api import BotApi, Fault, Script
@@ -308,3 +308,27 @@ def test_a_redirect_is_not_followed_with_the_token(box: Box) -> None:
     assert sent.error
     assert box.api.token not in sent.error
     assert [path for path in paths if "stolen" in path] == []
+
+
+def test_a_secret_at_the_cut_of_the_words_leaves_no_half(box: Box) -> None:
+    for number in range(LIMIT):
+        environ = box.environ(f"run-{number}")
+        leave_words(environ, "x" * (WORDS_MAX - 12) + KEY)
+        box.fail(environ)
+    (text,) = box.api.texts
+    assert "x" * 100 in text
+    assert KEY[:8] not in text
+
+
+def test_of_two_books_the_newer_one_counts(tmp_path: Path) -> None:
+    """The disk took nothing for a while: what the runtime directory has is newer."""
+    state, run = tmp_path / "state", tmp_path / "run"
+    environ = {"RUNTIME_DIRECTORY": str(run)}
+    for folder, serial in ((state, 3), (run, 5)):
+        folder.mkdir()
+        (folder / "starts.json").write_text(render_book(StartBook(serial=serial, failed=serial)))
+    assert read_starts(state, environ).failed == 5
+    (state / "starts.json").write_text(render_book(StartBook(serial=9, failed=1)))
+    assert read_starts(state, environ).failed == 1
+    (state / "starts.json").write_text("torn")
+    assert read_starts(state, environ).failed == 5
