@@ -26,8 +26,9 @@ from node.cli.common import (
 )
 from node.cli.lazy import USAGE
 from node.config import Config
+from node.doctor.disk_speed import judge_writes, measure_writes, render_writes
 from node.doctor.examine import list_all, look_at_box, look_outside
-from node.doctor.findings import DoctorFacts, Level
+from node.doctor.findings import DoctorFacts, Finding, Level
 from node.doctor.looked import render_looked
 from node.doctor.losses import list_losses, topology_row
 from node.doctor.outside import NodeSeen, read_node, render_outside
@@ -76,6 +77,8 @@ def doctor(
 ) -> None:
     """Say what each single failure would do and what to mend; --measure judges the timing.
 
+    On a box --measure also times twenty durable writes beside the journal.
+
     It looks at the stores, the venue (signed, reading only), Telegram (without a message), and at
     this box where it is one of the nodes'. It changes nothing.
 
@@ -106,7 +109,7 @@ def doctor(
         "topology": dataclasses.asdict(row),
         "losses": [dataclasses.asdict(loss) for loss in losses],
         "outside": [dataclasses.asdict(node) for node in facts.nodes],
-        "findings": [{**dataclasses.asdict(f), "level": f.level.name.lower()} for f in findings],
+        "findings": [_plain(f) for f in findings],
     }
     if not as_json:
         say(render_losses(settings, row, losses))
@@ -126,12 +129,25 @@ def doctor(
             "measured": dataclasses.asdict(measured),
             "advice": dataclasses.asdict(advice),
         }
+        writes = None if box is None else measure_writes(settings.node_state_dir(box.node_id))
+        slow = () if box is None or writes is None else judge_writes(box.label, writes)
+        level = max([level, *(int(f.level) for f in slow)])
+        shown["writes_ms"] = writes
+        shown["findings"] += [_plain(f) for f in slow]
         if not as_json:
             say("")
             say(render_measured(measured, advice))
+            if box is not None and writes is not None:
+                say("")
+                say(render_writes(box.label, writes))
+                say(render_findings(slow) if slow else "that is fast enough for the journal")
     if as_json:
         say_json({**shown, "exit_code": level})
     raise typer.Exit(level)
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    return {**dataclasses.asdict(finding), "level": finding.level.name.lower()}
 
 
 def _refuse_both(lasting_s: float | None, *, as_json: bool) -> None:

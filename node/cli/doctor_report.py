@@ -5,6 +5,7 @@ configuration nor a store that answers; it changes nothing; what leaves it went 
 `dossier.render_page`.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -224,8 +225,10 @@ def _all_secrets(dossier: Dossier) -> frozenset[str]:
     if os.environ.get("CREDENTIALS_DIRECTORY"):
         folders.append(Path(os.environ["CREDENTIALS_DIRECTORY"]))
     for folder in folders:
-        for path in sorted(folder.glob("*")) if folder.is_dir() else ():
-            found |= set(secret_values(read_text(path)))
+        # what this user may not read cannot be in what this user reads
+        with contextlib.suppress(OSError):
+            for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+                found |= set(secret_values(read_text(path)))
     found |= {value for name, value in os.environ.items() if name.startswith(PREFIX)}
     return frozenset(found)
 

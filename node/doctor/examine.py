@@ -3,7 +3,6 @@
 A shell: it calls the edges (looking.py, box_reader.py) and hands what they saw to the pure checks.
 """
 
-import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -55,25 +54,34 @@ def look_outside(config: Config, secrets: Secrets, node: str | None) -> OutsideL
         secrets: of this box, or of any; for Telegram.
         node: look with this node's key only; None: with each whose secrets lie here.
     """
-    found = {} if node is not None else _all_secrets(config)
+    found: dict[str, Secrets | str] = {} if node is not None else _all_secrets(config)
     if len(found) < 2:  # noqa: PLR2004  (one box: no need to name it)
         label = config.label_of(node) if node is not None else ""
         found = {label: secrets}
-    keys = {label: s.venue.api_key for label, s in found.items() if s.venue.api_key is not None}
+    usable = {label: s for label, s in found.items() if isinstance(s, Secrets)}
+    keys = {label: s.venue.api_key for label, s in usable.items() if s.venue.api_key is not None}
     return OutsideLooks(
-        venues={label: look_at_venue(config, each) for label, each in found.items()},
+        venues={
+            label: VenueLook(how=How.UNUSABLE, reason=each)
+            if isinstance(each, str)
+            else look_at_venue(config, each)
+            for label, each in found.items()
+        },
         alike=tuple(label for label, key in keys.items() if list(keys.values()).count(key) > 1),
         telegram=look_at_telegram(config, secrets),
     )
 
 
-def _all_secrets(config: Config) -> dict[str, Secrets]:
-    """Return the secrets of every node that has some here; what is refused was said already."""
-    found: dict[str, Secrets] = {}
+def _all_secrets(config: Config) -> dict[str, Secrets | str]:
+    """Return the secrets of every node that has some here, or why they cannot be used."""
+    found: dict[str, Secrets | str] = {}
     for node_id in config.nodes:
-        with contextlib.suppress(SecretsRefused, OSError):
+        label = config.label_of(node_id)
+        try:
             if secrets_path(config, node_id, os.environ).exists():
-                found[config.label_of(node_id)] = load_secrets(config, node_id, os.environ)
+                found[label] = load_secrets(config, node_id, os.environ)
+        except (SecretsRefused, OSError) as error:
+            found[label] = str(error).partition("\n")[0]
     return found
 
 

@@ -27,6 +27,7 @@ class How(StrEnum):
     REFUSED = "refused"  # it answered no: a person must act
     SILENT = "silent"  # no usable answer: it may be tonight's weather
     SKIPPED = "skipped"  # nothing is configured to look with
+    UNUSABLE = "unusable"  # what it is looked at with was refused here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,13 @@ def check_venue(venue: VenueLook, config: Config, label: str = "") -> Iterator[F
                 area="venue",
                 what=f"{name} does not answer: {venue.reason}",
                 fix="look at this box's network and name server, and at the venue's status page",
+            )
+        case How.UNUSABLE:
+            yield Finding(
+                level=Level.ACT,
+                area="keys",
+                what=f"{of}its secrets cannot be used: {venue.reason}",
+                fix="mend that file; nodectl config check says whether it is good",
             )
         case _:
             yield Finding(

@@ -70,6 +70,9 @@ def test_two_silent_stores_are_to_be_acted_on(pair: Puppets, servers: list[Store
 def test_measuring_says_figures_and_a_verdict(pair: Puppets) -> None:
     """From real answers of real stores: figures a store, words, progress."""
     pair.bodies["jetson"] = {"longest_gap_ms": 9000}
+    # With one node's secrets alone this machine is its box: its disk is timed too.
+    (pair.config.directory / "secrets" / "raspberrypi.toml").unlink()
+    pair.config.node_state_dir("jetson").mkdir(parents=True)
     code, text = doctor(pair, "--measure", "5s")
     assert code == 2, text
     assert "measured 5 s" in text
@@ -77,6 +80,7 @@ def test_measuring_says_figures_and_a_verdict(pair: Puppets) -> None:
     # The node's own pause of nine seconds leaves no margin of a ttl of twelve.
     assert "paused 9.00 s between heartbeats" in text
     assert "ttl_ms = " in text
+    assert "durable writes on jetson: 20 of 4 KB" in text
 
 
 def test_a_measurement_writes_nothing(servers: list[StoreServer], tmp_path: Path) -> None:

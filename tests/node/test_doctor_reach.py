@@ -173,6 +173,11 @@ def test_the_owners_machine_looks_with_both_keys(tmp_path: Path) -> None:
     looks = look_outside(config, Secrets(), None)
     assert set(looks.venues) == {"Jetson in the hall", "Pi in the attic"}
     assert looks.alike == ("Jetson in the hall", "Pi in the attic")
+    (tmp_path / "secrets" / "jetson.toml").chmod(0o644)
+    refused = look_outside(config, Secrets(), None).venues["Jetson in the hall"]
+    assert refused.how is How.UNUSABLE
+    (found,) = check_venue(refused, config, "Jetson")
+    assert (found.level, "others can read it" in found.what) == (Level.ACT, True)
     (tmp_path / "secrets" / "jetson.toml").unlink()
     assert set(look_outside(config, Secrets(), None).venues) == {""}
     assert set(look_outside(config, Secrets(), "jetson").venues) == {"Jetson in the hall"}
