@@ -47,6 +47,9 @@ _ESCAPES_THAT_HIDE = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068
 """Marks that reverse the text after them: a symbol name must not rewrite a sentence."""
 
 
+MAY_COME_AGAIN = "(may be sent again: the disk of this node does not keep what was sent)"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message in both forms; `plain` says the same without entities."""
@@ -56,7 +59,12 @@ class Message:
 
 
 def render_row(
-    row: Row, *, wall_ms: int, dropped: int = 0, is_possibly_told: bool = False
+    row: Row,
+    *,
+    wall_ms: int,
+    dropped: int = 0,
+    is_possibly_told: bool = False,
+    is_kept: bool = True,
 ) -> Message:
     """Return the message for a row.
 
@@ -65,6 +73,8 @@ def render_row(
         wall_ms: Unix time now, for the age.
         dropped: events left out before, to be said in this message.
         is_possibly_told: the other node may have told it.
+        is_kept: False when this node's disk does not keep that it is told now: after a restart
+            nobody would know.
     """
     event = row.event
     is_repeat = row.is_possibly_sent or is_possibly_told
@@ -74,6 +84,8 @@ def render_row(
     lines = [head]
     if is_repeat:
         lines.append(f"(possibly sent before, see {short_id(row.events[0].event_id)})")
+    if not is_kept:
+        lines.append(MAY_COME_AGAIN)
     lines += _body(event)
     lines += _earlier(row)
     if dropped:

@@ -3,7 +3,8 @@
 Rules of this file:
 1. Nothing here raises into trading: `put` takes what comes, the task survives every outcome.
 2. That an attempt begins is on disk before the request leaves; a kill in between makes the next
-   attempt say "possibly sent before".
+   attempt say "possibly sent before". Where the disk refuses, the message itself says that it may
+   be sent again.
 3. After any failure the whole channel rests, so that order is kept.
 4. Disk work runs in one thread of its own: an SD card that stalls must stall neither the event
    loop nor the pool of threads that trading uses; one thread also keeps `put_soon` in order.
@@ -263,6 +264,7 @@ class AlertSender:
             wall_ms=self._wall_ms(),
             dropped=dropped,
             is_possibly_told=is_possibly_told,
+            is_kept=not self._outbox.problem,
         )
         try:
             delivery = await self._deliver(started, message)

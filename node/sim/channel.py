@@ -15,7 +15,8 @@ from node.sim.world import World
 ANSWER_S = (0.05, 0.4)
 TIMEOUT_S = 5.0
 _SIGNATURE = re.compile(r"epoch (\d+) · (\S+) · .* · (#[0-9a-f]{5})\Z")
-MARKED = "(possibly sent before"
+# What a message begins a line with that was, or will perhaps be, told a second time.
+MARKED = ("(possibly sent before", "(may be sent again")
 LATE = "told late, perhaps again"  # its disk failed when it was told first (untold.py)
 TRADES = (" trades now", "no node ran for")
 

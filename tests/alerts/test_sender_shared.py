@@ -1,13 +1,19 @@
 """The sender beside others: a stalled disk, a process that ends, a node that tells the same."""
 
 import asyncio
+import errno
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from alerts.changes import Change
 from alerts.durable import DurableOutbox
+from alerts.outbox_file import OutboxFile
 from alerts.ports import Claims, ClaimState
+from alerts.render import MAY_COME_AGAIN
 from alerts.sender import AlertSender
 from alerts.telegram import TelegramApi, TelegramSender
 from tests.alerts.builders import (
+    WALL_MS,
     Notes,
     all_told,
     build_role_change,
@@ -36,6 +42,45 @@ async def test_disk_that_stalls_stalls_nothing_else(
     await asyncio.gather(*puts)
     assert await sender.wait_told(40)
     assert told(bot_api) == list(range(15))
+
+
+class ForgetfulDisk(OutboxFile):
+    """A file that takes nothing any more once `is_full`."""
+
+    is_full = False
+
+    def append(self, changes: Iterable[Change]) -> None:
+        """Refuse when full."""
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().append(changes)
+
+    def rewrite(self, changes: Sequence[Change]) -> None:
+        """Refuse when full."""
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().rewrite(changes)
+
+
+async def test_message_whose_attempt_no_disk_keeps_says_that_it_may_come_again(
+    bot_api: BotApi, tmp_path: Path
+) -> None:
+    """Taken in by a disk that refuses since: a restart sends it again, so this one warns of it."""
+    disk = ForgetfulDisk(tmp_path / "outbox.jsonl")
+    outbox = DurableOutbox(disk)
+    outbox.put(build_role_change(0))
+    for is_full in (True, False):
+        disk.is_full = is_full
+        api = TelegramApi(token=bot_api.token, base_url=bot_api.base_url, timeout_s=20.0)
+        sender = AlertSender(outbox, TelegramSender(api, chat_id="42"), wall_ms=lambda: WALL_MS)
+        sender.start()
+        await all_told(sender)
+        await sender.stop()
+        disk = ForgetfulDisk(tmp_path / "outbox.jsonl")
+        outbox = DurableOutbox(disk)  # as the next process does
+    assert told(bot_api) == [0, 0]
+    assert [MAY_COME_AGAIN in text for text in bot_api.texts] == [True, False]
+    assert marked(bot_api) == [False, False]
 
 
 async def test_event_put_after_stop_is_told_after_the_next_start(
