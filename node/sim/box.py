@@ -57,6 +57,7 @@ class SimFence:
             self._watch(wanted_s)  # the clock was bent meanwhile
             return
         self._world.count("fence kill")
+        self._process.box.watching.check_fence(self._process)
         self._process.kill("ended by the kernel fence")
 
     def disarm(self) -> None:
@@ -86,6 +87,7 @@ class Box:
             world, raw_rate=1 + rng.uniform(-RAW_ERROR, RAW_ERROR), born_s=rng.uniform(5, 1000)
         )
         self.disk = SimDisk(world)
+        self.disk.on_journal = watching.note_journalled
         self.wires: Mapping[StoreName, Wire] = {
             store.name: Wire(world, weather, f"{name}-{store.name}") for store in stores
         }

@@ -26,11 +26,17 @@ MUST_BE_SEEN = (
     "fill in a gap",
     "order.unknown",
     "killed with a write in flight",
+    "killed at a takeover",
+    "takeover.told_late",
     "pause known everywhere",
     "message lost",
     "message slow",
     "message doubled",
     "books compared",
+    "latch.loss_limit",
+    "loss limit known everywhere",
+    "takeover while the loss limit was latched",
+    "loss limit lifted",
     "peer message lost",
     "peer message late",
     "peer message replayed",
@@ -179,7 +185,9 @@ def render_summary(summary: Summary, *, stores: int) -> str:
         f"  stood down {counts['stand-down given']} times, taken back "
         f"{counts['stand-down taken back']}, forced {counts['stand-down forced']}; led by a "
         f"promise alone for {counts['seconds led by a promise alone']} s",
-        f"  pauses {counts['pause set']}, loss limits {counts['latch.loss_limit']}, books "
+        f"  pauses {counts['pause set']}, loss limits latched {counts['latch.loss_limit']}, "
+        f"lifted {counts['loss limit lifted']}, inherited "
+        f"{counts['takeover while the loss limit was latched']}, books "
         f"compared {counts['books compared']}; digest {summary.digest}",
     ]
     return "\n".join(lines)

@@ -43,6 +43,8 @@ class SimDisk:
         self.grant_note: GrantLeft | None = None
         self.promise = NOT_KNOWN  # a new card: the other node is asked first
         self.on_promise: Callable[[PromiseMemory], None] = lambda _: None  # told before it changes
+        # Told of each journal change that is on the card: who wrote it, and the keys it put.
+        self.on_journal: Callable[[SimProcess, Collection[str]], None] = lambda _by, _keys: None
         self.last_done_s = 0.0  # when the write that was begun last will be over
 
     @property
@@ -166,6 +168,7 @@ class SimJournalDisk:
             for key in deletes:
                 changed.pop(key, None)
             self._disk.files[self._name] = changed
+            self._disk.on_journal(self._process, puts)
 
         def error() -> BaseException:
             return JournalError(f"cannot write the journal {self._name}: the disk is failing")

@@ -70,6 +70,7 @@ class Faults:
             *([processes.kill] * 3),
             *([processes.kill_within] * 2),
             *([moments.kill_in_flight] * 3),
+            moments.kill_at_takeover,
             *([processes.pause] * 2),
             processes.hang,
             processes.stop_orderly,
@@ -97,6 +98,7 @@ class Faults:
             *([around.lag] * 2),
             around.phone_away,
             around.phone_limited,
+            *([around.price_falls] * 2),
             people.pause_cluster,
             boxes.heat,
             boxes.power_cut,
@@ -131,7 +133,7 @@ class Faults:
             weather.lost = weather.slow = weather.doubled = 0.0
         for box in self._targets.boxes:
             box.mend()
-        self._watching.on_next_send = None
+        self._watching.on_next_send = self._watching.on_next_takeover = None
         for store in self._targets.stores:
             store.set_down(is_down=False)
             store.frozen_until_s = 0.0

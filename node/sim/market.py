@@ -33,7 +33,7 @@ MOVE_S = 4.0  # the price moves this often
 QUIET_SIGMA, BUSY_SIGMA = 0.0002, 0.0012
 PRICE_MIN, PRICE_MAX = Decimal(60), Decimal(160)
 CANDLE_MS = 60_000
-CANDLES_KEPT = 50
+CANDLES_KEPT = 240  # as many as a shipped strategy asks for
 AHEAD_MS = 1000  # a stamp this much in the future is still taken (H12)
 HELD_LEFT_S = (0.005, 0.15)  # what a held order has left of its window when it arrives
 LAG_S = 0.7  # how old a lagging view is; below the second between two reads of the absence rule
@@ -68,7 +68,9 @@ class SimExchange(MemoryExchange):
         self.sigma = world.rng.choice((QUIET_SIGMA, BUSY_SIGMA, BUSY_SIGMA))
         self.is_still = False  # the price does not move
         self.on_arrival: Callable[[Arrival, VenueOrder], None] = lambda _arrival, _order: None
-        self.candles: list[Candle] = [_flat(self.now_ms - CANDLE_MS, FIRST_PRICE)]
+        self.candles: list[Candle] = [
+            _flat(self.now_ms - ago * CANDLE_MS, FIRST_PRICE) for ago in range(CANDLES_KEPT, 0, -1)
+        ]
         self.forming = _flat(self.now_ms, FIRST_PRICE)
         world.after(MOVE_S, self._move)
 
@@ -89,6 +91,8 @@ class SimExchange(MemoryExchange):
             arrival = Arrival(at_s=self._world.now, intent=intent, process=process)
             self.arrivals.append(arrival)
             self.on_arrival(arrival, order)
+            if order.filled:
+                self._world.count("fill")
             self._world.note(
                 "venue",
                 "order accepted",
@@ -101,6 +105,11 @@ class SimExchange(MemoryExchange):
                 by=process,
             )
         return order
+
+    @property
+    def last_arrival_s(self) -> float:
+        """True time at which the newest order was accepted, 0 before the first."""
+        return self.arrivals[-1].at_s if self.arrivals else 0.0
 
     def hold_s(self, stamp: Stamp) -> float | None:
         """Return how long an order that leaves now is held up; None: it is not."""

@@ -44,6 +44,17 @@ class MomentFaults:
 
         self._watching.on_next_send = strike
 
+    def kill_at_takeover(self) -> None:
+        """SIGKILL once the next takeover is on its node's disk: before it is told, or after."""
+        delay_s = self._world.rng.uniform(0, 0.03)
+        self._targets.note("kill at the next takeover")
+
+        def strike(process: SimProcess) -> None:
+            self._world.count("killed at a takeover")
+            self._world.after(delay_s, partial(process.kill, "killed"))
+
+        self._watching.on_next_takeover = strike
+
     def late_order(self) -> None:
         """The next order arrives when the venue just still takes it, and is shown late."""
         self._targets.note("the next order is late")

@@ -21,6 +21,7 @@ EFFECT_S = 3.0
 KNOWN_S = 5
 BEGAN_MS = 1_700_000_000_000  # the laptop's wall clock at true time 0
 LOOKS_S = (3.0, 25.0)  # until a person has read why a node stays out of it
+THINKS_S = (20.0, 200.0)  # until a person has looked at a loss and decided to go on
 RETRY_S = 5.0  # between two tries of a person whom too few stores heard
 
 
@@ -43,6 +44,7 @@ class Person:
         self._known_for_s = 0
         self.is_pausing = False
         self._clear_due_s: float | None = None
+        self._lift_due_s: float | None = None
 
     def pause(self) -> None:
         """Pause the cluster."""
@@ -81,9 +83,18 @@ class Person:
         def read(reading: object, _: BaseException | None) -> None:
             limit = getattr(reading, "records", {}).get(LOSS_LIMIT)
             if limit is not None and limit.value.get("is_latched", True):
-                lifted = {**limit.value, "is_latched": False}
-                self._put(LOSS_LIMIT, lifted, retry_unless_taken)
+                world.note(NAME, "lifts the loss limit")
+                self._put(LOSS_LIMIT, {**limit.value, "is_latched": False}, lifted)
+            else:
+                self._watching.loss.end_lift(0 if limit is None else limit.version)
 
+        def lifted(put: object, error: BaseException | None) -> None:
+            if getattr(put, "is_majority", False):
+                world.count("loss limit lifted")
+                self._watching.loss.end_lift(getattr(put, "version", 0))
+            retry_unless_taken(put, error)
+
+        self._watching.loss.begin_lift()
         control.read().then(read)
 
     def ask_switchover(self, holder: str, to: str) -> None:
@@ -92,8 +103,9 @@ class Person:
         self._put(SWITCHOVER, {"to": to, "from": holder}, _nobody_waits)
 
     def look(self) -> None:
-        """Once a second: see whether every box keeps the pause, and whose crashes wait."""
+        """Once a second: see whether every box keeps the pause, and what waits for a person."""
         self._clear_crashes()
+        self._think_of_losses()
         version = self._pause_version
         if version is None or self._watching.paused_since_s is not None:
             return
@@ -104,6 +116,22 @@ class Person:
         if self._known_for_s >= KNOWN_S:
             self._world.count("pause known everywhere")
             self._watching.paused_since_s = self._world.now + EFFECT_S
+
+    def _think_of_losses(self) -> None:
+        """Say `resume` a while after the loss limit was latched."""
+        is_latched = any(
+            box.living is not None
+            and box.runtime is not None
+            and box.runtime.parts.watch.latches.is_loss_latched
+            for box in self._boxes
+        )
+        if not is_latched:
+            self._lift_due_s = None
+        elif self._lift_due_s is None:
+            self._lift_due_s = self._world.now + self._world.rng.uniform(*THINKS_S)
+        elif self._world.now >= self._lift_due_s and not self.is_pausing:
+            self._lift_due_s = None
+            self.resume()
 
     def _clear_crashes(self) -> None:
         """Look at the crashes of a node that stays out of it, and let it in again, one a time."""

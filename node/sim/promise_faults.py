@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from node.sim.box import Box
 
 REBOOT_S = (3.0, 40.0)
-CUT_WHILE_AWAY = DAMAGED_WHILE_AWAY = 0.3  # shares of reboots
+CUT_WHILE_AWAY, DAMAGED_WHILE_AWAY = 0.3, 0.5  # shares of reboots
 
 
 class PromiseFaults:

@@ -108,5 +108,5 @@ class Settling:
             if len({m.tag for m in messages}) > 1:
                 self._world.violate("an epoch was announced in two ways", epoch=epoch)
         known = {epoch for epoch, _ in told}
-        for epoch in sorted(self._watching.announced_durably - known - {0}):
+        for epoch in sorted(self._watching.owed_announcements() - known):
             self._world.violate("an epoch was never announced", epoch=epoch)

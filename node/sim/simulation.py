@@ -20,10 +20,11 @@ from node.logs import events_to
 from node.runtime import Runtime
 from node.sim.box import Box
 from node.sim.channel import Phone
+from node.sim.cluster import PI, make_config, strategy_of
 from node.sim.copies import Copies
 from node.sim.edges import SimEdges
 from node.sim.faults import Faults
-from node.sim.market import SYMBOL, SimExchange
+from node.sim.market import SimExchange
 from node.sim.network import Weather, Wire
 from node.sim.person import Person
 from node.sim.process import SimProcess
@@ -37,12 +38,13 @@ from node.sim.watching import Watching
 from node.sim.world import Entry, World
 from node.wiring import build_runtime
 
-JETSON, PI = "jetson", "raspberrypi"
 STORM_S = 240.0
 # After this long of calm somebody must trade. The longest chain that was ever seen: a process
 # that is restarted after a hang, a venue check that fails once, two lost elections.
 LIVE_S = 75.0
 STILL_S = 45.0  # the price stands still; longer than two regular looks at the venue
+# A candle may close meanwhile: what is filled at its arrival is learnt in the next regular look.
+LOOK_S = 20.0
 LAST_CALM_S = 420.0  # the alerts' longest rest after failures is 300 s
 FAULT_EVERY_S = 8.0
 HOUR_S = 3600.0
@@ -54,7 +56,8 @@ class Plan:
     """What is run.
 
     `hours` is simulated time, in whole storms and calms, at least one of each. `only` names the
-    faults that may strike; empty for all of them. `is_strict`: see settling.py.
+    faults that may strike; empty for all of them. `is_strict`: see settling.py. `strategy`: see
+    cluster.py; empty for the seed's own.
     """
 
     seed: int
@@ -64,6 +67,7 @@ class Plan:
     has_storms: bool = True
     only: tuple[str, ...] = ()
     is_strict: bool = False
+    strategy: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,40 +88,6 @@ class Report:
 BuildNode = Callable[[Config, str, SimEdges], Runtime]
 
 
-def make_config(stores: int) -> Config:
-    """Return the configuration of the simulated cluster: default timings, a busy grid."""
-    three = [(JETSON, "10.0.0.1"), (PI, "10.0.0.2"), ("witness", "10.0.0.3")]
-    named = three if stores == len(three) else three[1:2]
-    return Config.model_validate(
-        {
-            "cluster": {
-                "name": "sim",
-                "profile": "test",
-                "topology": "three-stores" if stores == len(three) else "two-boxes",
-                "preferred_node": JETSON,
-            },
-            "nodes": {
-                JETSON: {"index": 0, "host": "10.0.0.1"},
-                PI: {"index": 1, "host": "10.0.0.2"},
-            },
-            "stores": [{"name": name, "host": host} for name, host in named],
-            "strategies": [
-                {
-                    "use": "grid",
-                    "symbols": [SYMBOL],
-                    "parameters": {
-                        "levels": 4,
-                        "step_percent": "0.2",
-                        "recentre_percent": "0.4",
-                        "quote_budget": 160,
-                    },
-                }
-            ],
-            "risk": {"daily_loss_limit": "4"},
-        }
-    )
-
-
 class Simulation:
     """A pair, its stores, the venue, the phone and a person, in one world."""
 
@@ -126,7 +96,7 @@ class Simulation:
         self.plan = plan
         self.world = World(plan.seed)
         world = self.world
-        self.config = make_config(plan.stores)
+        self.config = make_config(plan.stores, plan.strategy or strategy_of(plan.seed))
         self.weather, self.venue_weather = Weather(), Weather()
         names = [store.name for store in self.config.stores]
         self.stores = [SimStore(name, now_s=lambda: world.now) for name in names]
@@ -257,6 +227,7 @@ class Simulation:
             return
         exchange.is_still = True
         world.run_until(world.now + STILL_S)
+        world.run_until(max(world.now, exchange.last_arrival_s + LOOK_S))
         if not world.violations:
             self.settling.check_trading(LIVE_S + STILL_S)
             self.settling.check_books()
@@ -266,6 +237,7 @@ class Simulation:
     def _second(self) -> None:
         """Once a second: what is looked at from outside."""
         self.watching.check_latches()
+        self.watching.loss.look(self.boxes)
         self.person.look()
         self.promises.look()
         if self.watching.active() is not None:

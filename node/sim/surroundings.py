@@ -1,7 +1,9 @@
 """What goes wrong around both nodes alike: at the venue, and at the messenger."""
 
+from math import log1p
+
 from node.sim.channel import Phone
-from node.sim.market import SimExchange
+from node.sim.market import MOVE_S, SimExchange
 from node.sim.world import World
 
 
@@ -17,6 +19,22 @@ class Surroundings:
     def __init__(self, world: World, exchange: SimExchange, phone: Phone) -> None:
         """Bind what can break."""
         self._world, self._exchange, self._phone = world, exchange, phone
+
+    def price_falls(self) -> None:
+        """The price falls by some percent within a minute or so, and comes back as slowly."""
+        rng, exchange, world = self._world.rng, self._exchange, self._world
+        seconds, share = rng.uniform(30, 90), rng.uniform(0.02, 0.05)
+        world.note("weather", "the price falls", percent=round(100 * share, 1))
+        exchange.drift = log1p(-share) / (seconds / MOVE_S)
+
+        def turn() -> None:
+            exchange.drift = -exchange.drift
+            world.after(seconds, end)
+
+        def end() -> None:
+            exchange.drift = 0.0
+
+        world.after(seconds, turn)
 
     def maintenance(self) -> None:
         """The venue answers nobody."""

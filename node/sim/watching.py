@@ -4,14 +4,16 @@ Each method states one promise; a broken one ends the run. What is checked only 
 had time to settle is in settling.py.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exchange.identity import decode
+from exchange.journal_codec import TAKEOVER
 from exchange.model import OrderIntent, VenueOrder
 from node.events import EVENTS
 from node.role import Role
 from node.sim.copies import Copies
+from node.sim.loss_watch import LossWatch
 from node.sim.market import Arrival, SimExchange
 from node.sim.process import SimProcess
 from node.sim.world import World
@@ -24,6 +26,7 @@ BUGS = frozenset(
     {"node.crashed", "node.task_failed", "node.refused", "role.halted", "alert.sender_failed"}
 )
 # What the timeline keeps of the nodes' own log; the rest is counted only.
+WELL_S = 2.5  # after a stop, or before the hang limit: a turn of the work loop takes its time
 QUIET_EVENTS = frozenset({"plan.step", "strategy.decided", "alert.delivered", "alert.queued"})
 
 
@@ -33,6 +36,7 @@ class Watching:
     def __init__(self, world: World, exchange: SimExchange, copies: Copies) -> None:
         """Look at a world; `copies` knows what the journal's copies took."""
         self._world, self._exchange, self._copies = world, exchange, copies
+        self.loss = LossWatch(world)
         self.boxes: Sequence[Box] = ()
         # Told of the next write that leaves, once: a fault that waits for it.
         self.on_next_send: Callable[[SimProcess], None] | None = None
@@ -44,6 +48,10 @@ class Watching:
         self._drained: set[str] = set()  # dead processes of which nothing can come any more
         self.finished_epochs: dict[int, str] = {}
         self.announced_durably: set[int] = set()
+        # Of each takeover that its node's own disk has: whose it was.
+        self.journalled: dict[int, str] = {}
+        # Told of the next takeover that is on disk, once: a fault that waits for it.
+        self.on_next_takeover: Callable[[SimProcess], None] | None = None
         self._seen_latches: dict[str, dict[str, tuple[int, bool]]] = {}
 
     # --- S1: one trader ------------------------------------------------------------------------
@@ -95,6 +103,7 @@ class Watching:
             self._world.violate("a write left while another permit was open", by=process.name)
         if intent is not None:
             self._copies.check_intent(process, intent)
+            self.loss.check_send(process, intent)
 
     def note_mourned(self, nonce: str, *, is_drained: bool) -> None:
         """Only a dead process's lease is released; drained means that nothing of it comes later."""
@@ -103,6 +112,21 @@ class Watching:
             self._world.violate("the lease of a living process was released", of=name)
         if is_drained:
             self._drained.add(name)
+
+    def check_fence(self, process: SimProcess) -> None:
+        """A work loop that is well ends its grant itself; the fence is for one that is not."""
+        runtime, permit, now_s = process.box.runtime, _permit(process), self._world.now
+        if runtime is None or permit is None or permit.in_flight:
+            return
+        stopped_s = max(process.paused_until_s, process.hung_until_s, process.box.asleep_until_s)
+        age_s = runtime.parts.heartbeat.progress_age_s()
+        limit_s = runtime.parts.config.timing().hang_limit_ms / 1000
+        if now_s - stopped_s > WELL_S and age_s is not None and age_s < limit_s - WELL_S:
+            self._world.violate(
+                "a node that is well was killed by its fence",
+                of=process.name,
+                last_step_s=round(age_s, 1),
+            )
 
     # --- S2, S3: orders ------------------------------------------------------------------------
 
@@ -124,6 +148,7 @@ class Watching:
             world.violate("one client order id was accepted twice", id=intent.client_order_id)
         self._ids.add(intent.client_order_id)
         self._copies.note_arrival(intent.client_order_id)
+        self.loss.note_arrival(intent)
         same = self._exchange.open_tags().get(intent.tag, [])
         if len(same) > 1 and not order.status.is_final:
             world.violate("an order was doubled", tag=intent.tag, ids=" ".join(same))
@@ -162,6 +187,32 @@ class Watching:
                         "a latch was forgotten", kind=kind, version=version, by=process.name
                     )
 
+    # --- S5: takeovers are told ----------------------------------------------------------------
+
+    def note_journalled(self, process: SimProcess, keys: Collection[str]) -> None:
+        """A node's own disk has its takeover: from now on it must be told, whatever happens."""
+        epoch = _permit_epoch(process)
+        if not epoch or epoch in self.journalled or f"{TAKEOVER}{epoch}" not in keys:
+            return
+        self.journalled[epoch] = process.name
+        strike, self.on_next_takeover = self.on_next_takeover, None
+        if strike is not None:
+            strike(process)
+
+    def owed_announcements(self) -> set[int]:
+        """Return the epochs that must have been told by now.
+
+        Journalled ones count when the node went on to trade or its process is gone: a grant that
+        ended just then is told at the next start.
+        """
+        living = {box.living.name for box in self.boxes if box.living is not None}
+        journalled = {
+            epoch
+            for epoch, name in self.journalled.items()
+            if epoch in self.finished_epochs or name not in living
+        }
+        return (journalled | self.announced_durably) - {0}
+
     # --- what nodes say ------------------------------------------------------------------------
 
     def hear(self, name: str, fields: Mapping[str, Any]) -> None:
@@ -174,6 +225,8 @@ class Watching:
             world.count(f"role {fields['to']}")
         if process is not None:
             self._copies.hear(process, name, fields)
+        if name == "latch.loss_limit" and process is not None:
+            self.loss.note_latched(process)
         if name == "takeover.finished" and process is not None:
             self._note_takeover(process, fields)
         is_announcement = name == "alert.queued" and fields.get("kind") in TAKEOVERS
@@ -187,6 +240,7 @@ class Watching:
     def _note_takeover(self, process: SimProcess, fields: Mapping[str, Any]) -> None:
         epoch = _permit_epoch(process)
         self.finished_epochs[epoch] = process.name
+        self.loss.note_takeover()
         if fields.get("fills_in_gap") not in (None, "none"):
             self._world.count("fill in a gap")
         if fields.get("adopted"):

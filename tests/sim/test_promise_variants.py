@@ -133,7 +133,14 @@ VARIANTS = {
 def test_broken_rule_is_caught(variant: Variant) -> None:
     """Each rule is needed: without it a promise is broken, and a checker says which."""
     for seed in range(SEEDS_MAX):
-        plan = Plan(seed=seed, hours=0.15, stores=1, only=variant.only, fault_every_s=4.0)
+        plan = Plan(
+            seed=seed,
+            hours=0.15,
+            stores=1,
+            only=variant.only,
+            fault_every_s=4.0,
+            strategy=variant.strategy,
+        )
         with variant.breaks():
             report = Simulation(plan).run()
         if report.violations:

@@ -6,6 +6,7 @@ from node.sim.simulation import Simulation
 from tests.sim.regressions import REGRESSIONS, SEEDS_MAX, Regression
 
 
+@pytest.mark.timeout(600)  # up to ten runs, on a machine that may be busy
 @pytest.mark.parametrize("kept", REGRESSIONS.values(), ids=REGRESSIONS.keys())
 def test_old_defect_is_still_found(kept: Regression) -> None:
     """The present code passes the seed that shows the old defect, and the seed that is kept."""

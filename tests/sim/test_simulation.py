@@ -25,6 +25,7 @@ def run(plan: Plan) -> Report:
     return report
 
 
+@pytest.mark.timeout(600)  # several runs, on a machine that may be busy
 @pytest.mark.parametrize("stores", [1, 3])
 def test_promises_hold_in_storms(stores: int) -> None:
     """S1, S3, S5, S6 and L1 under every fault that the simulator knows."""

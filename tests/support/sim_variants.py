@@ -12,6 +12,7 @@ from unittest.mock import PropertyMock, patch
 
 from alerts.changes import Row
 from alerts.outbox import Outbox
+from election.observation import Observation
 from exchange import reconcile
 from exchange.ccxt_ticket import WriteTicket
 from exchange.journal import merge
@@ -21,6 +22,7 @@ from node.sim.disk import SimEpochFile
 from node.sim.loop import Deferred
 from node.sim.stores import SimStore
 from node.standby import Standby
+from tests.support.edited_function import edited_function
 
 OWN = "own disk"  # what standby.py calls this node's copy
 Breaking = Callable[[], AbstractContextManager[Any]]
@@ -35,6 +37,8 @@ class Variant:
     stores: int = 1
     fault_every_s: float = 8.0
     caught_by: tuple[str, ...]  # words of the checkers that may notice first
+    strategy: str = "grid"
+    first_seed: int = 0  # of those that are tried: one that is known to show it saves the others
 
 
 @contextmanager
@@ -121,12 +125,12 @@ def latches_not_merged() -> Iterator[None]:
     """S6: what the stores say replaces what this node knows."""
     merge = "node.cluster_watch.merge_latches"
 
-    def newest(*sources: Any, **options: Any) -> Any:
+    def newest(*sources: Any, is_first_start_allowed: bool) -> Any:
         from node.latches import merge_latches  # noqa: PLC0415  (the real one)
 
-        if len(sources) == 2 and len(sources[0]) > 1:  # a reading (a put is one), and what is known
-            return merge_latches(sources[0], **options)
-        return merge_latches(*sources, **options)
+        if len(sources) == 2 and sources[0]:  # a reading, and what is known
+            return merge_latches(sources[0], is_first_start_allowed=is_first_start_allowed)
+        return merge_latches(*sources, is_first_start_allowed=is_first_start_allowed)
 
     with patch(merge, newest):
         yield
@@ -157,4 +161,28 @@ def announcement_forgotten() -> Iterator[None]:
         return apply(outbox)
 
     with patch.object(Outbox, "plan_restart", forget):
+        yield
+
+
+@contextmanager
+def drain_ignored() -> Iterator[None]:
+    """R10, R16: whoever finds a released lease takes it at once, whatever may still arrive."""
+    waits = "wait_s = record.drain_ms / 1000 * (1 + timing.drift)"
+    with edited_function(Observation, "takeable_in_s", waits, "wait_s = 0.0"):
+        yield
+
+
+@contextmanager
+def inherited_orders_ignored() -> Iterator[None]:
+    """S4: a pass does not see which of the open orders were sent under an older epoch."""
+    finds = "if order.status.is_final or record is None:"
+    is_older = "client_order_id in journal.intents and record.intent.epoch < notes.inputs.my_epoch"
+    with edited_function(reconcile, "_working", finds, f"{finds[:-1]} or ({is_older}):"):
+        yield
+
+
+@contextmanager
+def loss_latch_not_asked() -> Iterator[None]:
+    """The daily loss limit latches, and no order is refused for it."""
+    with patch("exchange.risk._check_latch", lambda _: None):
         yield
