@@ -6,6 +6,9 @@ from typing import Any, cast
 import pytest
 
 from election.promise import NOT_KNOWN, NOTHING_PROMISED, PromiseMemory
+from election.promise_file import DiskPromiseFile
+from node.backup.collect import Wanted, take
+from node.backup.place import check, restore_state
 from node.config import Config
 from node.config_rules import check_config
 from node.errors import ConfigRefused, SecretsRefused
@@ -14,6 +17,7 @@ from node.peer_rules import other_node, peer_sentence
 from node.real_edges import RealEdges
 from node.secrets import Secrets, load_secrets, require_complete
 from node.state_files import PROMISE_FILE
+from tests.support.backed_up import make_cluster, make_state
 from tests.support.peer_rig import KEY
 from tests.support.status_cases import THREE, TWO, make_config
 
@@ -117,6 +121,23 @@ def memory_of(config: Config, folder: Path, key: str | None = KEY) -> PromiseMem
         log=cast("LogHandle", cast("Any", None)),
     )
     return edges.promise_memory()
+
+
+@pytest.mark.parametrize("before", [NOTHING_PROMISED, None])
+def test_a_disk_out_of_a_backup_may_have_promised_since(
+    before: PromiseMemory | None, tmp_path: Path
+) -> None:
+    """R14: whatever the backed-up disk said, the restored one must ask (ADR 0031, 0051)."""
+    lived = make_cluster(tmp_path / "lived")
+    state = make_state(lived)
+    if before is None:
+        (state / PROMISE_FILE).unlink()
+    else:
+        DiskPromiseFile(state / PROMISE_FILE).store(before)
+    _, content = take(Wanted(config=lived, node_id="jetson", taken_ms=1))
+    fresh = make_cluster(tmp_path / "fresh").node_state_dir("jetson")
+    restore_state(check(content)[1], fresh)
+    assert memory_of(lived, fresh) == NOT_KNOWN
 
 
 def test_fresh_disk_may_have_promised_where_a_promise_is_possible(tmp_path: Path) -> None:
