@@ -1,6 +1,6 @@
 """One simulated box: clocks, a disk, cables, the kernel's fence, and its processes in turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 from election.model import StoreName
@@ -36,9 +36,11 @@ class BuildNode(Protocol):
 class SimFence:
     """Kills its process at an instant of CLOCK_BOOTTIME, paused or not (`election.ports.Fence`)."""
 
-    def __init__(self, process: SimProcess) -> None:
-        """Not armed."""
-        self._process, self._world = process, process.world
+    def __init__(
+        self, process: SimProcess, on_fire: Callable[[SimProcess], None] = lambda _: None
+    ) -> None:
+        """Not armed; `on_fire` is told just before it kills."""
+        self._process, self._world, self._on_fire = process, process.world, on_fire
         self._at_boot_s: float | None = None
 
     def arm(self, boottime_s: float) -> None:
@@ -57,7 +59,7 @@ class SimFence:
             self._watch(wanted_s)  # the clock was bent meanwhile
             return
         self._world.count("fence kill")
-        self._process.box.watching.check_fence(self._process)
+        self._on_fire(self._process)
         self._process.kill("ended by the kernel fence")
 
     def disarm(self) -> None:

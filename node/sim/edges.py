@@ -151,7 +151,7 @@ class SimEdges:
 
     def fence(self) -> Fence:
         """Return the simulated kernel's timer."""
-        return SimFence(self._process)
+        return SimFence(self._process, self._box.watching.check_fence)
 
     def fence_note(self) -> FenceNotes:
         """Return the note on the box's disk."""

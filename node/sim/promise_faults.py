@@ -88,8 +88,11 @@ class PromiseFaults:
             if not self._is_storm():
                 return  # a calm has mended it all
             store.restart(keep=rng.random() < 0.3)  # noqa: PLR2004
-            store.set_down(is_down=False)
             box.get_power()
+            # Its node may be there before its store: then only the holder can say what it promised.
+            world.after(
+                rng.choice((0.0, rng.uniform(5, 15))), partial(store.set_down, is_down=False)
+            )
 
         self._stander.begin(box, go_off)
 
@@ -124,8 +127,12 @@ class PromiseFaults:
             return
 
     def damage_promise(self) -> None:
-        """A file on the card of one box cannot be read any more; its process is started anew."""
-        box = self._targets.box()
+        """A file on the card of one box cannot be read any more; its process is started anew.
+
+        Mostly of a box that has promised something: the file of any other says nothing new.
+        """
+        bound = [box for box in self._targets.boxes if box.disk.promise.promise is not None]
+        box = bound[0] if bound else self._targets.box()
         if box.living is not None:
             box.living.kill("killed")
         self._damage(box)
