@@ -19,6 +19,7 @@ from typing import Final
 from alerts.changes import Change, IdsKept, Rerouted, TotalsKept
 from alerts.codec import HEADER, parse_change, render_change
 from alerts.errors import UnreadableRecord
+from alerts.model import Kind
 from alerts.outbox import Outbox
 from election.epoch_file import parse_epoch, render_epoch
 from exchange.errors import JournalError
@@ -41,6 +42,8 @@ CONFIG: Final = "config/"
 STATE: Final = "state/"
 SECRETS: Final = "secrets.sealed"
 DECISIONS: Final = "log/decisions.jsonl"
+
+TAKEOVER_KINDS: Final = (Kind.TOOK_OVER, Kind.BOTH_WERE_OFF)
 
 # In the order in which they are read from a running node: the epoch last, so that it is never
 # below what the journal names.
@@ -97,8 +100,9 @@ def plan_state(state: Mapping[str, bytes], *, said_epoch: int) -> Restored:
     if JOURNAL_FILE in state:
         _plan_journal(draft, state[JOURNAL_FILE])
     _plan_control(draft, state)
-    if OUTBOX_FILE in state:
-        _plan_outbox(draft, state[OUTBOX_FILE])
+    untold = _untold(state.get(JOURNAL_FILE, b""))
+    if OUTBOX_FILE in state or untold:
+        _plan_outbox(draft, state.get(OUTBOX_FILE, f"{HEADER}\n".encode()), untold)
     if CRASHES_FILE in state:
         _plan_crashes(draft, state[CRASHES_FILE])
     if MOVES_FILE in state and _is_json(state[MOVES_FILE]):
@@ -142,7 +146,17 @@ def _plan_control(draft: _Draft, state: Mapping[str, bytes]) -> None:
     draft.files[RESTORED_CONTROL_FILE] = render_journal(documents).decode()
 
 
-def _plan_outbox(draft: _Draft, content: bytes) -> None:
+def _untold(content: bytes) -> tuple[str, ...]:
+    """Return the messages of takeovers that were journalled and not told yet when it was taken.
+
+    The node told them a moment later; its restored disk would tell them again (untold.py).
+    """
+    takeovers = _merged(content)[0].journal.takeovers
+    epochs = sorted(e for e, t in takeovers.items() if t.body.get("is_told") is False)
+    return tuple(f"{kind.value}:{epoch}" for epoch in epochs for kind in TAKEOVER_KINDS)
+
+
+def _plan_outbox(draft: _Draft, content: bytes, untold: tuple[str, ...]) -> None:
     outbox, unread = _outbox_of(content)
     waiting = [event.event_id for row in outbox.rows for event in row.events]
     changes: list[Change] = []
@@ -151,7 +165,7 @@ def _plan_outbox(draft: _Draft, content: bytes) -> None:
             case TotalsKept(last_number=last_number):
                 changes.append(TotalsKept(last_number=last_number, dropped=0))
             case IdsKept(event_ids=told):
-                changes.append(IdsKept(event_ids=(*told, *waiting)))
+                changes.append(IdsKept(event_ids=tuple(dict.fromkeys((*told, *waiting, *untold)))))
             case Rerouted():
                 changes.append(change)
             case _:

@@ -31,8 +31,11 @@ from node.backup.members import highest_epoch, plan_state
 from node.backup.pack import TOTAL_MAX, pack, unpack
 from node.crashes import parse_book
 from node.errors import BackupRefused
+from node.teller import Teller
+from node.untold import tell_untold
 from tests.support.backed_up import event
 from tests.support.journals import make_record
+from tests.support.trading_rig import Ear
 
 ANYWHERE = Path("journal")
 NAMES = st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8}){0,2}", fullmatch=True).filter(lambda n: n != NAME)
@@ -238,6 +241,29 @@ def test_nothing_of_a_restored_outbox_is_sent_and_all_of_it_is_known(
     (added,) = after.plan_put(event("new"))
     assert isinstance(added, Added)
     assert added.number > max((row.number for row in before.rows), default=0)
+
+
+@pytest.mark.parametrize("has_outbox", [True, False])
+async def test_a_takeover_that_was_being_told_is_not_told_again(has_outbox: bool) -> None:
+    """S5: between its journal and its outbox a backup may catch a takeover that was told since."""
+    body = {"node_id": "jetson", "is_told": False}
+    _, change = Journal().edit(
+        epoch=5, takeovers={5: body, 4: {**body, "was_whole_cluster_off": True}}
+    )
+    state = {"journal": render_journal(change.puts)}
+    if has_outbox:
+        state["outbox.jsonl"] = f"{HEADER}\n".encode()
+    files = plan_state(state, said_epoch=0).files
+    documents = parse_journal(files["journal"].encode(), ANYWHERE).documents
+    outbox = Outbox()
+    for line in files["outbox.jsonl"].splitlines()[1:]:
+        outbox.apply(parse_change(line))
+    ear = Ear()
+    await tell_untold(
+        documents, "jetson", Teller(ear, cluster="c", node_id="jetson", epoch=lambda: 6)
+    )
+    assert len(ear.events) == 2
+    assert all(outbox.knows(told.event_id) for told in ear.events)
 
 
 @given(st.dictionaries(st.sampled_from(["pause", "cluster", "loss_limit"]), st.integers(1, 9)))
