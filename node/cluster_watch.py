@@ -285,6 +285,8 @@ class ClusterWatch:
     async def _keep(self) -> None:
         """Write newer records to the own disk; whoever waits does so for a bounded time."""
         if self._keeping is None or self._keeping.done():
+            if self.latches.records == self._own:
+                return
             self._keeping = asyncio.create_task(self._write_newer(), name="latches to disk")
         await asyncio.wait({self._keeping}, timeout=self._disk_timeout_s)
 

@@ -65,7 +65,8 @@ class LeaseMailbox:
     async def wait(self, timeout_s: float) -> None:
         """Return at the next event or wake-up, or after `timeout_s`."""
         try:
-            await asyncio.wait_for(self._woken.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):  # no task of its own, at each turn
+                await self._woken.wait()
         except TimeoutError:
             return
         finally:
