@@ -193,6 +193,7 @@ def _hand_over(box: Box, before: NodeState, patience: Patience, *, may_stop_trad
             f"{box.place.name} leads and there is no fit spare: changing it would stop trading\n"
             "    → bring the other node up first (make status); or say FORCE=1"
         )
+    _accept(box, others[0])
     box.say(f"  {box.place.name} hands over to {others[0]}")
     box.shell.as_root(f"{places.NODECTL} switchover --to {others[0]} </dev/null")
     until_s = patience.now_s() + patience.healthy_s
@@ -200,6 +201,20 @@ def _hand_over(box: Box, before: NodeState, patience: Patience, *, may_stop_trad
         if patience.now_s() > until_s:
             raise StepFailed(f"{others[0]} did not take over in time\n    → make status")
         patience.sleep(POLL_S)
+
+
+def _accept(box: Box, node_id: str) -> None:
+    """Let the next leader decide with the strategy and limits that were deployed to it.
+
+    Deploying them is the person's word that a leader with another fingerprint waits for.
+    """
+    said = box.shell.as_root(
+        f"{places.NODECTL} strategy accept {node_id} </dev/null 2>&1 || echo not accepted"
+    )
+    if said.startswith("accepted"):
+        box.say(f"  {said.strip()}")
+    elif not said.startswith("nothing to accept"):
+        box.say(f"  note: whether {node_id} may decide at once is not certain: see make status")
 
 
 def _remember(box: Box, version: Version) -> None:

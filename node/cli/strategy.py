@@ -1,11 +1,11 @@
-"""nodectl strategy: write a commented example, try a file on candles."""
+"""nodectl strategy: write a commented example, try a file on candles, accept what a node runs."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from node.cli.common import say
+from node.cli.common import ConfigOption, NodeOption, ProfileOption, say
 from node.errors import CommandRefused
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Write and try strategies.")
@@ -63,6 +63,42 @@ def check(
     report = check_strategy(source, candles, parameters=parameters or None, symbol=symbol)
     say(render_report(report))
     raise typer.Exit(0 if report.is_ok else 1)
+
+
+@app.command()
+def accept(
+    whose: Annotated[str, typer.Argument(help="The node whose strategy and limits are meant.")],
+    config: ConfigOption = None,
+    node: NodeOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Accept the strategy and limits that a node runs, before it leads; lifts nothing else.
+
+    The deployment says it before a hand-over, so that the next leader goes on deciding.
+
+    Exit codes: 0 accepted, or the other nodes run the same · 1 refused: that node is not heard, or
+    no majority of the stores took it · 4 mend configuration or secrets.
+    """
+    from node.cli.common import look, open_config, open_secrets  # noqa: PLC0415
+    from node.cli.decide import decide, living, records_of  # noqa: PLC0415  (not for `check`)
+    from node.latches import ACCEPT  # noqa: PLC0415
+
+    settings = open_config(config, profile)
+    secrets = open_secrets(settings, node)
+    seen = look(settings, secrets)
+    marks = {n: str(m.body.get("fingerprint") or "") for n, m in living(seen).items()}
+    if not marks.get(whose):
+        raise CommandRefused(
+            f"{whose} is not heard, or does not say what it runs", mend="see `nodectl status`"
+        )
+    mark = marks[whose]
+    before = records_of(seen).get(ACCEPT)
+    is_known = before is not None and before.value.get("fingerprint") == mark
+    if is_known or set(marks.values()) == {mark}:
+        say(f"nothing to accept: {mark} is what the nodes run, or accepted already")
+        return
+    decide(settings, secrets, {ACCEPT: {"fingerprint": mark}}, f"what {whose} runs")
+    say(f"accepted {mark}, the strategy and limits of {whose}")
 
 
 def _value(text: str) -> object:

@@ -126,6 +126,25 @@ def test_accepting_needs_one_fingerprint(pair: Puppets) -> None:
     assert "2 fingerprints" in text
 
 
+def test_what_one_node_runs_is_accepted_before_it_leads(pair: Puppets) -> None:
+    """A deployment changes one node after the other; a pause that a person set stays."""
+    code, text = nodectl(pair, "strategy", "accept", "raspberrypi")
+    assert (code, "nothing to accept" in text) == (0, True), text
+    assert nodectl(pair, "pause")[0] == 0
+    pair.bodies["raspberrypi"] = {"fingerprint": "other"}
+    wait_until(lambda: "differ in strategy" in nodectl(pair, "status")[1])
+    code, text = nodectl(pair, "strategy", "accept", "raspberrypi")
+    assert (code, "accepted other" in text) == (0, True), text
+    board = ControlBoard(pair.addresses, pair.config.cluster_id, TIMEOUT_MS)
+    records = board.read().records
+    board.close()
+    assert dict(records["accept"].value) == {"fingerprint": "other"}
+    assert dict(records["pause"].value) == {"is_paused": True}
+    assert "nothing to accept" in nodectl(pair, "strategy", "accept", "raspberrypi")[1]
+    code, text = nodectl(pair, "strategy", "accept", "nobody")
+    assert (code, "not heard" in text) == (1, True), text
+
+
 def test_clearing_crashes_needs_a_node_that_waits(pair: Puppets) -> None:
     """Nobody waits: exit 1, and nothing is written."""
     code, text = nodectl(pair, "clear-crashes")

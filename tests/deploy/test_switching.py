@@ -1,0 +1,245 @@
+"""Switching a node: who hands over, what is put back, what is refused; on a board of values."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import places
+from deploy.board import script
+from deploy.box import Box
+from deploy.deployer import Wish, refuse_other_profile
+from deploy.desired import Target
+from deploy.errors import NodeUnhealthy, StepFailed
+from deploy.facts import read_facts
+from deploy.inventory import BoxPlace
+from deploy.settings import SettingsSet, read_secrets
+from deploy.ssh import Shell
+from deploy.switching import Patience, switch, switch_back
+from node.config_model import Config
+from node.init import GivenSecrets, write_cluster
+from node.init_answers import Answers
+
+ANSWERS = Answers(preferred_host="192.168.1.11", standby_host="192.168.1.12")
+PREVIOUS = (f"{places.BASE}/previous", f"{places.ETC}/previous")
+
+
+@dataclass(slots=True)
+class Board(Shell):
+    """A box of values: it keeps links and what runs, and knows who leads."""
+
+    target: str = "board"
+    links: dict[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    is_active: bool = True
+    dead: set[str] = field(default_factory=set)
+    status: dict[str, Any] = field(default_factory=dict)
+    stores: dict[str, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def look(self, script: str, *words: str, timeout_s: float = 0) -> str:
+        """Say what it is: a box on which something runs."""
+        return "release=old\nsettings=set-old\n"
+
+    def as_root(self, script: str, *words: str, timeout_s: float = 0) -> str:
+        """Answer what the deployment asks."""
+        if script == STATE:
+            return self._state()
+        self.asked.append(script)
+        if "stores show" in script:
+            return json.dumps(self.stores)
+        if "switchover --to" in script:
+            self.status["holder"] = script.partition("--to ")[2].split()[0]
+        return "nothing to accept"
+
+    def staged(
+        self, script: str, files: Mapping[str, bytes], *words: str, timeout_s: float = 0
+    ) -> str:
+        """Apply wants, as apply.sh would."""
+        for line in files["wants"].decode().splitlines():
+            kind, what, *more = line.split("\t")
+            match kind:
+                case "link":
+                    self.links[what] = more[0]
+                case "absent":
+                    self.links.pop(what, None)
+                case "running":
+                    self._start(more[0])
+        return "changed\tsomething\n"
+
+    def name(self, path: str) -> str:
+        """Return the end of a link."""
+        return self.links.get(path, "").rpartition("/")[2]
+
+    def _start(self, fingerprint: str) -> None:
+        self.is_active = self.name(places.CURRENT) not in self.dead
+        if not self.is_active:
+            raise StepFailed("Job for hotspare-node.service failed")
+        self.fingerprint = fingerprint
+
+    def _state(self) -> str:
+        previous_release, previous_settings = PREVIOUS
+        said = {
+            "active": "active" if self.is_active else "failed",
+            "restarts": "0",
+            "fingerprint": self.fingerprint,
+            "release": self.name(places.CURRENT),
+            "settings": self.name(places.SETTINGS_CURRENT),
+            "previous_release": self.name(previous_release),
+            "previous_settings": self.name(previous_settings),
+            "status": json.dumps(self.status),
+        }
+        return "".join(f"{k}={v}\n" for k, v in said.items())
+
+
+STATE = script("node_state.sh")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Two boxes."""
+    keys = {n: (f"key-of-{n}", f"secret-of-{n}") for n in ("jetson", "raspberrypi")}
+    return write_cluster(tmp_path, ANSWERS, GivenSecrets(api_keys=keys)).config
+
+
+@pytest.fixture
+def board(config: Config) -> Board:
+    """It runs release `old` and leads nothing."""
+    board = Board()
+    board.links = {
+        places.CURRENT: f"{places.RELEASES}/old",
+        places.SETTINGS_CURRENT: f"{places.SETTINGS}/set-old",
+        PREVIOUS[0]: f"{places.RELEASES}/older",
+        PREVIOUS[1]: f"{places.SETTINGS}/set-older",
+    }
+    board.status = {
+        "cluster_id": "test-home",
+        "holder": "raspberrypi",
+        "spares": ["jetson"],
+        "nodes": [{"node_id": "jetson", "role": "standby", "reasons": []}],
+        "stores": [{"error": ""}],
+        "headline": "trading",
+    }
+    board.stores = {"config_id": config.config_id, "counts": None}
+    return board
+
+
+@dataclass(slots=True)
+class Time:
+    """Seconds that pass only by waiting."""
+
+    now: float = 0.0
+
+    def patience(self) -> Patience:
+        return Patience(now_s=lambda: self.now, sleep=self.wait, healthy_s=5.0)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def box(board: Board) -> Box:
+    """The Jetson."""
+    place = BoxPlace(name="jetson", ssh="jetson", is_node=True, has_store=False, has_paper=False)
+    return Box(place=place, shell=board, say=lambda _: None)
+
+
+@pytest.fixture
+def target(config: Config, box: Box) -> Target:
+    """Release `new` with other settings."""
+    return Target(
+        place=box.place,
+        config=config,
+        facts=read_facts("systemd=252\n"),
+        settings=SettingsSet(set_id="set-new", files={}),
+        release_id="new",
+        secrets={node: read_secrets(config, node) for node in config.nodes},
+    )
+
+
+def test_a_spare_is_switched_and_what_ran_is_what_one_can_go_back_to(
+    board: Board, box: Box, target: Target
+) -> None:
+    """And back, and forth."""
+    assert switch(box, target, Time().patience(), may_stop_trading=False)
+    assert (board.name(places.CURRENT), board.name(PREVIOUS[0])) == ("new", "old")
+    assert (board.name(places.SETTINGS_CURRENT), board.name(PREVIOUS[1])) == ("set-new", "set-old")
+    assert not switch(box, target, Time().patience(), may_stop_trading=False)
+    assert switch_back(box, target, Time().patience(), may_stop_trading=False)
+    assert (board.name(places.CURRENT), board.name(PREVIOUS[0])) == ("old", "new")
+    assert not [asked for asked in board.asked if "switchover" in asked]
+
+
+def test_what_failed_is_nothing_to_go_back_to(board: Board, box: Box, target: Target) -> None:
+    """It is put back, and so is what could be gone back to: a rollback moves both boxes alike."""
+    board.dead = {"new"}
+    with pytest.raises(NodeUnhealthy, match="put back and is well again on old"):
+        switch(box, target, Time().patience(), may_stop_trading=False)
+    assert (board.name(places.CURRENT), board.name(PREVIOUS[0])) == ("old", "older")
+    assert (board.name(places.SETTINGS_CURRENT), board.name(PREVIOUS[1])) == (
+        "set-old",
+        "set-older",
+    )
+    for path in PREVIOUS:
+        del board.links[path]
+    with pytest.raises(NodeUnhealthy):
+        switch(box, target, Time().patience(), may_stop_trading=False)
+    assert not [path for path in PREVIOUS if path in board.links]
+
+
+def test_a_leader_hands_over_first_and_its_successors_strategy_is_accepted(
+    board: Board, box: Box, target: Target
+) -> None:
+    """What was deployed to the spare is what a person wants; it decides at once."""
+    board.status |= {"holder": "jetson", "spares": ["raspberrypi"]}
+    assert switch(box, target, Time().patience(), may_stop_trading=False)
+    said = [asked for asked in board.asked if "nodectl s" in asked and "show" not in asked]
+    assert ["accept raspberrypi" in said[0], "--to raspberrypi" in said[1]] == [True, True], said
+
+
+def test_a_leader_without_a_spare_is_left_alone(board: Board, box: Box, target: Target) -> None:
+    """Unless the owner says that trading may stop."""
+    board.status |= {"holder": "jetson", "spares": []}
+    with pytest.raises(StepFailed, match="no fit spare"):
+        switch(box, target, Time().patience(), may_stop_trading=False)
+    assert board.name(places.CURRENT) == "old"
+    assert switch(box, target, Time().patience(), may_stop_trading=True)
+
+
+def test_another_list_of_stores_is_never_brought_by_the_way(
+    board: Board, box: Box, target: Target
+) -> None:
+    """R3: only the list in use, or the one that counts since `nodectl stores replace | grow`."""
+    own = board.stores["config_id"]
+    for stores in ({"config_id": "another", "counts": None}, {}):
+        board.stores = stores
+        with pytest.raises(StepFailed, match="names other stores"):
+            switch(box, target, Time().patience(), may_stop_trading=True)
+        assert board.name(places.SETTINGS_CURRENT) == "set-old"
+    board.stores = {"config_id": "another", "counts": own}
+    assert switch(box, target, Time().patience(), may_stop_trading=True)
+
+
+def test_what_cannot_be_read_and_runs_nowhere_is_replaced(
+    board: Board, box: Box, target: Target
+) -> None:
+    """A first deployment with a wrong file must not be the last one."""
+    board.stores, board.is_active = {}, False
+    assert switch(box, target, Time().patience(), may_stop_trading=True)
+
+
+def test_a_running_profile_is_changed_only_when_it_is_said(
+    board: Board, box: Box, config: Config
+) -> None:
+    """Paper and real money are other clusters: `make upgrade` must not swap them."""
+    wish = Wish(config=config)
+    refuse_other_profile(box, wish)
+    board.status["cluster_id"] = "prod-home"
+    with pytest.raises(StepFailed, match="PROFILE=prod to keep"):
+        refuse_other_profile(box, wish)
+    refuse_other_profile(box, replace(wish, is_profile_said=True))
+    board.status = {}
+    refuse_other_profile(box, wish)
