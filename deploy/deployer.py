@@ -23,7 +23,7 @@ from deploy.errors import StepFailed
 from deploy.facts import BoxFacts
 from deploy.inventory import BoxPlace, load_inventory, place_of
 from deploy.prod import approve
-from deploy.python_archive import PythonArchive, archive_for
+from deploy.python_archive import VERSION, PythonArchive, archive_for
 from deploy.release import Release, build, release_id
 from deploy.settings import read_secrets, read_settings, strategy_lock
 from deploy.ssh import Shell
@@ -212,13 +212,26 @@ def _store_version(box: Box) -> str:
 
 
 def _python_for(facts: BoxFacts, wish: Wish) -> PythonArchive | None:
-    """Return the Python to bring; None when the box has one that fits."""
+    """Return the Python to bring; None when the box has one that fits.
+
+    One that was brought before does where no newer one can be had.
+    """
     if facts.python:
         return None
+    brought = PythonArchive(
+        path=Path("/"), sha256=facts.brought_python, version=facts.brought_version
+    )
+    if facts.brought_python and not wish.python_archive and brought.version == VERSION:
+        return brought
     architecture = facts.wheel_architecture
     assert architecture is not None  # refused before
     wish.cache.mkdir(parents=True, exist_ok=True)
-    return archive_for(architecture, wish.cache, named=wish.python_archive)
+    try:
+        return archive_for(architecture, wish.cache, named=wish.python_archive)
+    except StepFailed:
+        if facts.brought_python and not wish.python_archive:
+            return brought
+        raise
 
 
 def _wheel_target(facts: BoxFacts, python: PythonArchive | None) -> WheelTarget:

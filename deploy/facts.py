@@ -30,6 +30,8 @@ class BoxFacts:
     memory_mb: int | None
     python: str
     python_version: str
+    brought_python: str
+    brought_version: str
     store_server: str
     store_version: str
     has_apt: bool
@@ -65,6 +67,8 @@ def read_facts(text: str) -> BoxFacts:
         memory_mb=_number(said, "memory_mb"),
         python=said.get("python", ""),
         python_version=said.get("python_version", ""),
+        brought_python=said.get("brought_python", ""),
+        brought_version=said.get("brought_version", ""),
         store_server=said.get("store_server", ""),
         store_version=said.get("store_version", ""),
         has_apt=said.get("has_apt") == "yes",

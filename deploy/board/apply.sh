@@ -22,6 +22,8 @@ book=/var/lib/hotspare-deploy
 MADE=$book/made
 KEPT=$book/before
 tab=$(printf '\t')
+GUARD=/usr/sbin/policy-rc.d
+GUARD_MARK="# of hotspare's deployment, while a package is installed"
 umask 077
 
 tell() { printf "%s\t%s\n" "$1" "$2"; }
@@ -44,8 +46,8 @@ want_user() {
   fi
   changed "user $1"
   [ -z "$dry" ] || return 0
-  useradd --system --user-group --home-dir "$2" --no-create-home --shell /usr/sbin/nologin "$1"
   note "user$tab$1"
+  useradd --system --user-group --home-dir "$2" --no-create-home --shell /usr/sbin/nologin "$1"
 }
 
 want_dir() {
@@ -123,34 +125,53 @@ want_packages() { # "NAME NAME ..."
       *) missing="$missing $package" ;;
     esac
   done
-  [ -n "$missing" ] || return 0
-  changed "packages$missing"
-  [ -z "$dry" ] || return 0
-  # what Debian starts by itself would take the port, and be open to this box alone
-  guard=/usr/sbin/policy-rc.d
-  had_guard=no
-  if [ -e "$guard" ]; then
-    had_guard=yes
-  else
-    printf '#!/bin/sh\nexit 101\n' >"$guard"
-    chmod 755 "$guard"
+  if [ -n "$missing" ]; then
+    changed "packages$missing"
+    [ -z "$dry" ] || return 0
+    install_packages
   fi
-  done_with_guard() { [ "$had_guard" = yes ] || rm -f "$guard"; }
-  trap done_with_guard EXIT
+  for package in $1; do
+    # also after a run that broke off in between; what was here before us keeps its own server
+    grep -qxF "package$tab$package" "$MADE" 2>/dev/null || continue
+    for unit in $(dpkg -L "$package" | sed -n 's|^/lib/systemd/system/||p;s|^/usr/lib/systemd/system/||p' | grep -v @ | grep 'server\.service$'); do
+      [ "$(systemctl is-enabled "$unit" 2>/dev/null)" = enabled ] || continue
+      changed "disabled $unit"
+      [ -n "$dry" ] || systemctl disable -q --now "$unit" 2>/dev/null || true
+    done
+  done
+}
+
+planned_packages() { # what apt would install anew, the packages that come along too
+  # shellcheck disable=SC2086  # a list of words on purpose
+  apt-get install -s -y -qq --no-install-recommends $missing 2>/dev/null </dev/null |
+    sed -n 's/^Inst \([^ ]*\) (.*/\1/p'
+}
+
+install_packages() { # $missing
+  # after a power cut in the middle of dpkg, apt refuses everything until this was said
+  [ -z "$(dpkg --audit)" ] || dpkg --configure -a >"$stage/apt.log" 2>&1 </dev/null || true
+  new=$(planned_packages)
+  [ -n "$new" ] || { apt-get update -qq >"$stage/apt.log" 2>&1 </dev/null && new=$(planned_packages); } || true
+  # before it is done: a run that breaks off must not forget what came of it
+  for package in ${new:-$missing}; do note "package$tab$package"; done
+  # what Debian starts by itself would take the port, and be open to this box alone
+  if [ ! -e "$GUARD" ]; then
+    printf '#!/bin/sh\n%s\nexit 101\n' "$GUARD_MARK" >"$GUARD"
+    chmod 755 "$GUARD"
+  fi
+  trap remove_guard EXIT
   export DEBIAN_FRONTEND=noninteractive
   # shellcheck disable=SC2086  # a list of words on purpose
   apt-get install -y -qq --no-install-recommends $missing >"$stage/apt.log" 2>&1 </dev/null ||
     { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } \
       >"$stage/apt.log" 2>&1 </dev/null ||
     { tail -n 5 "$stage/apt.log" >&2; exit 1; }
-  done_with_guard
+  remove_guard
   trap - EXIT
-  for package in $missing; do
-    note "package$tab$package"
-    for unit in $(dpkg -L "$package" | sed -n 's|^/lib/systemd/system/||p;s|^/usr/lib/systemd/system/||p' | grep -v @ | grep 'server\.service$'); do
-      systemctl disable -q --now "$unit" 2>/dev/null || true
-    done
-  done
+}
+
+remove_guard() { # ours alone, also one that a power cut left behind
+  if grep -qxF "$GUARD_MARK" "$GUARD" 2>/dev/null; then rm -f "$GUARD"; fi
 }
 
 is_new_to_systemd() { [ "$(systemctl show -p NeedDaemonReload "$1" 2>/dev/null)" = NeedDaemonReload=yes ]; }
@@ -205,6 +226,12 @@ want_stopped() {
   [ -n "$dry" ] || systemctl disable -q --now "$1"
 }
 
+if [ -z "$dry" ]; then
+  # one at a time: what a lost laptop began may still be at work
+  exec 9>/run/hotspare-deploy.lock
+  flock -w 900 9 || { echo "another deployment is still at work on this box" >&2; exit 1; }
+  remove_guard
+fi
 while IFS="$tab" read -r kind a b c d e; do
   case $kind in
     user) want_user "$a" "$b" ;;

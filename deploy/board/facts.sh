@@ -32,6 +32,19 @@ for version in 3.13 3.12 3.11; do
   done
 done
 
+# what an earlier deployment brought, and the running release uses
+own=$(readlink -f /opt/hotspare/current/venv/bin/python 2>/dev/null)
+case $own in
+  /opt/hotspare/python/*)
+    sha=${own#/opt/hotspare/python/}
+    sha=${sha%%/*}
+    if [ -e "/opt/hotspare/cache/$sha" ]; then
+      say brought_python "$sha"
+      say brought_version "$(basename "$own" | sed 's/^python//')"
+    fi
+    ;;
+esac
+
 # a store is Redis 4 or newer, or any Valkey
 for server in redis-server valkey-server; do
   if has "$server"; then

@@ -15,6 +15,9 @@ cache=$base/cache
 release=$base/releases/$id
 KEEP=3
 umask 022
+# one at a time: what a lost laptop began may still be at work
+exec 9>/run/hotspare-deploy.lock
+flock -w 900 9 || { echo "another deployment is still at work on this box" >&2; exit 1; }
 
 if [ -e "$release/complete" ]; then
   printf 'same\trelease %s\n' "$id"

@@ -23,6 +23,21 @@ fi
 tell() { if [ "$dry" = yes ]; then printf 'would\t%s\n' "$1"; else printf 'changed\t%s\n' "$1"; fi; }
 do_it() { [ "$dry" = yes ] || "$@"; }
 
+remove_package() { # only if nothing goes with it that we did not bring
+  case $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) in
+    *" installed" | *" config-files") ;;
+    *) return 0 ;;
+  esac
+  for goes in $(apt-get purge -s -qq "$1" 2>/dev/null </dev/null | sed -n 's/^Purg \([^ ]*\).*/\1/p'); do
+    if ! grep -qxF "package$tab$goes" "$book/made"; then
+      echo "package $1 stays: $goes uses it by now"
+      return 0
+    fi
+  done
+  tell "remove package $1"
+  do_it env DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq "$1" >/dev/null </dev/null
+}
+
 for unit in hotspare-node hotspare-paper hotspare-store hotspare-backup; do
   for kind in timer service; do
     [ -e "/etc/systemd/system/$unit.$kind" ] || continue
@@ -65,14 +80,13 @@ while IFS="$tab" read -r kind what; do
       esac
       ;;
     package)
-      tell "remove package $what"
-      do_it env DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq --autoremove "$what" \
-        >/dev/null </dev/null
+      remove_package "$what"
       ;;
     user)
       if [ "$keep" = yes ]; then
         continue # its files stay, and a number without a name would be anybody's
       fi
+      getent passwd "$what" >/dev/null || continue
       tell "remove user $what"
       do_it userdel "$what"
       ;;
@@ -84,6 +98,7 @@ if [ "$dry" = yes ]; then
   exit 0
 fi
 rm -rf /var/lib/hotspare-paper
+rm -f /run/hotspare-deploy.lock
 rm -f /var/lib/systemd/timers/stamp-hotspare-backup.timer
 systemctl daemon-reload
 systemctl reset-failed 'hotspare-*' 2>/dev/null || true
