@@ -167,12 +167,19 @@ class Box:
             self._process.wait(BOOT_S)
             self._process = None
         deadline_s = time.monotonic() + BOOT_S
-        while self.pids():  # a group can be removed only when its last process is reaped
+        while self.pids() or not self._is_group_gone():
+            # a group can be removed only when its last process is reaped
             assert time.monotonic() < deadline_s, f"{self.name}: processes {self.pids()} remain"
             time.sleep(POLL_S)
+
+    def _is_group_gone(self) -> bool:
         for base in (CGROUPS / "unified", CGROUPS):
             for folder, _, _ in os.walk(base / self.group, topdown=False):
-                Path(folder).rmdir()
+                try:
+                    Path(folder).rmdir()
+                except OSError:
+                    return False
+        return True
 
     def _prepare_card(self) -> None:
         if (self.card / "etc/hostname").exists():
@@ -204,12 +211,11 @@ def boxes_on(net: Net, work: Path, **suites: str) -> Iterator[dict[str, Box]]:
     made = {n: Box(n, s, net, work / n, key) for n, s in suites.items()}
     for box in made.values():
         box.work.mkdir()
-    try:
-        yield made
-    finally:
+    with contextlib.ExitStack() as stack:
         for box in made.values():
-            box.switch_off()
-            shutil.rmtree(box.work, ignore_errors=True)
+            stack.callback(shutil.rmtree, box.work, ignore_errors=True)
+            stack.callback(box.switch_off)
+        yield made
 
 
 def _uid(root: Path, user: str) -> int:

@@ -125,7 +125,9 @@ class Home:
         for name in (JETSON, PI):
             path = self.folder / f"{name}.jsonl"
             where = f"/var/lib/hotspare/{name}/log"
-            path.write_text(self.boxes[name].run(f"cat {where}/*.jsonl.* {where}/*.jsonl || :"))
+            path.write_text(
+                self.boxes[name].run(f"cat {where}/*.jsonl.* {where}/*.jsonl 2>/dev/null || :")
+            )
             found.append(path)
         return found
 

@@ -31,7 +31,8 @@ def wait_order(home: Home, node_id: str) -> None:
 def judge(home: Home) -> None:
     """Stand the market still, end both nodes, and read every log: no two traders, nothing lost."""
     assert home.venue is not None
-    home.venue.pause(MOVED)
+    with home.net.hub.entered():
+        home.venue.pause(MOVED)
     for name in (PI, JETSON):
         home.boxes[name].run("systemctl stop hotspare-node.service")
     verdict = check_run(load_run(home.venue.log_path, home.node_logs()))
