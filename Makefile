@@ -53,7 +53,7 @@ chaos: $(STAMP) ## run the pair on hosts of its own and break them (root, iprout
 
 .PHONY: boxes
 boxes: $(STAMP) ## deploy to boxes that boot real systemd here (root, debootstrap, systemd-container)
-	@$(BIN)/python -m pytest -m boxes $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m boxes $(PYTEST)
 
 .PHONY: chaos-soak
 chaos-soak: $(STAMP) ## an hour and more: jitter with every core busy, all mishaps at random

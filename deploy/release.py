@@ -4,6 +4,7 @@ The name has the version and a hash of what is in it, so that "already there" is
 names and a box can say what it runs. It is built on the laptop; a box only unpacks.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -55,6 +56,14 @@ def build(target: Target, strategy_lock: Path | None, cache: Path) -> Release:
     Raises:
         StepFailed: a wheel is missing or could not be built.
     """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("a") as lock:
+        # two boxes may be deployed to at once, and both builds would use one folder of setuptools
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(target, strategy_lock, cache)
+
+
+def _build(target: Target, strategy_lock: Path | None, cache: Path) -> Release:
     name = release_id(target, strategy_lock)
     folder = cache / f"{target.architecture}-{target.python}"
     fetch(target, LOCK, folder / "locked")

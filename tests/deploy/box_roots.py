@@ -4,9 +4,12 @@ A root is what a fresh SD card has: systemd, sshd, no Redis. It is
 never written to by a test: each box lies as an overlay above it.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 MIRROR = "http://deb.debian.org/debian"
@@ -59,11 +62,23 @@ def root_of(suite: str) -> Path:
     Raises:
         AssertionError: it could not be built; with the last lines of what was said.
     """
-    folder = cache_folder()
+    with _alone(cache_folder()) as folder:
+        return _root_of(suite, folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[Path]:
+    """Let one process after the other build what is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def _root_of(suite: str, folder: Path) -> Path:
     done = folder / f"{suite}-{len(PACKAGES)}"
     if done.exists():
         return done
-    folder.mkdir(parents=True, exist_ok=True)
     making = folder / f".{suite}-{os.getpid()}"
     shutil.rmtree(making, ignore_errors=True)
     packages = ",".join((*PACKAGES, *OWN_PYTHON.get(suite, ())))
@@ -116,6 +131,11 @@ def python_archive(into: Path) -> Path:
     Raises:
         AssertionError: the packages could not be had.
     """
+    with _alone(into):
+        return _python_archive(into)
+
+
+def _python_archive(into: Path) -> Path:
     made = into / "python-3.11.tar.gz"
     if made.exists():
         return made
