@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from node.sim.box import Box
 
 NAME = "person"
+PROMISED = "stood down: it promised"  # of the reasons that a node shows
 RETRY_S = 5.0
 Told = Callable[[str, str], None]  # how a step ended: its code, and words
 
@@ -69,7 +70,7 @@ class Stander:
                 self._world.after(RETRY_S, self.end_all)
 
         for box in self._boxes:
-            if box.disk.promise.promise is not None:
+            if box.disk.promise.promise is not None or _shows_promise(box):
                 self.end(box, again_unless_done)
 
     def _step(self, box: "Box", step: str, then: Told) -> None:
@@ -85,3 +86,11 @@ class Stander:
             then(code, text)
 
         client.stand_down({"step": step}, STEP_S).then(done)
+
+
+def _shows_promise(box: "Box") -> bool:
+    """Tell whether status shows a promise: one that a failing disk refused stands all the same."""
+    runtime = box.runtime
+    if box.living is None or runtime is None:
+        return False
+    return any(reason.startswith(PROMISED) for reason in runtime.health.reasons)

@@ -125,12 +125,12 @@ def latches_not_merged() -> Iterator[None]:
     """S6: what the stores say replaces what this node knows."""
     merge = "node.cluster_watch.merge_latches"
 
-    def newest(*sources: Any, is_first_start_allowed: bool) -> Any:
+    def newest(*sources: Any, **how: Any) -> Any:
         from node.latches import merge_latches  # noqa: PLC0415  (the real one)
 
         if len(sources) == 2 and sources[0]:  # a reading, and what is known
-            return merge_latches(sources[0], is_first_start_allowed=is_first_start_allowed)
-        return merge_latches(*sources, is_first_start_allowed=is_first_start_allowed)
+            return merge_latches(sources[0], **how)
+        return merge_latches(*sources, **how)
 
     with patch(merge, newest):
         yield
