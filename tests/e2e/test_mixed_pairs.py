@@ -54,6 +54,7 @@ def assert_understood(pair: Pair) -> None:
 
 def switch(pair: Pair, target: str) -> None:
     """Hand over as a person asks for it; the new leader adopts what rests, and trades."""
+    pair.wait_resting()  # else there may be nothing to adopt
     since = pair.stage.role_changes(target)
     adopted = len(pair.events(target, "order.adopted"))
     switched = pair.stage.nodectl("switchover", "--to", target)
