@@ -244,6 +244,12 @@ NO_CHECKS: Mapping[str, str] = {
     "if not inc then": "hands on what the prelude found (where it writes: 'a replica')",
     "if text then": "nothing to compare with a record that is not there",
     "if kept and is_count(kept) then": "saves counting anew",
-    "if flat[i] ~= BYTES then": "a sum: the count is no document",
+    "if is_json and type(document) == 'table' and type(document.epoch) == 'number'": (
+        "keeps a text that is no document from ending the script; it is older than every one"
+    ),
+    "if not kept or is_newer(ARGV[i + 1], kept) then": (
+        "both halves have their entries: 'what is as new stays', 'what is older does not stay'"
+    ),
+    "if flat[i] ~= BYTES and flat[i] ~= LAST then": "a sum: neither is a document",
     "if redis.call('HEXISTS', key, field) == 0 then": "a sum: nothing is freed by nothing",
 }
