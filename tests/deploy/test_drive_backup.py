@@ -130,7 +130,8 @@ def test_the_jetsons_card_is_lost_and_comes_back_from_a_backup(make_home: HomeMa
     home.boxes[PI].ssh("nodectl switchover --to jetson")
     home.wait_trading(PI, JETSON)
     wait_order(home, JETSON)
-    home.venue.pause(MOVED)
+    with home.net.hub.entered():
+        home.venue.pause(MOVED)
     for name in (PI, JETSON):
         home.boxes[name].run("systemctl stop hotspare-node.service")
     verdict = check_run(load_run(home.venue.log_path, [old_log, *home.node_logs()]))
