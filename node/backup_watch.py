@@ -30,6 +30,7 @@ class BackupWatch:
         if answer is None:  # a card that stalls has its own alert
             return
         problem = why_bad(answer[0], now_ms=self.parts.wall_ms())
+        self.parts.health.backup_trouble = problem
         before, self._told = self._told, problem
         if bool(problem) == bool(before):
             return  # the same trouble with another figure is no news

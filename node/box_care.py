@@ -69,7 +69,10 @@ class BoxCare:
         for change in self._warnings.judge(now_s, findings):
             await self._tell(change)
         health.notes = leased_notes(board.addresses, self._places)
-        health.warnings = (*self._warnings.texts, *filter(None, [health.clock_wait]))
+        health.warnings = (
+            *self._warnings.texts,
+            *filter(None, [health.clock_wait, health.backup_trouble]),
+        )
 
     async def _tell(self, change: Change) -> None:
         finding, parts = change.finding, self.parts

@@ -35,6 +35,7 @@ class Health:
     warnings: tuple[str, ...] = ()  # of this box, for people; they change nothing
     notes: tuple[str, ...] = ()  # for the doctor only
     clock_wait: str = ""  # why a node that has just started still waits for its clock
+    backup_trouble: str = ""  # what is wrong with the backups that this box makes by itself
     journal_error: str = ""
     fence_error: str = ""
     crash_loop: str = ""  # why this node crashed too often to be trusted with the lease

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 FILE_BYTES_MAX = 1_000_000
-_VALUE = re.compile(r"=\s*[\"']?([^\"'\n]{4,})")
+_VALUE = re.compile(r"=[ \t]*[\"']?([^\"'\n]{4,})")
+# A line of a key that goes over several lines.
+_LONG_WORD = re.compile(r"[^\s\"']{16,}")
 
 
 def read_text(path: Path) -> str:
@@ -46,6 +48,7 @@ def secret_values(text: str) -> Iterator[str]:
         yield from _leaves(tree)
     else:
         yield from (found.strip() for found in _VALUE.findall(text))
+        yield from _LONG_WORD.findall(text)
 
 
 def _leaves(tree: Any) -> Iterator[str]:

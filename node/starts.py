@@ -21,7 +21,11 @@ RETRY_S_MAX = 600.0
 WORDS_MAX = 700
 _FORMAT = 1
 _ASKED_FOR = "success"  # systemd's word for an end that was asked for
-_EXITS = {"1": "failed", "4": "configuration or secrets must be mended", "70": "a bug"}
+_EXITS = {
+    "1": "failed",
+    "4": "configuration or secrets must be mended",
+    "70": "a bug, or a broken installation",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

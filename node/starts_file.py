@@ -67,7 +67,7 @@ def leave_words(environ: Mapping[str, str], text: str) -> None:
     cannot read its configuration knows no other place.
     """
     state, node = environ.get("HOTSPARE__STATE_DIR", ""), environ.get("HOTSPARE_NODE", "")
-    if not state or not node or not environ.get("INVOCATION_ID"):
+    if not Path(state).is_absolute() or not node or not environ.get("INVOCATION_ID"):
         return
     body = json.dumps({"run_id": run_id_of(environ), "text": text[-WORDS_BYTES_MAX:]})
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW

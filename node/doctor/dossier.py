@@ -91,7 +91,7 @@ def secret_pieces(values: Iterable[str]) -> frozenset[str]:
 def _written(char: str) -> str:
     """Return a pattern for one character in plain text, a URL, JSON, HTML or a Python string."""
     if char.isspace():
-        return r"(?:\s+|\+|%20)"
+        return r"(?:\s+|\+|%20|%0[AaDd]|\\[nrt])"
     if char.isascii() and char.isalnum():
         return char
     ways = {

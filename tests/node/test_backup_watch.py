@@ -43,10 +43,12 @@ def test_the_note_keeps_when_the_last_good_one_was(tmp_path: Path) -> None:
 
 
 async def test_each_change_is_told_once() -> None:
+    health = SimpleNamespace(backup_trouble="")
     ear, notes = Ear(), [BackupNote(good_ms=NOW_MS, tried_ms=NOW_MS)]
     now_s = [1000.0]
     parts = SimpleNamespace(
         load_backup_note=lambda: notes[-1],
+        health=health,
         teller=Teller(ear, cluster="c", node_id="jetson", epoch=lambda: 1),
         wall_ms=lambda: NOW_MS + int(now_s[0]),
     )
@@ -63,5 +65,7 @@ async def test_each_change_is_told_once() -> None:
     bad = BackupNote(good_ms=NOW_MS, tried_ms=NOW_MS, problem="no space")
     assert await look(notes[0]) == []
     assert await look(bad) == [Kind.DEGRADED]
+    assert "no space" in health.backup_trouble
     assert await look(BackupNote(good_ms=0, tried_ms=NOW_MS, problem="another")) == []
     assert await look(notes[0]) == [Kind.RECOVERED]
+    assert health.backup_trouble == ""

@@ -22,6 +22,7 @@ SECRETS = {
     "password": PASSWORD,
     "own": "pässword-of-one-störe",
     "release": "release-password-weaker",
+    "pem": "-----BEGIN KEY-----\nMC4CAQAwBQYDK2VwBCIEIHRoaXNpc2E\n-----END KEY-----",
     "cluster": "https://hc-ping.com/11111111-2222-3333-4444-555555555555",
     "url": "https://kuma.example/api/push/PushTokenXY?status=up&msg=OK&ping=",
 }
@@ -45,6 +46,7 @@ token = {s["token"]}
 key = {s["peer"]}
 [stores.default]
 password = {s["password"]}
+release_password = {s["pem"]}
 [stores.{store}]
 password = {s["own"]}
 release_password = {s["release"]}
