@@ -67,15 +67,15 @@ class Observed:
 
     def takeable(self, now: Instant) -> tuple[StoreName, ...]:
         """Return the stores whose record may be taken now."""
-        return tuple(o.name for o in self if self.is_takeable(o.name, now))
+        identity, timing, ttl_ms = self._identity, self._timing, self.longest_ttl_ms
+        waits = [(o.name, o.takeable_in_s(identity, timing, ttl_ms, now)) for o in self]
+        return tuple([name for name, wait_s in waits if wait_s is not None and wait_s <= 0])
 
     def takeable_in_s(self, now: Instant) -> float | None:
         """Return seconds until a majority may be taken, None when that cannot be told."""
-        waits = [
-            o.takeable_in_s(self._identity, self._timing, self.longest_ttl_ms, now)
-            for o in self._by_name.values()
-        ]
-        known_s = sorted(wait_s for wait_s in waits if wait_s is not None)
+        identity, timing, ttl_ms = self._identity, self._timing, self.longest_ttl_ms
+        waits = [o.takeable_in_s(identity, timing, ttl_ms, now) for o in self]
+        known_s = sorted([wait_s for wait_s in waits if wait_s is not None])
         return None if len(known_s) < self.majority else known_s[self.majority - 1]
 
     def rivals(self, epoch: int) -> tuple[Observation, ...]:

@@ -191,36 +191,43 @@ class Merged:
     """The journal that several copies add up to.
 
     `documents` are the winning texts (what a tailing copy keeps), `damages` the documents that
-    could not be read, `dropped` older copies of intents that had already been trimmed.
+    could not be read, `dropped` older copies of intents that had already been trimmed. `texts` is
+    what each text that was read says, by key and text, for the next merge.
     """
 
     journal: Journal
     documents: Mapping[str, str]
     damages: tuple[Damage, ...] = ()
     dropped: tuple[ClientOrderId, ...] = ()
+    texts: Mapping[tuple[str, str], Document] = field(default_factory=dict, repr=False)
 
 
-def merge(sources: Sequence[tuple[str, Mapping[str, str]]]) -> Merged:
+def merge(
+    sources: Sequence[tuple[str, Mapping[str, str]]],
+    *,
+    known: Mapping[tuple[str, str], Document] = MappingProxyType({}),
+) -> Merged:
     """Merge copies of the documents, whatever their order and however often each comes.
 
     Keys of other kinds (control records kept beside the journal) are left out.
 
     Args:
         sources: name for people ("store pi", "own disk") and documents of each copy.
+        known: texts of an earlier merge, which are not read again: most documents never change.
     """
     best: dict[str, tuple[Document, str]] = {}
     damages: list[Damage] = []
     # Most copies are equal: a text that was read already says nothing new.
-    good: set[tuple[str, str]] = set()
+    good: dict[tuple[str, str], Document] = {}
     for name, documents in sources:
         for key, text in documents.items():
             if (key, text) in good or not key.startswith((INTENT, POSITION, STATE, TAKEOVER)):
                 continue
-            document = parse_document(key, text, source=name)
+            document = known.get((key, text)) or parse_document(key, text, source=name)
             if isinstance(document, Damage):
                 damages.append(document)
                 continue
-            good.add((key, text))
+            good[key, text] = document
             held = best.get(key)
             # Equal stamps mean equal texts, except after a bug: the text decides the same
             # way on every node, whatever the order of the sources.
@@ -248,6 +255,7 @@ def merge(sources: Sequence[tuple[str, Mapping[str, str]]]) -> Merged:
         documents={key: text for key, (_, text) in sorted(best.items()) if key not in gone},
         damages=tuple(damages),
         dropped=tuple(sorted(dropped)),
+        texts=good,
     )
 
 

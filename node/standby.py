@@ -93,7 +93,7 @@ class Standby:
         sources.append(("own disk", self.disk.documents))
         if self._merged is not None and sources == self._sources:
             return self._merged  # a second later nothing is new, most of the time
-        merged = merge(sources)
+        merged = merge(sources, known={} if self._merged is None else self._merged.texts)
         self._sources, self._merged = sources, merged
         for damage in merged.damages:
             # The same in every tail until somebody writes the document anew: said once.

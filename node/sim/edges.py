@@ -115,6 +115,7 @@ class SimEdges:
         self._timeout_s = config.lease.request_timeout_ms / 1000
         self._epoch_file = SimEpochFile(process)
         self.clock: LeaseClock = self._box.clock
+        self.monotonic_s = self._box.clock.monotonic_s  # a box that boots has a new clock
         self.addresses: tuple[StoreAddress, ...] = ()
         self.supervisor = Quiet()
         self.log = Quiet()
@@ -125,10 +126,6 @@ class SimEdges:
     def wall_ms(self) -> int:
         """Return the box's wall clock."""
         return int(self._box.clock.wall_s() * 1000)
-
-    def monotonic_s(self) -> float:
-        """Return the box's CLOCK_MONOTONIC."""
-        return self._box.clock.monotonic_s()
 
     def chance(self) -> float:
         """Return a number of the world's one source."""

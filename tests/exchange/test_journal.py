@@ -170,6 +170,24 @@ def test_merge_is_commutative_associative_and_idempotent(
     assert again.documents == whole.documents
 
 
+@given(STEPS, st.data())
+def test_merge_with_what_was_read_before_is_the_same(
+    steps: list[tuple[str, Any]], data: st.DataObject
+) -> None:
+    _, history = build_journal(steps)
+    before = merge([("store", data.draw(st.sampled_from(history)))])
+    sources = [("store", history[-1]), ("own disk", data.draw(st.sampled_from(history)))]
+    assert merge(sources, known=before.texts) == merge(sources)
+
+
+def test_merge_does_not_read_a_known_text_again() -> None:
+    _, change = Journal().edit(epoch=1, intents=[make_record(0)])
+    ((key, text),) = change.puts.items()
+    before = merge([("store", change.puts)])
+    again = merge([("store", change.puts)], known=before.texts)
+    assert again.journal.intents[make_id(0)] is before.texts[key, text]
+
+
 def test_an_intent_closed_while_a_store_was_away_is_dropped_when_it_returns() -> None:
     """The position lists who was alive: an older copy of a trimmed intent is recognised."""
     journal, first = Journal().edit(epoch=1, intents=[make_record(0), make_record(1)])
