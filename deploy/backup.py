@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy import places
-from deploy.board import script
+from deploy.begun import tell_card
 from deploy.box import Box, Say
 from deploy.deployer import Wish, connected, deploy
 from deploy.desired import Target
@@ -87,7 +87,7 @@ def restore(name: str, wish: Wish, say: Say, file: Path | None) -> int:
         newest = newest_backup(wish.config, name)
         if newest is not None:
             say(f"  if the other box is lost too, put a backup back: FILE={newest}")
-        return deploy(name, wish, say, before_start=_mark_returning)
+        return deploy(name, wish, say, before_start=lambda box, _: tell_card(box))
     if name not in wish.config.nodes:
         raise DeployError(
             f"{name} runs no node: nothing of it is in a backup\n    → leave FILE= out"
@@ -143,12 +143,6 @@ def _put_back(box: Box, target: Target, content: bytes) -> None:
     said, _ = box.shell.fetch(*words, *environment, nodectl, "restore", "-", given=content)
     box.told("changed\tstate of the node, from the backup")
     box.say("\n".join(f"  {line}" for line in said.decode("utf-8", "replace").splitlines()))
-
-
-def _mark_returning(box: Box, _target: Target) -> None:
-    if not box.is_dry:
-        state = f"{places.STATE}/{box.place.name}"
-        box.shell.as_root(script("returning.sh"), state, places.USER)
 
 
 def _make_private(folder: Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.begun import has_begun, remember, tell_card
 from deploy.box import Box, Say
 from deploy.desired import (
     STORE_SERVERS,
@@ -104,6 +105,8 @@ def deploy(
         ready = bring(box, target, release, python)
         if place.is_node and before_start is not None:
             before_start(box, ready)
+        elif place.is_node and has_begun(config):
+            tell_card(box)
         if place.is_node:
             did = switch(box, ready, patience, may_stop_trading=True)
             if did:
@@ -269,4 +272,6 @@ def _conclude(box: Box, target: Target, wish: Wish, patience: Patience) -> None:
     while state.holder is None and patience.now_s() < until_s:
         patience.sleep(POLL_S)
         state = box.node_state()
+    if state.holder is not None:
+        remember(target.config, say)
     say(state.headline or "see make status")

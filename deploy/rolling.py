@@ -8,6 +8,7 @@ come up is put back by itself, and the other one is not touched any more.
 
 from contextlib import ExitStack
 
+from deploy.begun import remember
 from deploy.box import Box, Say
 from deploy.deployer import (
     Wish,
@@ -95,6 +96,8 @@ def _summary(boxes: list[Box], wish: Wish) -> str:
         return "nothing was touched (DRY_RUN)"
     for box in boxes:
         state = box.node_state()
+        if state.holder is not None:
+            remember(wish.config, box.say)
         if state.headline:
             return state.headline
     raise StepFailed("no box can say who leads\n    → make status")
