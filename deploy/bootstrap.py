@@ -57,6 +57,8 @@ def main():  # noqa: ANN201, D103
         "on x86-64 or arm64? run `make %s` again afterwards" % (glibc, target),
     )
     # compiled at install, so that no start on a slow board pays for it (pip did so for the rest)
+    # setuptools warns about editable installs as such, with a page that would frighten a newcomer
+    os.environ["PYTHONWARNINGS"] = "ignore"
     run([*pip, "--no-deps", "--no-build-isolation", "-e", "."], "installing hotspare failed")
     packages = ["alerts", "election", "exchange", "node", "strategy"]
     run([python, "-m", "compileall", "-q", *packages], "compiling hotspare failed")

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,17 @@ def test_bootstrap_whose_installing_fails_names_glibc_and_command_of_its_lock(
 def test_bootstrap_parses_on_the_oldest_python_it_must_speak_to() -> None:
     """The Nano's own Python is 3.6: a syntax error would be the opposite of one line that helps."""
     ast.parse(BOOTSTRAP.read_text("ascii"), feature_version=(3, 6))
+
+
+def test_every_folder_with_code_or_scripts_is_a_package_of_the_wheel() -> None:
+    """What is not named is not on a box; setuptools warns about it with a page of text."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = set(project["tool"]["setuptools"]["packages"])
+    tops = {name.partition(".")[0] for name in named}
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in tops
+        for kind in ("*.py", "*.lua")
+        for path in (ROOT / top).rglob(kind)
+    }
+    assert found == named
