@@ -257,7 +257,7 @@ class CcxtVenue:
         async def attempt(_: ReadCall) -> VenueOrder | None:
             try:
                 found = await self._exchange.fetch_order(venue_order_id, known, dict(params))
-            except Exception as error:
+            except Exception as error:  # ccxt's classes are known by name only (ccxt_import.py)
                 if is_unknown_order(error, self._row):
                     return None
                 raise

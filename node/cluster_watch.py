@@ -28,6 +28,7 @@ from node.latches import CLUSTER, merge_latches
 from node.logs import log_event
 from node.role import Role
 from node.state_files import RESTORED_CONTROL_FILE
+from node.status_nodes import texts_of
 from node.watch import Member
 
 MARKER = "new-cluster"
@@ -211,7 +212,7 @@ class ClusterWatch:
                 node_id=node_id,
                 age_s=m.age_s + unseen_s,
                 role=str(m.body.get("role", "")),
-                reasons=_texts(m.body.get("reasons")),
+                reasons=texts_of(m.body.get("reasons")),
             )
             for node_id, m in self.members.items()
             if node_id != self._node_id
@@ -351,7 +352,3 @@ def _readable(texts: Mapping[str, str]) -> tuple[dict[str, ControlRecord], tuple
             problems.append(f"own disk: {error}")
             log_event("latch.unreadable", reason=problems[-1])
     return records, tuple(problems)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(v) for v in value) if isinstance(value, list) else ()

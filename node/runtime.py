@@ -111,7 +111,7 @@ class Runtime:
             if parts.peer is not None:
                 await asyncio.to_thread(parts.peer.start)
             await self._work()
-        except Exception as error:
+        except Exception as error:  # whatever it is, its kind and place are kept, and it goes on
             await self.crash_watch.end(error, self.shift)
             raise
         finally:

@@ -139,9 +139,24 @@ def require_complete(secrets: Secrets, config: Config, path: Path) -> None:
 def secrets_path(config: Config, node_id: str, environ: Mapping[str, str]) -> Path:
     """Return where the secrets file of a node is, or would be."""
     credentials = environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and (Path(credentials) / f"{node_id}.toml").exists():
+    if credentials and _may_exist(Path(credentials) / f"{node_id}.toml"):
         return Path(credentials) / f"{node_id}.toml"
     return config.directory / FOLDER / f"{node_id}.toml"
+
+
+def has_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> bool:
+    """Tell whether a node's secrets file lies here.
+
+    True also where it cannot be looked at: then load_secrets says why, and what mends it.
+    """
+    return _may_exist(secrets_path(config, node_id, environ))
+
+
+def _may_exist(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # another user's folder
+        return True
 
 
 def load_secrets(config: Config, node_id: str, environ: Mapping[str, str]) -> Secrets:

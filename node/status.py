@@ -37,6 +37,7 @@ from node.status_nodes import (
     node_view,
     number_or_none,
     role_of,
+    texts_of,
 )
 from node.topology import topology_sentence
 
@@ -99,7 +100,7 @@ def build_status(seen: ClusterPeek, config: Config, *, now_wall_ms: int) -> Stat
         silent_s=silent_s,
         takeover_in_s=_takeover_in(lease, silent_s, config),
         is_paused=latches.is_paused if is_known else None,
-        pause_reason=latches.pause_reason if is_known else "",
+        pause_reason=latches.pause_reason if is_known and latches.is_paused else "",
         is_loss_latched=latches.is_loss_latched,
         spares=spares,
         nodes=nodes,
@@ -166,8 +167,7 @@ def _judge(
 
 def _waiting(member: MemberReading) -> tuple[str, ...]:
     """Return the symbols in which a node decides nothing until a person accepts the strategy."""
-    said = member.body.get("unaccepted")
-    return tuple(str(symbol) for symbol in said) if isinstance(said, list) else ()
+    return texts_of(member.body.get("unaccepted"))
 
 
 def _headline(  # noqa: PLR0911  (one line for each thing that can be the first to say)

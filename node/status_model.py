@@ -16,7 +16,10 @@ class Verdict(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """One node. `role` is the people's word; None stands for what could not be seen."""
+    """One node. `role` is the people's word; None stands for what could not be seen.
+
+    `reasons`: why it cannot lead; `warnings`: what its box warns of, which keeps it from nothing.
+    """
 
     node_id: str
     label: str
@@ -24,6 +27,7 @@ class NodeView:
     is_spare: bool = False
     seen_s: float | None = None
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     is_venue_ok: bool | None = None
     venue_error: str = ""
     clock_error_ms: float | None = None

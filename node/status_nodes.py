@@ -50,7 +50,7 @@ def node_view(
         role = PEOPLES_WORDS[Role.FENCED]  # it still says leader, the stores say otherwise
     if not is_fresh:  # what it said of itself is over
         return NodeView(node_id=node_id, label=label, role=role, seen_s=member.age_s)
-    reasons = _reasons(body.get("reasons"))
+    reasons = texts_of(body.get("reasons"))
     # a pause stops both nodes, so it says nothing about which of them is a spare
     hindrances = [reason for reason in reasons if not reason.startswith(PAUSED_REASON)]
     is_standby = role_of(member) is Role.STANDBY
@@ -61,6 +61,7 @@ def node_view(
         is_spare=is_standby and not hindrances and holder != node_id,
         seen_s=member.age_s,
         reasons=reasons,
+        warnings=texts_of(body.get("warnings")),
         is_venue_ok=None if body.get("venue_ok") is None else bool(body["venue_ok"]),
         venue_error=str(body.get("venue_error") or ""),
         clock_error_ms=number_or_none(body.get("clock_error_ms")),
@@ -73,8 +74,9 @@ def node_view(
     )
 
 
-def _reasons(value: object) -> tuple[str, ...]:
-    return tuple(str(reason) for reason in value) if isinstance(value, list) else ()
+def texts_of(value: object) -> tuple[str, ...]:
+    """Return the texts of a list in a board entry; none for anything else."""
+    return tuple(str(text) for text in value) if isinstance(value, list) else ()
 
 
 def number_or_none(value: object) -> float | None:

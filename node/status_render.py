@@ -95,6 +95,7 @@ def _nodes(view: StatusView) -> list[str]:
             for reason in node.reasons
             if reason != f"venue: {node.venue_error}" and not reason.startswith(PAUSED_REASON)
         ]
+        lines += [f"  {node.node_id} warns: {warning}" for warning in node.warnings]
     return lines
 
 

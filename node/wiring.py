@@ -127,7 +127,7 @@ async def _run(
         loop.add_signal_handler(number, runtime.ask_to_stop, f"{number.name} was received")
     try:
         return await runtime.run()
-    except Exception as error:
+    except Exception as error:  # for the log alone: it goes on
         log_event("node.crashed", error=error)
         raise
 

@@ -21,7 +21,7 @@ from election.peek import ClusterPeek, peek
 from node.config import Config, load_config
 from node.config_model import StoreConfig
 from node.errors import CommandRefused
-from node.secrets import Secrets, load_secrets, secrets_path
+from node.secrets import Secrets, has_secrets, load_secrets
 
 DEFAULT_CONFIG = Path("cluster.toml")
 NODE_VARIABLE = "HOTSPARE_NODE"
@@ -56,7 +56,7 @@ def find_node_id(config: Config, given: str | None) -> str:
             known = ", ".join(config.nodes)
             raise CommandRefused(f"there is no node {given!r}", mend=f"use one of: {known}")
         return given
-    with_secrets = [n for n in config.nodes if secrets_path(config, n, os.environ).exists()]
+    with_secrets = [n for n in config.nodes if has_secrets(config, n, os.environ)]
     host = socket.gethostname().lower()
     if host in config.nodes:
         return host
@@ -77,7 +77,7 @@ def open_secrets(config: Config, node: str | None) -> Secrets:
     """
     names = [find_node_id(config, node)] if node is not None else list(config.nodes)
     for name in names:
-        if secrets_path(config, name, os.environ).exists():
+        if has_secrets(config, name, os.environ):
             return load_secrets(config, name, os.environ)
     return load_secrets(config, names[0], os.environ)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from node.errors import NodeError
 
@@ -66,7 +67,7 @@ class LazyGroup(TyperGroup):
         """Read the words before the verb; what is wrong there is wrong usage too."""
         try:
             return super().parse_args(ctx, args)
-        except Exception as error:
+        except TyperException as error:
             _mark_usage(error)
             raise
 
@@ -84,14 +85,12 @@ class LazyGroup(TyperGroup):
         except NodeError as error:
             sys.stderr.write(f"{error.render()}\n")
             raise typer.Exit(error.exit_code) from None
-        except (typer.Exit, typer.Abort):
-            raise  # a verb's own exit code, which may well be 2
-        except Exception as error:
+        except TyperException as error:  # a verb's own exit code, typer.Exit, is none of these
             _mark_usage(error)
             raise
 
 
-def _mark_usage(error: Exception) -> None:
+def _mark_usage(error: TyperException) -> None:
     """Let one of Click's own usage errors end with our code."""
-    if getattr(error, "exit_code", None) == CLICK_USAGE:
-        error.exit_code = USAGE  # type: ignore[attr-defined]
+    if error.exit_code == CLICK_USAGE:
+        error.exit_code = USAGE

@@ -28,7 +28,7 @@ from node.doctor.reach import (
     read_clock,
 )
 from node.errors import SecretsRefused
-from node.secrets import Secrets, load_secrets, secrets_path
+from node.secrets import Secrets, has_secrets, load_secrets
 from node.status_nodes import MEMBER_FRESH_S
 
 NOT_LOOKED = VenueLook(how=How.SKIPPED)
@@ -78,9 +78,9 @@ def _all_secrets(config: Config) -> dict[str, Secrets | str]:
     for node_id in config.nodes:
         label = config.label_of(node_id)
         try:
-            if secrets_path(config, node_id, os.environ).exists():
+            if has_secrets(config, node_id, os.environ):
                 found[label] = load_secrets(config, node_id, os.environ)
-        except (SecretsRefused, OSError) as error:
+        except SecretsRefused as error:
             found[label] = str(error).partition("\n")[0]
     return found
 
@@ -93,7 +93,7 @@ def which_box(config: Config) -> str | None:
     host = socket.gethostname().lower()
     if host in config.nodes:
         return host
-    with_secrets = [n for n in config.nodes if secrets_path(config, n, os.environ).exists()]
+    with_secrets = [n for n in config.nodes if has_secrets(config, n, os.environ)]
     return with_secrets[0] if len(with_secrets) == 1 else None
 
 

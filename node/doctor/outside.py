@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from node.config_model import Config
 from node.deadman import Watched
 from node.durations import show_duration
-from node.status_nodes import number_or_none
+from node.status_nodes import number_or_none, texts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +41,9 @@ def read_node(node_id: str, body: Mapping[str, object]) -> NodeSeen:
     return NodeSeen(
         node_id=node_id,
         urls=urls,
-        warnings=_texts(body.get("warnings")),
-        notes=_texts(body.get("notes")),
+        warnings=texts_of(body.get("warnings")),
+        notes=texts_of(body.get("notes")),
     )
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(text) for text in value) if isinstance(value, list) else ()
 
 
 def render_outside(

@@ -9,11 +9,10 @@ from deploy import places
 from exchange.journal import merge
 from exchange.journal_file import parse_journal
 from node.backup.pack import unpack
-from node.demo.checker import check_run, load_run, render
 from tests.deploy.conftest import HomeMaker
-from tests.deploy.home import JETSON, MOVED, PI, ROOT, Home
+from tests.deploy.home import JETSON, PI, ROOT, Home
 from tests.deploy.test_drive import changes_of, deploy_both
-from tests.deploy.test_drive_witness import wait_order
+from tests.deploy.test_drive_witness import judge, wait_order
 
 pytestmark = [pytest.mark.boxes, pytest.mark.timeout(2400)]
 
@@ -97,7 +96,6 @@ def refuse_wrong_files(home: Home, file: Path) -> None:
 
 def test_the_jetsons_card_is_lost_and_comes_back_from_a_backup(make_home: HomeMaker) -> None:
     home = make_home(jetson="bookworm", raspberrypi="trixie", has_venue=True)
-    assert home.venue is not None
     archive = {"PYTHON_ARCHIVE": home.environ["PYTHON_ARCHIVE_FOR_OLD"]}
     if deploy_both(home) != JETSON:
         home.boxes[PI].ssh("nodectl switchover --to jetson")
@@ -130,12 +128,7 @@ def test_the_jetsons_card_is_lost_and_comes_back_from_a_backup(make_home: HomeMa
     home.boxes[PI].ssh("nodectl switchover --to jetson")
     home.wait_trading(PI, JETSON)
     wait_order(home, JETSON)
-    with home.net.hub.entered():
-        home.venue.pause(MOVED)
-    for name in (PI, JETSON):
-        home.boxes[name].run("systemctl stop hotspare-node.service")
-    verdict = check_run(load_run(home.venue.log_path, [old_log, *home.node_logs()]))
-    assert verdict.holds, render(verdict)
+    judge(home, old_log)
     after = known_takeovers(journal_of(home, JETSON))
     assert known < after
     assert max(after) > manifest.epoch

@@ -1,5 +1,7 @@
 """Two boxes become three stores while everything breaks off; then the Pi's plug is pulled."""
 
+from pathlib import Path
+
 import pytest
 
 from node.demo.checker import check_run, load_run, render
@@ -28,14 +30,17 @@ def wait_order(home: Home, node_id: str) -> None:
     home.wait(is_there, f"an order of {node_id}")
 
 
-def judge(home: Home) -> None:
-    """Stand the market still, end both nodes, and read every log: no two traders, nothing lost."""
+def judge(home: Home, *earlier: Path) -> None:
+    """Stand the market still, end both nodes, and read every log: no two traders, nothing lost.
+
+    `earlier` are logs of cards that are gone.
+    """
     assert home.venue is not None
-    with home.net.hub.entered():
+    with home.net.hub.entered():  # only from the desk is it steered
         home.venue.pause(MOVED)
     for name in (PI, JETSON):
         home.boxes[name].run("systemctl stop hotspare-node.service")
-    verdict = check_run(load_run(home.venue.log_path, home.node_logs()))
+    verdict = check_run(load_run(home.venue.log_path, [*earlier, *home.node_logs()]))
     assert verdict.holds, render(verdict)
 
 

@@ -1,12 +1,16 @@
 """Secrets: where they come from, who may read them, and that they never appear anywhere."""
 
+import errno
+import os
+import socket
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from node.cli.common import find_node_id, open_secrets
 from node.config import Config, RiskConfig
-from node.errors import SecretsRefused
+from node.errors import CommandRefused, SecretsRefused
 from node.redact import MASK, redact
 from node.secrets import load_secrets, require_complete, secrets_path
 from tests.support.status_cases import THREE, make_config
@@ -43,6 +47,24 @@ def write(path: Path, text: str = FILE, mode: int = 0o600) -> Path:
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
     return path
+
+
+def test_a_folder_of_another_user_is_refused_in_words(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks whether a file is there must not end with a traceback (exit code 70)."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    for name in ("stat", "open"):
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(SecretsRefused, match=r"jetson.toml: cannot be read: Permission denied\n"):
+        open_secrets(config, None)
+    monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
+    with pytest.raises(CommandRefused, match="cannot be told which node"):
+        find_node_id(config, None)
 
 
 def test_file_is_read_and_never_printed(config: Config, tmp_path: Path) -> None:

@@ -156,6 +156,24 @@ def test_the_highest_version_of_a_latch_wins(tmp_path: Path) -> None:
     assert view.is_paused is True
 
 
+def test_after_a_resume_no_reason_of_a_pause_is_left(tmp_path: Path) -> None:
+    """The record that lifted the pause has a reason too: of no pause."""
+    assert judge(all_with(), tmp_path).pause_reason == ""
+    paused = {k: v.replace("false", "true") for k, v in make_control().items()}
+    assert judge(all_with(control=paused), tmp_path).pause_reason
+
+
+def test_what_a_box_warns_of_is_shown_and_makes_it_no_less_a_spare(tmp_path: Path) -> None:
+    """A warning is no hindrance: status says both."""
+    members = {
+        "jetson": make_member("active"),
+        "raspberrypi": make_member("standby", warnings=["the disk is 91 % full"]),
+    }
+    view = judge(all_with(members=members), tmp_path)
+    assert view.verdict is Verdict.TRADING
+    assert "  raspberrypi warns: the disk is 91 % full\n" in render_status(view)
+
+
 def test_damaged_entries_are_named_and_do_not_hide_the_rest(tmp_path: Path) -> None:
     """What cannot be read is said; everything else is still shown."""
     broken = make_store(
