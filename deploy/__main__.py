@@ -16,7 +16,7 @@ from pathlib import Path
 from deploy.asking import confirm
 from deploy.backup import back_up, restore
 from deploy.deployer import DEFAULT_CACHE, Wish, deploy, open_cluster
-from deploy.errors import DeployError
+from deploy.errors import DeployError, StepFailed
 from deploy.growing import deploy_witness
 from deploy.inventory import box_names
 from deploy.remote import drill, logs, node_names, status, uninstall
@@ -24,6 +24,7 @@ from deploy.rolling import change_both, roll_back
 from node.errors import NodeError
 
 DONE, FAILED, USAGE = 0, 1, 64
+AGAIN = "\n    → mend what is said there, then run the same command again: it resumes"
 
 
 def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -34,7 +35,9 @@ def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         return VERBS[words[0]](_wish(environ), environ, words[1:])
     except DeployError as error:
-        sys.stderr.write(f"hotspare: {error}\n")
+        # what a program on the box said last has no advice of its own
+        is_bare = isinstance(error, StepFailed) and "→" not in str(error)
+        sys.stderr.write(f"hotspare: {error}{AGAIN if is_bare else ''}\n")
         return FAILED
     except NodeError as error:
         sys.stderr.write(f"hotspare: {error.render()}\n")

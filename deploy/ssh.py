@@ -23,6 +23,10 @@ CONNECT_S = 15
 LOOK_S = 60.0
 STEP_S = 1800.0
 """Building the environment takes minutes on a slow card."""
+SHOWN_LINES = 8
+ORPHAN_S = 7200
+"""A kept connection that is idle this long has lost its deployment (a laptop's process that was
+killed) and ends by itself. Longer than this box waits for a few steps on the other one."""
 
 
 @dataclass(slots=True)
@@ -46,7 +50,7 @@ class Shell:
         with tempfile.TemporaryFile() as said:
             # a file and no pipe: the connection that stays would keep a pipe open
             code = subprocess.call(  # noqa: S603
-                [*self._ssh(), "-M", "-N", "-f", self.target],
+                [*self._ssh(), "-o", f"ControlPersist={ORPHAN_S}", "-M", "-N", "-f", self.target],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -90,10 +94,11 @@ class Shell:
     ) -> str:
         """Unpack files into a folder that root alone can read, run one of them, remove all.
 
+        The folder is in memory: nothing is left by a power cut, and no secret on a card by the way.
         `script` is one of `files` and is given that folder as its first argument; raises as `look`.
         """
         receive = (
-            "umask 077; d=$(mktemp -d /var/tmp/hotspare.XXXXXX) || exit 1; "
+            "umask 077; d=$(mktemp -d /run/hotspare.XXXXXX) || exit 1; "
             "trap 'rm -rf \"$d\"' EXIT; trap 'exit 1' HUP INT TERM; "
             f'tar -xf - -C "$d" --no-same-owner && sh "$d/{script}" "$d" "$@"'
         )
@@ -120,7 +125,7 @@ class Shell:
         done = self._call([*self._sudo(), *words], self._password() + given, timeout_s=STEP_S)
         wrong = done.stderr.decode("utf-8", "replace").strip()
         if done.returncode not in accepted:
-            raise StepFailed(f"{self.target}: a step failed ({done.returncode}):\n{wrong}")
+            raise _failed(self.target, done.returncode, wrong)
         return done.stdout, wrong
 
     def attach(self, *words: str) -> int:
@@ -134,8 +139,7 @@ class Shell:
         said = done.stdout.decode("utf-8", "replace")
         wrong = done.stderr.decode("utf-8", "replace").strip()
         if done.returncode != 0:
-            last = "\n".join((said + wrong).splitlines()[-8:])
-            raise StepFailed(f"{self.target}: a step failed ({done.returncode}):\n{last}")
+            raise _failed(self.target, done.returncode, said + wrong)
         return said
 
     def _call(
@@ -172,7 +176,10 @@ class Shell:
     def _sudo(self) -> list[str]:
         if self.is_root:
             return []
-        return ["sudo", "-n"] if self.sudo_password is None else ["sudo", "-S", "-p", ""]
+        if self.sudo_password is None:
+            return ["sudo", "-n"]
+        # -k: a sudo that remembers would leave the password to the shell, which shows it
+        return ["sudo", "-k", "-S", "-p", ""]
 
     def _password(self) -> bytes:
         return (
@@ -187,6 +194,11 @@ def _unreached(target: str, said: str) -> BoxUnreachable:
         f"{target}: {said or 'the connection broke off'}\n    → try `ssh {target}`, then run the "
         "same command again: it resumes"
     )
+
+
+def _failed(target: str, code: int, said: str) -> StepFailed:
+    last = "\n".join(said.splitlines()[-SHOWN_LINES:])
+    return StepFailed(f"{target}: a step failed ({code}):\n{last}")
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
