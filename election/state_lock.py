@@ -18,16 +18,22 @@ _FILE_NAME = "claim"
 class StateClaim:
     """An advisory flock on `<state directory>/claim`, held until `close` or the process's end."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, *, notes_owner: bool = True) -> None:
         """Take the claim without waiting.
+
+        Args:
+            state_dir: the directory.
+            notes_owner: write this process's number into the claim, for whoever is refused. A stop
+                hook leaves it: then a disk that has become full or read-only is no hindrance.
 
         Raises:
             IdentityRefused: another living process has it.
             StateDirUnusable: the directory cannot be used.
         """
         path = state_dir / _FILE_NAME
+        access = os.O_RDWR if notes_owner else os.O_RDONLY
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(path, access | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StateDirUnusable(_unusable(path, error)) from error
         try:
@@ -39,6 +45,8 @@ class StateClaim:
                 f"the state directory {state_dir} is in use by process {owner or 'unknown'}; "
                 "stop it first"
             ) from error
+        if not notes_owner:
+            return
         try:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)

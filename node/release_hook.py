@@ -25,7 +25,7 @@ NOT_FREED = 1
 def run_hook(directory: Path, *, say: Callable[[str], None]) -> int:
     """Free what the dead process of this state directory held; return the exit code."""
     try:
-        with StateClaim(directory):
+        with StateClaim(directory, notes_owner=False):
             return _release(directory, say)
     except StateDirUnusable as error:
         say(f"nothing released: {error}")

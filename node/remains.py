@@ -4,6 +4,7 @@ Rules of this file: it reads and writes what post_mortem.py asks for, and judges
 uses it holds the claim on the state directory. Calls block.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from election.fence_note import End, read_end
 from election.grant_note import GrantLeft, read_boot_id, read_grant, remove_grant
 from election.model import StoreName
 from election.post_mortem import Epitaph, release_after_death
+from exchange.errors import JournalError
 from exchange.journal_file import ReadFile, read_journal
 from node.crash_file import read_book, write_book
 from node.crashes import CrashBook
@@ -63,7 +65,14 @@ class FileRemains:
         return read_end(self._state_dir, died_boottime_s=died_s)
 
     def journal(self) -> ReadFile:
-        """Return this disk's journal. Raises JournalError."""
+        """Return this disk's journal.
+
+        Raises:
+            JournalError: it cannot be read; or the disk is read-only, and may have dropped what
+                was written last, here and in the fence note: neither proves anything then.
+        """
+        if os.statvfs(self._state_dir).f_flag & os.ST_RDONLY:
+            raise JournalError("its disk is read-only and may have dropped the last of it")
         return read_journal(self._state_dir / JOURNAL_FILE)
 
     def release(self, left: GrantLeft, drain_ms: int, reason: str) -> tuple[Epitaph, ...]:

@@ -69,12 +69,12 @@ def restore_state(plan: Restored, state_dir: Path) -> None:
         with StateClaim(state_dir):
             _refuse_lived_in(plan, state_dir)
             write_all({state_dir / name: (text, _OURS) for name, text in plan.files.items()})
+    except StateDirUnusable as error:  # it says itself what mends it
+        raise CommandRefused(str(error)) from None
     except IdentityRefused as error:
         raise CommandRefused(
             str(error), mend="a backup is restored before the node's first start on a fresh card"
         ) from None
-    except StateDirUnusable as error:
-        raise CommandRefused(str(error)) from None
     except OSError as error:
         raise CommandRefused(
             f"{state_dir}: {error.strerror or error}", mend="make it writable, and run it again"

@@ -7,7 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from election.errors import IdentityRefused, PeerUnreachable, PromiseFileUnusable
+from election.errors import (
+    IdentityRefused,
+    PeerUnreachable,
+    PromiseFileUnusable,
+    StateDirUnusable,
+)
 from election.peek import merged_members
 from election.peer import PeerStatus
 from election.promise import NOTHING_PROMISED, PromiseMemory, PromiseState, describe
@@ -162,6 +167,8 @@ def _force_on_disk(here: Here, problem: str) -> Mapping[str, Any]:
     try:
         with StateClaim(here.config.node_state_dir(here.node_id)):
             here.file.store(NOTHING_PROMISED)
+    except StateDirUnusable as error:
+        raise CommandRefused(str(error)) from None
     except IdentityRefused as error:
         raise CommandRefused(
             f"the node runs but does not answer here ({problem}): {error}",

@@ -25,8 +25,8 @@ VARIANTS = (
         edits=(
             Edit(
                 "node/release_hook.py",
-                "        with StateClaim(directory):\n            return _release(",
-                "        if directory:\n            return _release(",
+                "with StateClaim(directory, notes_owner=False):\n            return _release(",
+                "if directory:\n            return _release(",
             ),
         ),
         proof=_HOOK,

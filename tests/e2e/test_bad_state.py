@@ -13,9 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from election.grant_note import GrantNote
+from election.model import Incarnation, StoreName
+from election.state_lock import StateClaim
 from node.demo.stores import ServerMissing, find_server
+from node.release_hook import run_hook
 from tests.support.bad_stage import JETSON, PI, Trial, added, mover_plan, running_trial
 from tests.support.disks import fill
+from tests.support.redis_servers import identity_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -161,6 +166,28 @@ def test_read_only_node_directory_is_refused(trial: Trial, mounted: Callable[...
         said = trial.run_refused(node, environ=with_state_on(folder))
         said.names(str(folder), "read-only", "→")
         assert said.code == MEND
+
+
+def test_the_hook_on_a_disk_that_became_read_only_asks_the_stores(
+    tmp_path: Path, mounted: Callable[..., Path]
+) -> None:
+    """Under a leader; what the disk dropped last nobody knows, so the longest window is waited."""
+    folder = mounted(tmp_path / "disk", "size=1m")
+    note = GrantNote(
+        folder,
+        identity=identity_of("c", nonce="n1"),
+        addresses=[],
+        facts={"window_ms": 1500, "effect_tail_ms": 250},
+    )
+    note.held(7, {StoreName("x"): Incarnation("a:b")})
+    assert note.wait_written(20)
+    StateClaim(folder).close()
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    said: list[str] = []
+    run_hook(folder, say=said.append)
+    assert "(epoch 7" in said[0]
+    assert "for 1750 ms" in said[1]
+    assert "its disk is read-only" in said[1]
 
 
 def test_full_state_directory_is_refused(trial: Trial, mounted: Callable[..., Path]) -> None:

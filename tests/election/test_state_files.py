@@ -110,6 +110,13 @@ def test_a_directory_that_cannot_be_written_is_refused_with_what_mends_it(tmp_pa
         assert "free space" in str(refused.value)
 
 
+def test_a_stop_hook_claims_on_a_full_disk_too(tmp_path: Path) -> None:
+    """It writes nothing; what it proves is the same: nobody lives."""
+    (tmp_path / "claim").symlink_to("/dev/full")
+    with StateClaim(tmp_path, notes_owner=False), pytest.raises(IdentityRefused, match="in use"):
+        StateClaim(tmp_path, notes_owner=False)
+
+
 def test_claim_is_free_after_its_owner_is_killed(tmp_path: Path) -> None:
     """The kernel drops the claim however the process ends."""
     code = (

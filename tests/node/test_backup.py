@@ -142,6 +142,18 @@ def test_a_running_node_is_not_restored_over(config: Config, tmp_path: Path) -> 
     assert "in use by process" in said
 
 
+def test_a_disk_that_takes_nothing_is_not_called_a_lived_in_one(
+    config: Config, tmp_path: Path
+) -> None:
+    path, card = backed_up(config, tmp_path / "b.tar.gz"), fresh(tmp_path)
+    card.node_state_dir(NODE).mkdir(parents=True)
+    (card.node_state_dir(NODE) / "claim").symlink_to("/dev/full")
+    code, said = nodectl(card, "restore", path)
+    assert code == 1
+    assert "has free space" in said
+    assert "first start" not in said
+
+
 def test_another_node_and_another_cluster_are_refused(config: Config, tmp_path: Path) -> None:
     path = backed_up(config, tmp_path / "b.tar.gz")
     card = fresh(tmp_path)

@@ -111,6 +111,16 @@ def test_force_ends_it_on_disk_while_the_node_is_stopped(folder: Path) -> None:
     assert file_of(folder).load() == NOTHING_PROMISED
 
 
+def test_force_on_a_disk_that_takes_nothing_is_not_called_a_running_node(folder: Path) -> None:
+    file_of(folder).store(STANDING)
+    claim = folder / "state" / "raspberrypi" / "claim"
+    claim.unlink(missing_ok=True)
+    claim.symlink_to("/dev/full")
+    code, text = nodectl(folder, "--force", "--yes")
+    assert (code, "has free space" in text, "runs" in text.split("→")[0]) == (1, True, False), text
+    assert file_of(folder).load() == STANDING
+
+
 def test_show_says_what_is_promised_and_whom_it_cannot_hear(folder: Path) -> None:
     """Exit code 1 while a promise stands, 0 when none does; also for programs."""
     file_of(folder).store(STANDING)

@@ -185,6 +185,18 @@ def test_a_directory_that_cannot_be_claimed_frees_nothing_and_says_so(tmp_path: 
     assert "cannot be written" in said[0]
 
 
+def test_a_full_disk_keeps_no_hook_from_asking_the_stores(tmp_path: Path) -> None:
+    """It needs to write nothing; what the dead process noted before is proof as ever."""
+    (tmp_path / "claim").symlink_to("/dev/full")
+    write_grant(tmp_path)
+    write_fence_note(tmp_path)
+    write_journal(tmp_path, IntentState.OPEN)
+    said: list[str] = []
+    run_hook(tmp_path, say=said.append)
+    assert "(epoch 7" in said[0]
+    assert "for 0 ms: nothing was under way" in said[1]
+
+
 @pytest.mark.parametrize(
     ("supervisor", "noted"),
     [
