@@ -10,17 +10,14 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol
 
 from election.control_record import ControlPut, ControlReading, ControlRecord, merge_controls
 from election.errors import StoreUnreachable
+from election.fleet import LATE_STORE_GRACE_S, Fleet, FleetAnswers, tell
 from election.member_record import MemberPublish, MemberReading, merge_members
 from election.model import Incarnation, NodeId, StoreName
-from election.redis_fleet import LATE_STORE_GRACE_S, FleetAnswers, tell
 from election.walks import Walk
-
-T = TypeVar("T")
-P_co = TypeVar("P_co", covariant=True)
 
 # How long the other stores are awaited once a majority has decided a write or a read. A write
 # stands before every order: a frozen store may cost it this much and no more. A takeover reads
@@ -32,29 +29,6 @@ READ_GRACE_S: Final = 0.1
 PUT_TRIES: Final = 5
 PAUSE_S_MAX: Final = 0.05
 STORED, OLDER = "none", "older"  # what a store says to a record; anything else is a refusal
-
-
-class Fleet(Protocol[P_co]):
-    """All stores of a cluster, asked at once; `ask` blocks for at most its time limit."""
-
-    @property
-    def names(self) -> tuple[StoreName, ...]:
-        """Names of all stores, in the configuration's order."""
-        ...
-
-    @property
-    def majority(self) -> int:
-        """How many stores decide."""
-        ...
-
-    def ask(
-        self, call: Callable[[P_co], T], *, enough: int | None = None, grace_s: float = 0.0
-    ) -> FleetAnswers[T]:
-        """Let each store answer; `call` may raise StoreUnreachable.
-
-        With `enough`, the others are awaited for `grace_s` only, once so many have answered.
-        """
-        ...
 
 
 # --- the journal's documents ---------------------------------------------------------------------

@@ -8,11 +8,12 @@ whose last call failed is asked like the others, but not awaited once a majority
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from election.address import StoreAddress
 from election.connections import StoreConnection
 from election.errors import StoreUnreachable
+from election.fleet import FleetAnswers
 from election.model import StoreName
 
 T = TypeVar("T")
@@ -22,16 +23,6 @@ P = TypeVar("P")
 # keeps to the limit, and only needs to be scheduled to say so. Halved, a busy small board would
 # report a silent store instead of the reason; doubled, calls return later than they promise.
 _SCHEDULING_S = 0.05
-# How long other stores are awaited once a majority has answered a question that is not urgent: a
-# witness behind a slow link still answers within it, and a box without power costs no more.
-LATE_STORE_GRACE_S: Final = 0.25
-
-
-class FleetAnswers(NamedTuple, Generic[T]):
-    """What each store answered, and why the others did not; by store name, in stores' order."""
-
-    answers: Mapping[StoreName, T]
-    problems: Mapping[StoreName, str]
 
 
 class StoreFleet:
@@ -167,10 +158,3 @@ class PortFleet(Generic[P]):
             enough=enough,
             grace_s=grace_s,
         )
-
-
-def tell(problems: Mapping[StoreName, str]) -> str:
-    """Return all problems as one line; each names its store."""
-    return "; ".join(
-        text if name in text else f"store {name}: {text}" for name, text in problems.items()
-    )

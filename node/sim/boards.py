@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 from election.control_record import ControlPut, ControlReading, ControlRecord
 from election.errors import StoreUnreachable
+from election.fleet import Fleet
 from election.majority import (
     ControlMajority,
-    Fleet,
     LedgerAnswer,
     LedgerMajority,
     LedgerPort,
@@ -27,7 +27,7 @@ from node.sim.stores import SimStore
 from node.sim.walking import start_walk
 
 if TYPE_CHECKING:
-    from election.redis_fleet import FleetAnswers
+    from election.fleet import FleetAnswers
 
 
 class _Port:

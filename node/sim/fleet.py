@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from election.errors import StoreUnreachable
+from election.fleet import FleetAnswers
 from election.model import StoreName
-from election.redis_fleet import FleetAnswers
 from node.sim.loop import Deferred
 from node.sim.network import Wire
 from node.sim.process import SimProcess

@@ -24,7 +24,7 @@ from node.sim.stores import SimStore
 from node.state_files import JOURNAL_FILE
 
 if TYPE_CHECKING:
-    from election.redis_fleet import FleetAnswers
+    from election.fleet import FleetAnswers
 
 PAGE_S = (0.0002, 0.01)  # until the thread of the grant note has written
 
