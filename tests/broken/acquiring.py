@@ -114,7 +114,7 @@ VARIANTS = (
                 "            pass\n",
             ),
         ),
-        proof=ByTests(tests=("tests/election/test_machine_contending.py",)),
+        proof=ByTests(tests=("tests/election/test_machine_attempts.py",)),
     ),
     Variant(
         name="given-up-without-release",
@@ -144,7 +144,7 @@ VARIANTS = (
                 "part = BACKOFF_MIN",
             ),
         ),
-        proof=ByTests(tests=("tests/election/test_machine_details.py", "-k", "in_step")),
+        proof=ByTests(tests=("tests/election/test_machine_attempts.py", "-k", "in_step")),
     ),
     Variant(
         name="attempt-counted-however-late",
@@ -159,7 +159,7 @@ VARIANTS = (
                 "return False",
             ),
         ),
-        proof=ByTests(tests=("tests/election/test_machine_contending.py",)),
+        proof=ByTests(tests=("tests/election/test_machine_attempts.py",)),
     ),
     Variant(
         name="epoch-not-on-disk",

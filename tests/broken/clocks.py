@@ -110,7 +110,7 @@ VARIANTS = (
                 "",
             ),
         ),
-        proof=ByTests(tests=("tests/election/test_machine_holding.py",)),
+        proof=ByTests(tests=("tests/election/test_machine_clocks.py",)),
     ),
     Variant(
         name="wall-step-unnoticed",
@@ -125,7 +125,7 @@ VARIANTS = (
                 "",
             ),
         ),
-        proof=ByTests(tests=("tests/election/test_machine_holding.py",)),
+        proof=ByTests(tests=("tests/election/test_machine_clocks.py",)),
     ),
     Variant(
         name="suspension-ends-by-old-renewal",

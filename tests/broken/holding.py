@@ -205,7 +205,7 @@ VARIANTS = (
                 "if tenure is not None and epoch < 0:",
             ),
         ),
-        proof=ByTests(tests=("tests/election/test_machine_holding.py",)),
+        proof=ByTests(tests=("tests/election/test_machine_repair.py",)),
     ),
     Variant(
         name="foreign-store-written",
@@ -225,6 +225,6 @@ VARIANTS = (
                 "    if record is None:\n",
             ),
         ),
-        proof=ByTests(tests=("tests/election/test_machine_holding.py",)),
+        proof=ByTests(tests=("tests/election/test_machine_repair.py",)),
     ),
 )

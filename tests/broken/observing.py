@@ -169,7 +169,7 @@ VARIANTS = (
         removed="A released record may be taken by anybody at once, whomever it is reserved for.",
         harm="A switchover to the Pi ends with a third node, or with the node that gave it away.",
         edits=(Edit(OBSERVATION, "wait_s = max(wait_s, GRACE_S)", "wait_s = max(wait_s, 0.0)"),),
-        proof=ByTests(tests=("tests/election/test_machine_contending.py",)),
+        proof=ByTests(tests=("tests/election/test_machine_takeable.py",)),
     ),
     Variant(
         name="silence-resets-timer",

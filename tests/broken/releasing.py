@@ -59,7 +59,7 @@ VARIANTS = (
                 "                queue.popleft()\n",
             ),
         ),
-        proof=ByTests(tests=("tests/election/test_machine_holding.py",)),
+        proof=ByTests(tests=("tests/election/test_machine_releasing.py",)),
     ),
     Variant(
         name="giver-takes-back",
@@ -73,12 +73,7 @@ VARIANTS = (
                 "        self._wait = None\n",
             ),
         ),
-        proof=ByTests(
-            tests=(
-                "tests/election/test_machine_holding.py",
-                "tests/election/test_machine_contending.py",
-            )
-        ),
+        proof=ByTests(tests=("tests/election/test_machine_releasing.py",)),
     ),
     Variant(
         name="late-answer-frees-the-slot",
@@ -94,12 +89,7 @@ VARIANTS = (
                 "            del self._under_way[call.store]\n",
             ),
         ),
-        proof=ByTests(
-            tests=(
-                "tests/election/test_machine_holding.py",
-                "tests/election/test_machine_contending.py",
-            )
-        ),
+        proof=ByTests(tests=("tests/election/test_machine_holding.py",)),
     ),
     Variant(
         name="no-fence",

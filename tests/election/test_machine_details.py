@@ -1,91 +1,26 @@
-"""Small duties of the lease machine that random mutants could drop: clocks, pace, words, epochs."""
+"""Small duties of the lease machine that random mutants could drop: pace, words, epochs."""
 
 from dataclasses import replace
 
 import pytest
 
 from election.holding import describe_lapse
-from election.instants import ClockFault
 from election.model import (
-    Anomaly,
-    Lapsed,
     Reincarnated,
     StoreLost,
     StoreName,
 )
 from election.signals import (
-    EligibilitySet,
     EpochNotStored,
     EpochStored,
     Failed,
     FloorRaised,
-    ReleaseAsked,
     Verb,
 )
 from election.standing import Phase
-from tests.support.lease_bench import Bench, someone
+from tests.support.lease_bench import Bench, anomalies, asking, takeover_in_s
 
 X = StoreName("x")
-
-
-def anomalies(bench: Bench) -> list[str]:
-    return [event.code for event in bench.of(Anomaly) if isinstance(event, Anomaly)]
-
-
-def takeover_in_s(bench: Bench) -> float:
-    left_s = bench.machine.view(bench.clock.now()).takeover_in_s
-    assert left_s is not None
-    return left_s
-
-
-# --- clocks (R0) ----------------------------------------------------------------------------------
-
-
-def test_holder_whose_clock_ran_backwards_stops() -> None:
-    """Nothing can be proven with such a clock: the grant ends, and a person is told."""
-    bench = Bench().hold()
-    bench.clock.advance(0.2)
-    bench.tick()
-    bench.clock.advance(-0.1)
-    bench.tick()
-    assert bench.is_in(Phase.CONTENDING)
-    assert len(bench.of(Lapsed)) == 1
-    assert ClockFault.BACKWARD.value in anomalies(bench)
-
-
-def test_contender_whose_clock_ran_backwards_waits_from_zero() -> None:
-    """What was measured with it does not count."""
-    bench = Bench()
-    bench.run(4)
-    assert takeover_in_s(bench) < 3
-    bench.clock.advance(-0.1)
-    bench.tick()
-    assert takeover_in_s(bench) == pytest.approx(6.12)
-
-
-def test_contender_tells_of_a_wall_clock_that_was_set_but_not_of_a_late_tick() -> None:
-    """A spare that was slow is no news; a clock that was set makes the venue's offset void."""
-    bench = Bench()
-    bench.run(1)
-    bench.clock.advance(4)
-    bench.tick()
-    assert anomalies(bench) == []
-    bench.clock.wall_s += 3600
-    bench.clock.advance(0.1)
-    bench.tick()
-    assert anomalies(bench) == [ClockFault.STEPPED.value]
-
-
-def test_work_loop_is_judged_by_the_faster_clock_and_by_the_whole_limit() -> None:
-    """`hang_limit_ms` is 5 s: at 5 s the loop is well, beyond it hangs, whichever clock says so."""
-    bench = Bench()
-    bench.tick()
-    bench.works = False
-    bench.clock.advance(5.0)
-    assert not bench.machine.view(bench.clock.now()).ineligible
-    bench.clock.raw_s += 0.5
-    (told,) = bench.machine.view(bench.clock.now()).ineligible
-    assert "no step for 5.5 s" in told
 
 
 # --- pace -----------------------------------------------------------------------------------------
@@ -218,136 +153,6 @@ def test_epoch_on_disk_counts_although_nobody_waited_for_it() -> None:
     bench.run(8)
     assert bench.asked_epochs == [8]
     assert bench.machine.max_epoch == 8
-
-
-# --- attempts (R7, R13) ---------------------------------------------------------------------------
-
-
-def asking(bench: Bench) -> Bench:
-    """Run until the stores are asked; nothing is delivered yet."""
-    bench.disk_works = False
-    bench.run(8)
-    (asked,) = bench.asked_epochs
-    bench.feed(EpochStored(epoch=asked))
-    bench.log.clear()
-    return bench
-
-
-def test_attempt_that_one_store_of_three_refuses_goes_on() -> None:
-    """A rival was faster there: the two others decide."""
-    bench = asking(Bench(3))
-    bench.rival_takes("z", 9)
-    bench.deliver("z")
-    assert bench.is_in(Phase.ACQUIRING)
-    bench.deliver()
-    assert bench.is_in(Phase.HOLDING)
-
-
-def test_attempt_that_two_stores_of_three_refuse_ends_at_once_and_is_told() -> None:
-    """There is nothing to wait for; a person who asks why nobody leads reads the reason."""
-    bench = asking(Bench(3))
-    for store in "yz":
-        bench.rival_takes(store, 9)
-        bench.deliver(store)
-    assert bench.is_in(Phase.CONTENDING)
-    assert anomalies(bench) == ["attempt_abandoned"]
-
-
-def test_attempt_is_not_released_where_another_cluster_is_now() -> None:
-    """R11: such a store is never written, also not to give back what it had granted."""
-    bench = asking(Bench(3))
-    bench.deliver("x", is_reply_lost=True)
-    for _ in range(4):  # x names this node; a look that is not of the attempt finds another cluster
-        bench.lose("y")
-        bench.lose("z")
-        if any(call.verb is Verb.OBSERVE and not call.epoch for call in bench.waiting):
-            break
-        bench.deliver("x")
-        bench.clock.advance(0.25)
-        bench.tick()
-    store = bench.stores[X]
-    assert store._record is not None
-    store._record = replace(store._record, cluster_id="somebody")
-    bench.deliver("x")
-    bench.feed(EligibilitySet(reasons=("the venue is away",)))
-    bench.deliver()
-    assert "attempt_abandoned" in anomalies(bench)
-    assert Verb.RELEASE in bench.verbs("y")
-    assert Verb.RELEASE not in bench.verbs("x")
-
-
-def test_lost_answers_of_three_stores_are_renewed_by_the_first_two_that_are_read_back() -> None:
-    """R7, R13: a round of one store could not be counted; the third one comes with the next."""
-    bench = asking(Bench(3))
-    bench.deliver(is_reply_lost=True)
-    bench.clock.advance(0.25)
-    bench.tick()
-    for store in "xyz":
-        (look,) = [call for call in bench.waiting if call.store == store]
-        bench.deliver_one(look)
-    renewed = [(call.store, call.round_id) for call in bench.log if call.verb is Verb.RENEW]
-    assert renewed == [("x", 2), ("y", 2)]
-    bench.deliver()
-    assert bench.is_in(Phase.HOLDING)
-
-
-def test_release_during_an_attempt_gives_it_up() -> None:
-    """R10: whoever stops while it asks takes its question back."""
-    bench = asking(Bench())
-    bench.feed(ReleaseAsked(reason="stopping", reserved_for="", drain_ms=0))
-    assert bench.is_in(Phase.CONTENDING)
-    assert anomalies(bench) == ["attempt_abandoned"]
-
-
-def test_late_answer_to_an_earlier_look_is_not_the_answer_to_this_one() -> None:
-    """R4: two looks at one store differ in nothing but their number."""
-    bench = Bench()
-    bench.tick()
-    (first,) = bench.waiting
-    bench.lose()
-    bench.run(0.25)
-    bench.clock.advance(0.5)
-    bench.tick()
-    (second,) = bench.waiting
-    bench.deliver_one(first)
-    assert not bench.machine._world.calls.is_free(X)
-    bench.deliver_one(second)
-    assert bench.machine._world.calls.is_free(X)
-
-
-def test_contenders_in_step_are_parted_by_chance() -> None:
-    """R13: each is always first at another store; a wait of equal length would split for ever.
-
-    Two boxes on one power strip, one of three stores down, each box nearest to its own store.
-    """
-    one = Bench(3)
-    two = Bench(me=someone("other"), shared=one)
-    one.chance, two.chance = 0.1, 0.9
-    one.stores[StoreName("z")].set_down(True)
-    for _ in range(120):
-        one.clock.advance(0.25)
-        for bench in (one, two):
-            bench.tick()
-        one.deliver("x")
-        two.deliver("y")
-        for bench in (one, two):
-            bench.deliver()
-    assert one.is_open() != two.is_open()
-    assert anomalies(one).count("attempt_abandoned") == 1
-
-
-def test_store_that_changes_all_the_time_is_asked_three_times_in_a_round() -> None:
-    """A store that restarts in a loop must not keep the holder busy; the next round tries again."""
-    bench = Bench(3).hold()
-    bench.clock.advance(1.0)
-    bench.tick()
-    bench.deliver("x")
-    bench.deliver("y")
-    for _ in range(10):
-        bench.stores[StoreName("z")].restart(keep=True)
-        for call in [c for c in bench.waiting if c.store == "z"]:
-            bench.deliver_one(call)
-    assert bench.verbs("z") == [Verb.RENEW, Verb.REASSERT, Verb.REASSERT]
 
 
 # --- what is seen and told ------------------------------------------------------------------------

@@ -50,8 +50,13 @@ TESTS_CPU_S = 30
 WALL_S = 3600.0  # for what waits without computing
 # None of these looks at real time either.
 TESTS = (
+    "tests/election/test_machine_takeable.py",
     "tests/election/test_machine_contending.py",
+    "tests/election/test_machine_attempts.py",
     "tests/election/test_machine_holding.py",
+    "tests/election/test_machine_clocks.py",
+    "tests/election/test_machine_repair.py",
+    "tests/election/test_machine_releasing.py",
     "tests/election/test_machine_details.py",
     "tests/election/test_machine_handover.py",
     "tests/election/test_machine_promise.py",

@@ -5,6 +5,7 @@ from election.gate import move_gate
 from election.machine import LeaseMachine
 from election.memory_store import MemoryStore
 from election.model import (
+    Anomaly,
     Identity,
     Incarnation,
     LeaseEvent,
@@ -244,3 +245,25 @@ class Bench:
         self.events.clear()
         self.log.clear()
         return self
+
+
+def anomalies(bench: Bench) -> list[str]:
+    """Return the codes of the anomalies that were told."""
+    return [event.code for event in bench.of(Anomaly) if isinstance(event, Anomaly)]
+
+
+def takeover_in_s(bench: Bench) -> float:
+    """Return how long the contender still has to wait, as it says itself."""
+    left_s = bench.machine.view(bench.clock.now()).takeover_in_s
+    assert left_s is not None
+    return left_s
+
+
+def asking(bench: Bench) -> Bench:
+    """Run until the stores are asked; nothing is delivered yet."""
+    bench.disk_works = False
+    bench.run(8)
+    (asked,) = bench.asked_epochs
+    bench.feed(EpochStored(epoch=asked))
+    bench.log.clear()
+    return bench
