@@ -109,33 +109,25 @@ class Box:
 
     def bring(self, release: Release, python: PythonArchive | None) -> None:
         """Send what the box has not got of a release, and make it ready beside what runs."""
-        folder = f"{places.CACHE}/{release.release_id}"
         if self.is_dry:
-            if f"{release.release_id}" != self.facts.release:
+            if release.release_id != self.facts.release:
                 self.told(f"would\trelease {release.release_id}")
             return
-        have = self.shell.as_root(script("have.sh"), release.release_id)
-        if have.startswith("complete"):
-            self.told(f"same\trelease {release.release_id}")
-            return
-        sums = {name: sha256_of(path) for name, path in release.files.items()}
-        lines = "".join(f"{sha}  {name}\n" for name, sha in sums.items())
-        self.shell.staged(
-            "run.sh",
-            {
-                "run.sh": b'exec sh "$1/link_cache.sh" "$2" <"$1/sums"\n',
-                "link_cache.sh": script("link_cache.sh").encode(),
-                "sums": lines.encode(),
-            },
+        sums = "".join(f"{sha256_of(p)}  {name}\n" for name, p in release.files.items())
+        said = self.shell.staged(
+            "missing_files.sh",
+            {"missing_files.sh": script("missing_files.sh").encode(), "sums": sums.encode()},
             release.release_id,
         )
-        have = self.shell.as_root(script("have.sh"), release.release_id)
-        missing = [n for n, sha in sums.items() if f"{sha}  {n}" not in have]
+        missing = said.splitlines()
+        if missing == ["complete"]:
+            self.told(f"same\trelease {release.release_id}")
+            return
         if missing:
             size_mb = sum(release.files[n].stat().st_size for n in missing) / 1e6
             self.say(f"  sending {len(missing)} files, {size_mb:.1f} MB")
         for name in missing:
-            self.shell.send(release.files[name], f"{folder}/{name}")
+            self.shell.send(release.files[name], f"{places.CACHE}/{release.release_id}/{name}")
         interpreter = self.facts.python
         if python is not None:
             interpreter = f"brought:{python.sha256}"

@@ -49,7 +49,6 @@ def base_wants(target: Target) -> tuple[Want, ...]:
     wants: list[Want] = [
         User(name=places.USER, home=places.STATE),
         Directory(path=places.ETC),
-        Directory(path=places.BOOK, mode="700"),
     ]
     if target.place.is_node:
         wants += [
@@ -57,7 +56,8 @@ def base_wants(target: Target) -> tuple[Want, ...]:
             Directory(path=places.RELEASES),
             Directory(path=places.CACHE),
             Directory(path=places.SETTINGS),
-            Directory(path=places.SECRETS, mode="700", owner=places.OWNER),
+            # root writes here, so that nobody else may make a link for it to follow
+            Directory(path=places.SECRETS, mode="750", owner=f"root:{places.USER}"),
             Directory(path=places.STATE, mode="700", owner=places.OWNER),
             Directory(path="/etc/systemd/journald.conf.d"),
             File(path=places.JOURNALD, content=_JOURNALD.encode()),

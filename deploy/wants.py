@@ -3,34 +3,41 @@
 Pure. A list of wants says the same however often it is applied; what already holds is left alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import ClassVar
 
 FORBIDDEN = ("\t", "\n", "\0")
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A want that is said in one line: its kind, then its fields in their order."""
+
+    KIND: ClassVar[str]
+
+    def line(self) -> str:
+        """Return it as apply.sh reads it."""
+        fields = (value if isinstance(value, str) else " ".join(value) for value in astuple(self))
+        return _fields(self.KIND, *fields)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(Listed):
     """A system user that nobody can log in as."""
 
+    KIND: ClassVar[str] = "user"
     name: str
     home: str
 
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("user", self.name, self.home)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Directory:
+class Directory(Listed):
     """A directory; `mode` in octal digits without a leading zero, `owner` as user:group."""
 
+    KIND: ClassVar[str] = "dir"
     path: str
     mode: str = "755"
     owner: str = "root:root"
-
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("dir", self.path, self.mode, self.owner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,85 +58,56 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(Listed):
     """A symbolic link, switched in one step."""
 
+    KIND: ClassVar[str] = "link"
     path: str
     target: str
 
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("link", self.path, self.target)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Absent:
+class Absent(Listed):
     """Nothing is there."""
 
+    KIND: ClassVar[str] = "absent"
     path: str
 
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("absent", self.path)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Packages:
+class Packages(Listed):
     """Packages of the distribution, installed without starting what they bring."""
 
+    KIND: ClassVar[str] = "packages"
     names: tuple[str, ...]
 
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("packages", " ".join(self.names))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enabled:
+class Enabled(Listed):
     """A unit that is started at boot."""
 
+    KIND: ClassVar[str] = "enabled"
     unit: str
-
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("enabled", self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A unit that runs with this fingerprint in its environment; restarted where it does not."""
+class Running(Listed):
+    """A unit that noted this fingerprint when it was started; restarted where it did not."""
 
+    KIND: ClassVar[str] = "running"
     unit: str
     fingerprint: str
 
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("running", self.unit, self.fingerprint)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class Started(Listed):
     """A timer that waits for its time, as it and its service are written now."""
 
+    KIND: ClassVar[str] = "started"
     unit: str
 
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("started", self.unit)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """A unit that neither runs nor is started at boot."""
-
-    unit: str
-
-    def line(self) -> str:
-        """Return it as apply.sh reads it."""
-        return _fields("stopped", self.unit)
-
-
-Want = User | Directory | File | Link | Absent | Packages | Enabled | Running | Started | Stopped
+Want = Listed | File
 
 
 @dataclass(frozen=True, slots=True)

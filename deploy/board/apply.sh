@@ -10,7 +10,7 @@
 #   link PATH TARGET                     switched in one step
 #   absent PATH
 #   packages NAME...                     installed without starting what they bring
-#   enabled UNIT | running UNIT FINGERPRINT | started TIMER | stopped UNIT
+#   enabled UNIT | running UNIT FINGERPRINT | started TIMER
 #
 # Prints `same`, `changed` or (dry) `would` with the thing, separated by a tab. What it made is
 # noted in $MADE, what it replaced is kept beside it: uninstall.sh gives the box back.
@@ -29,10 +29,13 @@ umask 077
 tell() { printf "%s\t%s\n" "$1" "$2"; }
 changed() { if [ -n "$dry" ]; then tell would "$1"; else tell changed "$1"; fi; }
 
-note() { # what this box did not have before us
-  [ -z "$dry" ] || return 0
+is_noted() { grep -qxF "$1" "$MADE" 2>/dev/null; }
+
+note() { # what this box did not have before us; on the card before it is made
+  if [ -n "$dry" ] || is_noted "$1"; then return 0; fi
   mkdir -p "$book"
-  grep -qxF "$1" "$MADE" 2>/dev/null || printf '%s\n' "$1" >>"$MADE"
+  printf '%s\n' "$1" >>"$MADE"
+  sync "$MADE"
 }
 
 owned() { # PATH -> "mode user:group" as stat says it
@@ -83,9 +86,10 @@ want_file() {
   fi
   if [ ! -e "$path" ]; then
     note "file$tab$path"
-  elif ! grep -qxF "file$tab$path" "$MADE" 2>/dev/null && [ ! -e "$KEPT$path" ]; then
+  elif ! is_noted "file$tab$path" && ! is_noted "replaced$tab$path"; then
     mkdir -p "$KEPT$(dirname "$path")"
     cp -p "$path" "$KEPT$path"
+    sync "$KEPT$path"
     note "replaced$tab$path"
   fi
   cat "$source" >"$path.new"
@@ -132,7 +136,7 @@ want_packages() { # "NAME NAME ..."
   fi
   for package in $1; do
     # also after a run that broke off in between; what was here before us keeps its own server
-    grep -qxF "package$tab$package" "$MADE" 2>/dev/null || continue
+    is_noted "package$tab$package" || continue
     for unit in $(dpkg -L "$package" | sed -n 's|^/lib/systemd/system/||p;s|^/usr/lib/systemd/system/||p' | grep -v @ | grep 'server\.service$'); do
       [ "$(systemctl is-enabled "$unit" 2>/dev/null)" = enabled ] || continue
       changed "disabled $unit"
@@ -217,15 +221,6 @@ want_started() { # a timer
   systemctl restart "$1"
 }
 
-want_stopped() {
-  if ! systemctl is-active -q "$1" && [ "$(systemctl is-enabled "$1" 2>/dev/null)" != enabled ]; then
-    tell same "stopped $1"
-    return
-  fi
-  changed "stopped $1"
-  [ -n "$dry" ] || systemctl disable -q --now "$1"
-}
-
 if [ -z "$dry" ]; then
   # one at a time: what a lost laptop began may still be at work
   exec 9>/run/hotspare-deploy.lock
@@ -243,7 +238,6 @@ while IFS="$tab" read -r kind a b c d e; do
     enabled) want_enabled "$a" ;;
     running) want_running "$a" "$b" ;;
     started) want_started "$a" ;;
-    stopped) want_stopped "$a" ;;
     '') ;;
     *) echo "apply.sh: unknown want: $kind" >&2 && exit 2 ;;
   esac

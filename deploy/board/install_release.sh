@@ -19,6 +19,12 @@ umask 022
 exec 9>/run/hotspare-deploy.lock
 flock -w 900 9 || { echo "another deployment is still at work on this box" >&2; exit 1; }
 
+mark_complete() { # a mark on the card before what it stands for would outlive a power cut alone
+  sync
+  touch "$1/complete"
+  sync "$1/complete" "$1"
+}
+
 if [ -e "$release/complete" ]; then
   printf 'same\trelease %s\n' "$id"
   exit 0
@@ -33,7 +39,7 @@ case $python in
       rm -rf "$home"
       mkdir -p "$home"
       tar -xzf "$cache/$sha" -C "$home" --no-same-owner
-      touch "$home/complete"
+      mark_complete "$home"
       printf 'changed\tpython %s\n' "$sha"
     fi
     python=$(find "$home" -path '*/bin/python3.1[1-3]' | head -n 1)
@@ -58,8 +64,7 @@ install --no-deps "$(find "$wheels" -name 'hotspare-*.whl' | head -n 1)"
 # the imports of a node, so that a wheel that does not load is found now and not at a takeover
 "$here" -c 'import ccxt.async_support.binance, exchange.paper, node.wiring, redis, telegram'
 "$release/venv/bin/nodectl" version >/dev/null
-printf '%s\n' "$id" >"$release/complete"
-sync
+mark_complete "$release"
 printf 'changed\trelease %s\n' "$id"
 
 # the newest stay, and always what runs and what ran before

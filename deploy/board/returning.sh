@@ -5,11 +5,14 @@
 #
 # usage: returning.sh STATE_DIR USER    (as root; does nothing where a node has run)
 set -eu
-umask 077
 [ ! -e "$1/control" ] && [ ! -e "$1/control.restored" ] || exit 0
-mkdir -p "$1"
-chown "$2:" "$1"
-: >"$1/control.restored.new"
-chown "$2:" "$1/control.restored.new"
-sync "$1/control.restored.new"
-mv -f "$1/control.restored.new" "$1/control.restored"
+cd /
+# as its owner: in a folder of another user, root would follow the links that he puts there
+# shellcheck disable=SC2016  # for the other shell
+mark='umask 077; mkdir -p "$1"; cd "$1"; : >control.restored.new; sync control.restored.new
+mv -f control.restored.new control.restored'
+if [ "$(id -un)" = "$2" ]; then
+  sh -euc "$mark" sh "$1"
+else
+  runuser -u "$2" -- sh -euc "$mark" sh "$1"
+fi

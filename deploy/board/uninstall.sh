@@ -20,6 +20,11 @@ if [ ! -e "$book/made" ]; then
   printf 'same\tnothing of hotspare is here\n'
   exit 0
 fi
+if [ "$dry" = no ]; then
+  # one at a time: what a lost laptop began may still be at work
+  exec 9>/run/hotspare-deploy.lock
+  flock -w 900 9 || { echo "another deployment is still at work on this box" >&2; exit 1; }
+fi
 tell() { if [ "$dry" = yes ]; then printf 'would\t%s\n' "$1"; else printf 'changed\t%s\n' "$1"; fi; }
 do_it() { [ "$dry" = yes ] || "$@"; }
 
@@ -98,8 +103,8 @@ if [ "$dry" = yes ]; then
   exit 0
 fi
 rm -rf /var/lib/hotspare-paper
-rm -f /run/hotspare-deploy.lock
+rm -rf /run/hotspare-deploy /run/hotspare-deploy.lock
 rm -f /var/lib/systemd/timers/stamp-hotspare-backup.timer
 systemctl daemon-reload
 systemctl reset-failed 'hotspare-*' 2>/dev/null || true
-rm -rf "$book"
+rm -rf "$book" # last: until then a run that broke off is typed again

@@ -1,10 +1,15 @@
 """The scripts that run on a box: POSIX sh without a word from shellcheck."""
 
+import os
+import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from deploy import places
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy" / "board").glob("*.sh"))
@@ -24,3 +29,35 @@ def test_no_script_takes_a_secret_as_a_word(path: Path) -> None:
     """What is a word of a command line, everybody on the box can read."""
     text = path.read_text("utf-8").lower()
     assert "password" not in text.replace("say sudo password", "")
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
+def test_a_script_uses_the_places_that_the_laptop_knows(path: Path) -> None:
+    known = {value for value in vars(places).values() if isinstance(value, str)}
+    used = re.findall(
+        r"/(?:opt|etc|run|var/lib|var/backups)/hotspare[\w-]*", path.read_text("utf-8")
+    )
+    assert set(used) <= known
+
+
+def test_a_card_is_told_by_the_user_whose_folder_it_is() -> None:
+    """Root would follow a link that a node which was taken over put there."""
+    if os.geteuid() != 0:
+        pytest.skip("acting for another user needs root")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        target = Path(folder) / "of-root"
+        target.write_text("root's")
+        target.chmod(0o644)
+        state = Path(folder) / "state"
+        state.mkdir()
+        (state / "control.restored.new").symlink_to(target)
+        shutil.chown(state, "nobody")
+        script = ROOT / "deploy/board/returning.sh"
+        subprocess.run(
+            ["sh", str(script), str(state), "nobody"], timeout=60, capture_output=True, check=False
+        )
+        assert (target.read_text(), target.stat().st_uid) == ("root's", 0)
+        (state / "control.restored.new").unlink()
+        subprocess.run(["sh", str(script), str(state), "nobody"], timeout=60, check=True)
+        assert (state / "control.restored").owner() == "nobody"

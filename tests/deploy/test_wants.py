@@ -1,8 +1,22 @@
 """Wants as the lines that apply.sh reads: nothing can slip into another field."""
 
+import re
+
 import pytest
 
-from deploy.wants import Absent, Directory, Enabled, File, Link, Packages, Running, User, to_stage
+from deploy.board import script
+from deploy.wants import (
+    Absent,
+    Directory,
+    Enabled,
+    File,
+    Link,
+    Listed,
+    Packages,
+    Running,
+    User,
+    to_stage,
+)
 
 
 def test_each_want_is_one_line_and_contents_are_named() -> None:
@@ -46,3 +60,8 @@ def test_a_secret_is_never_readable_by_others() -> None:
 
 def test_contents_never_show_in_a_representation() -> None:
     assert "hunter2" not in repr(File(path="/s", content=b"hunter2", mode="600", is_secret=True))
+
+
+def test_the_script_on_the_box_knows_each_kind_and_no_other() -> None:
+    kinds = {want.KIND for want in Listed.__subclasses__()} | {"file"}
+    assert kinds == set(re.findall(r"(?m)^    (\w+)\) want_", script("apply.sh")))
