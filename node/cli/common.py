@@ -22,6 +22,7 @@ from node.config import Config, load_config
 from node.config_model import StoreConfig
 from node.errors import CommandRefused
 from node.secrets import Secrets, has_secrets, load_secrets
+from node.this_node import guess_node_id
 
 DEFAULT_CONFIG = Path("cluster.toml")
 NODE_VARIABLE = "HOTSPARE_NODE"
@@ -56,16 +57,13 @@ def find_node_id(config: Config, given: str | None) -> str:
             known = ", ".join(config.nodes)
             raise CommandRefused(f"there is no node {given!r}", mend=f"use one of: {known}")
         return given
-    with_secrets = [n for n in config.nodes if has_secrets(config, n, os.environ)]
-    host = socket.gethostname().lower()
-    if host in config.nodes:
-        return host
-    if len(with_secrets) == 1:
-        return with_secrets[0]
-    raise CommandRefused(
-        "it cannot be told which node this machine is",
-        mend=f"say --node with one of: {', '.join(config.nodes)} (or set {NODE_VARIABLE})",
-    )
+    found = guess_node_id(config, os.environ)
+    if found is None:
+        raise CommandRefused(
+            "it cannot be told which node this machine is",
+            mend=f"say --node with one of: {', '.join(config.nodes)} (or set {NODE_VARIABLE})",
+        )
+    return found
 
 
 def open_secrets(config: Config, node: str | None) -> Secrets:

@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from election.member_record import MemberReading
-from election.peek import ClusterPeek, merged_control, merged_members
 from node.cli.common import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -26,20 +24,18 @@ from node.cli.common import (
 )
 from node.cli.lazy import USAGE
 from node.config import Config
+from node.doctor.box_facts import BoxFacts
 from node.doctor.disk_speed import judge_writes, measure_writes, render_writes
-from node.doctor.examine import list_all, look_at_box, look_outside
-from node.doctor.findings import DoctorFacts, Finding, Level
+from node.doctor.examine import facts_of, list_all, longest_gaps_ms, look_at_box, look_outside
+from node.doctor.findings import Finding, Level
 from node.doctor.looked import render_looked
 from node.doctor.losses import list_losses, topology_row
-from node.doctor.outside import NodeSeen, read_node, render_outside
+from node.doctor.outside import render_outside
 from node.doctor.report import render_findings, render_losses, render_measured, render_progress
 from node.doctor.samples import Advice, Measured, Round, advise, measure
-from node.drill.history import last_passed_ms
 from node.durations import parse_duration
 from node.errors import CommandRefused
 from node.secrets import Secrets
-from node.status import build_status
-from node.status_nodes import MEMBER_FRESH_S, number_or_none
 
 app = typer.Typer(add_completion=False)
 SHORTEST_S, LONGEST_S = 5.0, 6 * 3600.0
@@ -98,7 +94,7 @@ def doctor(
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)
     seen = look(settings, secrets)
-    facts = _facts(seen, settings)
+    facts = facts_of(seen, settings, now_wall_ms=wall_ms())
     looks = None if quick else look_outside(settings, secrets, node)
     box = look_at_box(settings)
     findings = list_all(facts, seen, looks, box)
@@ -123,27 +119,33 @@ def doctor(
         say("")
         say(render_findings(findings))
     if lasting_s is not None:
-        measured, advice = _measure(settings, secrets, lasting_s)
-        level = max(level, _level_of(advice))
-        shown |= {
-            "measured": dataclasses.asdict(measured),
-            "advice": dataclasses.asdict(advice),
-        }
-        writes = None if box is None else measure_writes(settings.node_state_dir(box.node_id))
-        slow = () if box is None or writes is None else judge_writes(box.label, writes)
-        level = max([level, *(int(f.level) for f in slow)])
-        shown["writes_ms"] = writes
-        shown["findings"] += [_plain(f) for f in slow]
+        poorest, text = _add_measured(shown, settings, secrets, box, lasting_s)
+        level = max(level, poorest)
         if not as_json:
-            say("")
-            say(render_measured(measured, advice))
-            if box is not None and writes is not None:
-                say("")
-                say(render_writes(box.label, writes))
-                say(render_findings(slow) if slow else "that is fast enough for the journal")
+            say(f"\n{text}")
     if as_json:
         say_json({**shown, "exit_code": level})
     raise typer.Exit(level)
+
+
+def _add_measured(
+    shown: dict[str, Any], config: Config, secrets: Secrets, box: BoxFacts | None, lasting_s: float
+) -> tuple[int, str]:
+    """Measure, and add it to what programs are shown; return the level, and the same in words."""
+    measured, advice = _measure(config, secrets, lasting_s)
+    writes = None if box is None else measure_writes(config.node_state_dir(box.node_id))
+    slow = () if box is None or writes is None else judge_writes(box.label, writes)
+    shown |= {
+        "measured": dataclasses.asdict(measured),
+        "advice": dataclasses.asdict(advice),
+        "writes_ms": writes,
+    }
+    shown["findings"] += [_plain(f) for f in slow]
+    text = render_measured(measured, advice)
+    if box is not None and writes is not None:
+        said = render_findings(slow) if slow else "that is fast enough for the journal"
+        text = f"{text}\n\n{render_writes(box.label, writes)}\n{said}"
+    return max([int(_level_of(advice)), *(int(f.level) for f in slow)]), text
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
@@ -179,7 +181,6 @@ def _report(
         profile=profile,
         node=node,
         quick=quick,
-        judge=_facts,
     )
     text = build_report(dossier, anonymous=anonymous)
     if file is None:
@@ -196,42 +197,6 @@ def _lasting_s(text: str | None) -> float | None:
         return parse_duration(text, at_least_s=SHORTEST_S, at_most_s=LONGEST_S)
     except ValueError as error:
         raise CommandRefused(f"--measure {error}", exit_code=USAGE) from None
-
-
-def _facts(seen: ClusterPeek, config: Config) -> DoctorFacts:
-    return DoctorFacts(
-        config=config,
-        status=build_status(seen, config, now_wall_ms=wall_ms()),
-        longest_gap_ms=_gaps_ms(seen),
-        last_drill_ms=last_passed_ms(merged_control(seen)),
-        nodes=_nodes(seen),
-    )
-
-
-def _nodes(seen: ClusterPeek) -> tuple[NodeSeen, ...]:
-    """Return what each living node says of its dead-man URLs and its own warnings."""
-    members = merged_members(seen)
-    return tuple(
-        read_node(str(node_id), members[node_id].body)
-        for node_id in sorted(members)
-        if members[node_id].age_s <= MEMBER_FRESH_S
-    )
-
-
-def _gaps_ms(seen: ClusterPeek) -> dict[str, float]:
-    """Return the longest pause between heartbeats that each living node tells of itself."""
-    found: dict[str, float] = {}
-    for node_id, member in merged_members(seen).items():
-        gap_ms = _gap_ms(member)
-        if gap_ms is not None:
-            found[str(node_id)] = gap_ms
-    return found
-
-
-def _gap_ms(member: MemberReading) -> float | None:
-    if member.age_s > MEMBER_FRESH_S:
-        return None
-    return number_or_none(member.body.get("longest_gap_ms"))
 
 
 def _level_of(advice: Advice) -> Level:
@@ -255,7 +220,9 @@ def _measure(config: Config, secrets: Secrets, lasting_s: float) -> tuple[Measur
         nonlocal looked
         if lasted_s >= looked * BOARD_EVERY_S:
             looked += 1
-            gaps_s.extend(gap_ms / 1000 for gap_ms in _gaps_ms(look(config, secrets)).values())
+            gaps_s.extend(
+                gap_ms / 1000 for gap_ms in longest_gaps_ms(look(config, secrets)).values()
+            )
             now = measure(rounds, measuring.names, timing, pace_s=measuring.pace_s)
             _say_progress(render_progress(lasted_s, lasting_s, now))
 

@@ -24,8 +24,7 @@ from node.cli.common import look, open_config, open_secrets, to_plain, wall_ms
 from node.config import Config
 from node.doctor.box_reader import read_box, run_command
 from node.doctor.dossier import Names, Section, hide_named_secrets, render_page
-from node.doctor.examine import list_all, look_outside, which_box
-from node.doctor.findings import DoctorFacts
+from node.doctor.examine import facts_of, list_all, look_at_box, look_outside
 from node.doctor.looked import render_looked
 from node.doctor.losses import list_losses, topology_row
 from node.doctor.report import render_findings, render_losses
@@ -60,7 +59,6 @@ class Dossier:
     profile: str | None
     node: str | None
     quick: bool
-    judge: Callable[[ClusterPeek, Config], DoctorFacts]
     config: Config | None = None
     secrets: Secrets | None = None
     seen: ClusterPeek | None = None
@@ -146,11 +144,8 @@ def _findings(dossier: Dossier) -> str:
     looks = (
         None if dossier.quick else look_outside(config, dossier.secrets or Secrets(), dossier.node)
     )
-    node_id = which_box(config)
-    box = None
-    if node_id is not None:
-        box = read_box(node_id, config.label_of(node_id), config.node_state_dir(node_id))
-    found = list_all(dossier.judge(seen, config), seen, looks, box)
+    box = look_at_box(config)
+    found = list_all(facts_of(seen, config, now_wall_ms=wall_ms()), seen, looks, box)
     losses = render_losses(config, topology_row(config), list_losses(config))
     looked = render_looked(config, seen, looks, box)
     return f"{render_findings(found)}\n\n{looked}\n\n{losses}"
@@ -277,4 +272,7 @@ def write_report(path: Path, text: str) -> None:
     except FileExistsError:
         raise CommandRefused(f"{path} is there already", mend="name another file") from None
     except OSError as error:
-        raise CommandRefused(f"{path}: cannot be written: {error.strerror}") from None
+        raise CommandRefused(
+            f"{path}: cannot be written: {error.strerror}",
+            mend="name a file in a folder that you may write to",
+        ) from None

@@ -4,18 +4,19 @@ A shell: it calls the edges (looking.py, box_reader.py) and hands what they saw 
 """
 
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
-from election.peek import ClusterPeek, merged_members
+from election.member_record import MemberReading
+from election.peek import ClusterPeek, merged_control, merged_members
 from node.config_model import Config
 from node.doctor.box_checks import check_box
 from node.doctor.box_facts import BoxFacts
 from node.doctor.box_reader import read_box
 from node.doctor.findings import DoctorFacts, Finding, list_findings
 from node.doctor.looking import look_at_telegram, look_at_venue
+from node.doctor.outside import read_node
 from node.doctor.reach import (
     How,
     TelegramLook,
@@ -27,9 +28,12 @@ from node.doctor.reach import (
     check_venue,
     read_clock,
 )
+from node.drill.history import last_passed_ms
 from node.errors import SecretsRefused
 from node.secrets import Secrets, has_secrets, load_secrets
-from node.status_nodes import MEMBER_FRESH_S
+from node.status import build_status
+from node.status_nodes import MEMBER_FRESH_S, number_or_none
+from node.this_node import guess_node_id
 
 NOT_LOOKED = VenueLook(how=How.SKIPPED)
 
@@ -85,24 +89,35 @@ def _all_secrets(config: Config) -> dict[str, Secrets | str]:
     return found
 
 
-def which_box(config: Config) -> str | None:
-    """Return whose box this machine is: by its host name, or by the only secrets that lie here.
-
-    None on the owner's own machine, which has the secrets of both.
-    """
-    host = socket.gethostname().lower()
-    if host in config.nodes:
-        return host
-    with_secrets = [n for n in config.nodes if has_secrets(config, n, os.environ)]
-    return with_secrets[0] if len(with_secrets) == 1 else None
-
-
 def look_at_box(config: Config) -> BoxFacts | None:
     """Look at this machine, if it is one of the nodes' boxes."""
-    node_id = which_box(config)
+    node_id = guess_node_id(config, os.environ)
     if node_id is None:
         return None
     return read_box(node_id, config.label_of(node_id), config.node_state_dir(node_id))
+
+
+def facts_of(seen: ClusterPeek, config: Config, *, now_wall_ms: int) -> DoctorFacts:
+    """Return what one look at the stores says of the cluster; `now_wall_ms` is Unix time."""
+    return DoctorFacts(
+        config=config,
+        status=build_status(seen, config, now_wall_ms=now_wall_ms),
+        longest_gap_ms=longest_gaps_ms(seen),
+        last_drill_ms=last_passed_ms(merged_control(seen)),
+        nodes=tuple(read_node(node_id, m.body) for node_id, m in sorted(_living(seen).items())),
+    )
+
+
+def longest_gaps_ms(seen: ClusterPeek) -> dict[str, float]:
+    """Return the longest pause between heartbeats that each living node tells of itself."""
+    said = {node_id: m.body.get("longest_gap_ms") for node_id, m in _living(seen).items()}
+    gaps_ms = {node_id: number_or_none(value) for node_id, value in said.items()}
+    return {node_id: gap_ms for node_id, gap_ms in gaps_ms.items() if gap_ms is not None}
+
+
+def _living(seen: ClusterPeek) -> dict[str, MemberReading]:
+    members = merged_members(seen)
+    return {str(n): m for n, m in members.items() if m.age_s <= MEMBER_FRESH_S}
 
 
 def list_all(
@@ -119,15 +134,10 @@ def list_all(
     config = facts.config
     venues = {} if looks is None else looks.venues
     first_seen = next((v for v in venues.values() if v.key is not None), NOT_LOOKED)
+    now_wall_ms = facts.status.taken_wall_ms
     clocks = [
-        read_clock(
-            config.label_of(str(node_id)),
-            member.body,
-            age_s=member.age_s,
-            now_wall_ms=facts.status.taken_wall_ms,
-        )
-        for node_id, member in merged_members(seen).items()
-        if member.age_s <= MEMBER_FRESH_S
+        read_clock(config.label_of(node_id), m.body, age_s=m.age_s, now_wall_ms=now_wall_ms)
+        for node_id, m in _living(seen).items()
     ]
     found = chain(
         list_findings(facts),

@@ -154,27 +154,18 @@ def check_one_machine(facts: DoctorFacts) -> Iterator[Finding]:
 def check_lease(facts: DoctorFacts) -> Iterator[Finding]:
     """Nobody trades, or nobody could take over."""
     status = facts.status
+    level = Level.ACT
     match status.verdict:
         case Verdict.NOBODY:
-            yield Finding(
-                level=Level.ACT, area="lease", what=status.headline, fix="see `nodectl status`"
-            )
+            what, fix = status.headline, SEE_STATUS
         case Verdict.UNKNOWN:
-            yield Finding(
-                level=Level.ACT,
-                area="lease",
-                what=f"it cannot be told who leads: {status.headline}",
-                fix="bring the stores back",
-            )
+            what, fix = f"it cannot be told who leads: {status.headline}", "bring the stores back"
         case Verdict.TRADING_ALONE:
-            yield Finding(
-                level=Level.LOOK,
-                area="lease",
-                what=f"no spare: {status.headline}",
-                fix="start or mend the other node; the next failure stops trading",
-            )
+            level, what = Level.LOOK, f"no spare: {status.headline}"
+            fix = "start or mend the other node; the next failure stops trading"
         case _:
-            pass
+            return
+    yield Finding(level=level, area="lease", what=what, fix=fix)
 
 
 def check_nodes(facts: DoctorFacts) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def _store(info: Mapping[str, str], version: str, error: str | None) -> str:
 
 def _venue(look: VenueLook) -> str:
     if look.key is None:
-        return {How.SKIPPED: "not asked"}.get(look.how, "no good answer")
+        return _unseen(look.how)
     apart_s = -look.key.venue_ahead_ms / 1000
     return f"the key signs; {_rights(look.key.rights)}; this machine's clock {apart_s:+.2f} s"
 
@@ -61,7 +61,11 @@ def _telegram(looks: OutsideLooks) -> str:
     look = looks.telegram
     if look.how is How.SEEN:
         return f"@{look.bot} reaches {look.chat} (no message was sent)"
-    return "not asked" if look.how is How.SKIPPED else "no good answer"
+    return _unseen(look.how)
+
+
+def _unseen(how: How) -> str:
+    return "not asked" if how is How.SKIPPED else "no good answer"
 
 
 def _box(box: BoxFacts) -> str:

@@ -94,45 +94,40 @@ def check_venue(venue: VenueLook, config: Config, label: str = "") -> Iterator[F
     """Whether a box's key signs, and what it may do; `label` is the box's."""
     name = f"{label}: {config.venue.exchange}" if label else config.venue.exchange
     of = f"{label}: " if label else ""
+    level, area = Level.ACT, "keys"
     match venue.how:
         case How.SEEN if venue.key is not None:
-            for problem in judge_rights(venue.key.rights):
-                level = Level.GOOD if problem.is_hint else Level.LOOK
-                yield Finding(
-                    level=Level.ACT if problem.is_grave else level,
-                    area="keys",
-                    what=f"{of}{problem.what}",
-                    fix=problem.fix,
-                )
+            yield from _check_rights(venue.key, of)
+            return
         case How.REFUSED:
-            yield Finding(
-                level=Level.ACT,
-                area="keys",
-                what=f"{name} refuses: {venue.reason}",
-                fix="check venue.api_key and venue.api_secret in this box's secrets, the symbols, "
-                "and what the venue says of the key",
+            what = f"{name} refuses: {venue.reason}"
+            fix = (
+                "check venue.api_key and venue.api_secret in this box's secrets, the symbols, "
+                "and what the venue says of the key"
             )
         case How.SILENT:
-            yield Finding(
-                level=Level.LOOK,
-                area="venue",
-                what=f"{name} does not answer: {venue.reason}",
-                fix="look at this box's network and name server, and at the venue's status page",
-            )
+            level, area = Level.LOOK, "venue"
+            what = f"{name} does not answer: {venue.reason}"
+            fix = "look at this box's network and name server, and at the venue's status page"
         case How.UNUSABLE:
-            yield Finding(
-                level=Level.ACT,
-                area="keys",
-                what=f"{of}its secrets cannot be used: {venue.reason}",
-                fix="mend that file; nodectl config check says whether it is good",
-            )
+            what = f"{of}its secrets cannot be used: {venue.reason}"
+            fix = "mend that file; nodectl config check says whether it is good"
         case _:
-            yield Finding(
-                level=Level.GOOD,
-                area="keys",
-                what=f"{of}the API key was not tried: {venue.reason}",
-                fix="run this on the box itself",
-            )
+            level = Level.GOOD
+            what = f"{of}the API key was not tried: {venue.reason}"
+            fix = "run this on the box itself"
+    yield Finding(level=level, area=area, what=what, fix=fix)
+
+
+def _check_rights(key: KeySeen, of: str) -> Iterator[Finding]:
+    for problem in judge_rights(key.rights):
+        level = Level.GOOD if problem.is_hint else Level.LOOK
+        yield Finding(
+            level=Level.ACT if problem.is_grave else level,
+            area="keys",
+            what=f"{of}{problem.what}",
+            fix=problem.fix,
+        )
 
 
 def check_accounts(venues: Mapping[str, VenueLook], alike: Collection[str]) -> Iterator[Finding]:
@@ -162,37 +157,23 @@ def check_accounts(venues: Mapping[str, VenueLook], alike: Collection[str]) -> I
 
 def check_telegram(look: TelegramLook) -> Iterator[Finding]:
     """Whether a message would reach you."""
+    level = Level.ACT
     match look.how:
-        case How.REFUSED if look.is_about_chat:
-            yield Finding(
-                level=Level.ACT,
-                area="telegram",
-                what=f"the bot cannot write to the configured chat: {look.reason}",
-                fix="write /start to it (or add it to the group), then `nodectl telegram test`",
-            )
-        case How.REFUSED:
-            yield Finding(
-                level=Level.ACT,
-                area="telegram",
-                what=f"a chat is configured, but the bot cannot be used: {look.reason}",
-                fix="copy the token from @BotFather into telegram.token of this box's secrets",
-            )
-        case How.SILENT:
-            yield Finding(
-                level=Level.LOOK,
-                area="telegram",
-                what=f"Telegram does not answer: {look.reason}",
-                fix="look at this box's network and clock (a wrong one breaks TLS)",
-            )
-        case How.SKIPPED:
-            yield Finding(
-                level=Level.GOOD,
-                area="telegram",
-                what=look.reason,
-                fix="docs/alerts.md: make a bot, then `nodectl telegram test`",
-            )
         case How.SEEN:
-            pass
+            return
+        case How.REFUSED if look.is_about_chat:
+            what = f"the bot cannot write to the configured chat: {look.reason}"
+            fix = "write /start to it (or add it to the group), then `nodectl telegram test`"
+        case How.REFUSED:
+            what = f"a chat is configured, but the bot cannot be used: {look.reason}"
+            fix = "copy the token from @BotFather into telegram.token of this box's secrets"
+        case How.SILENT:
+            level, what = Level.LOOK, f"Telegram does not answer: {look.reason}"
+            fix = "look at this box's network and clock (a wrong one breaks TLS)"
+        case _:
+            level, what = Level.GOOD, look.reason
+            fix = "docs/alerts.md: make a bot, then `nodectl telegram test`"
+    yield Finding(level=level, area="telegram", what=what, fix=fix)
 
 
 def check_server(name: str, info: Mapping[str, str]) -> Iterator[Finding]:
