@@ -28,7 +28,7 @@ def write_all(contents: Mapping[Path, tuple[str, int]]) -> None:
             new.unlink(missing_ok=True)
         raise
     for folder in {path.parent for path in contents}:
-        _sync_directory(folder)
+        sync_directory(folder)
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:
@@ -41,7 +41,8 @@ def _write_new(path: Path, text: str, mode: int) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

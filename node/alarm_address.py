@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from node.lenient import find_at, parse_tree, read_text, secret_values
+from node.secrets_file import PREFIX as SECRET_PREFIX
 from node.starts import Chat
 
 API_URL = "https://api.telegram.org"
 TOKEN = re.compile(r"\b\d{5,12}:[A-Za-z0-9_-]{20,}")
 CHAT_LINE = re.compile(r"^\s*chat_id\s*=\s*(-?\d{1,19})\s*(?:#.*)?$", re.MULTILINE)
 API_LINE = re.compile(r"^\s*api_url\s*=\s*[\"'](https?://[^\s\"'@]+)[\"']", re.MULTILINE)
-PREFIX, SECRET_PREFIX = "HOTSPARE__", "HOTSPARE_SECRET__"
+PREFIX = "HOTSPARE__"
 _PROFILES = ("dev", "test", "prod")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from alerts.model import Kind
 from node.backup.note import why_bad
 from node.bounded import OneAtATime
+from node.durations import show_duration
 from node.logs import log_event
 from node.parts import NodeParts
 
@@ -20,6 +21,7 @@ class BackupWatch:
     _file: OneAtATime = field(default_factory=lambda: OneAtATime(BLOCKING_S))
     _due_s: float = 0.0
     _told: str = ""
+    _told_at_s: float = 0.0
 
     async def step(self, now_s: float) -> None:
         """Look when it is time, and tell what changed."""
@@ -36,11 +38,15 @@ class BackupWatch:
             return  # the same trouble with another figure is no news
         unique = f"backup:{self.parts.wall_ms()}"
         if not problem:
-            log_event("box.recovered", reason="backup: good again", lasted_s=0)
+            lasted_s = round(now_s - self._told_at_s)
+            log_event("box.recovered", reason="backup: good again", lasted_s=lasted_s)
             await self.parts.teller.tell(
-                Kind.RECOVERED, unique, {"what": "backup: the last one is good again"}
+                Kind.RECOVERED,
+                unique,
+                {"what": "backup: the last one is good again", "lasted": show_duration(lasted_s)},
             )
             return
+        self._told_at_s = now_s
         log_event("box.warned", reason=problem)
         await self.parts.teller.tell(
             Kind.DEGRADED,

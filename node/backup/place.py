@@ -100,7 +100,10 @@ def restore_folder(
         _write_folder(beside, manifest, members, secrets=secrets)
         beside.replace(folder)
     except OSError as error:
-        raise CommandRefused(f"{folder}: {error.strerror or error}") from error
+        raise CommandRefused(
+            f"{folder}: {error.strerror or error}",
+            mend="make it writable, or name a folder elsewhere, and run it again",
+        ) from error
 
 
 def _refuse_lived_in(plan: Restored, state_dir: Path) -> None:

@@ -6,6 +6,7 @@ What is checked is read back from the disk it was written to.
 import os
 from pathlib import Path
 
+from election.durable import sync_directory
 from node.backup.manifest import Manifest, file_stem
 from node.backup.place import check
 from node.errors import CommandRefused
@@ -29,7 +30,7 @@ def write_checked(content: bytes, path: Path) -> None:
                 os.fsync(file.fileno())
             check(beside.read_bytes())
             beside.replace(path)
-            _sync(path.parent)
+            sync_directory(path.parent)
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
@@ -46,11 +47,3 @@ def prune(folder: Path, manifest: Manifest, *, kept: int) -> tuple[str, ...]:
     for path in old:
         path.unlink(missing_ok=True)
     return tuple(path.name for path in old)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -119,7 +119,10 @@ def _sealed(config: Config, node_id: str, fd: int | None) -> bytes:
     passphrase = read_passphrase(fd, os.environ, is_new=True)
     sealed = seal(content, passphrase, cluster_id=config.cluster_id, node_id=node_id)
     if unseal(sealed, passphrase, cluster_id=config.cluster_id, node_id=node_id) != content:
-        raise BackupRefused("what was sealed does not open")
+        raise BackupRefused(
+            "what was sealed does not open\n    → run it again; if it stays so, distrust this "
+            "machine's memory and take the backup on another one (make backup)"
+        )
     return sealed
 
 

@@ -30,7 +30,10 @@ def read_passphrase(fd: int | None, environ: Mapping[str, str], *, is_new: bool)
             given = os.read(fd, _BYTES_MAX) if fd else sys.stdin.buffer.readline(_BYTES_MAX)
             return given.decode().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise CommandRefused(f"no passphrase at file descriptor {fd}: {error}") from None
+            raise CommandRefused(
+                f"no passphrase at file descriptor {fd}: {error}",
+                mend=f"open it in the same line, as in: --passphrase-fd {fd} {fd}<FILE",
+            ) from None
     if VARIABLE in environ:
         return environ[VARIABLE]
     if not sys.stdin.isatty():

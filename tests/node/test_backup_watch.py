@@ -9,6 +9,7 @@ import pytest
 from alerts.model import Kind
 from node.backup.note import LATE_MS, BackupNote, read_note, why_bad, write_note
 from node.backup_watch import LOOK_S, BackupWatch
+from node.durations import show_duration
 from node.parts import NodeParts
 from node.teller import Teller
 from tests.support.trading_rig import Ear
@@ -68,4 +69,5 @@ async def test_each_change_is_told_once() -> None:
     assert "no space" in health.backup_trouble
     assert await look(BackupNote(good_ms=0, tried_ms=NOW_MS, problem="another")) == []
     assert await look(notes[0]) == [Kind.RECOVERED]
+    assert ear.events[-1].facts["lasted"] == show_duration(round(4 * LOOK_S))
     assert health.backup_trouble == ""

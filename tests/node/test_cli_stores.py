@@ -10,62 +10,41 @@ import pytest
 from redis import Redis
 
 from election.control_record import parse_control
-from election.model import Identity, NodeId, Refusal, StoreReply, WriteId
+from election.model import NodeId, Refusal
 from election.peek import peek
 from election.redis_control import ControlBoard
 from election.redis_reply import keys_of
-from election.redis_store import RedisStore
 from exchange.journal import Journal
 from node.cli import store_move
 from node.cli import stores as stores_module
 from node.config import load_config
-from node.demo.stores import ServerMissing, StoreServer, find_server
+from node.demo.stores import StoreServer, find_server
 from node.latches import STORES, Latches
 from node.replacing import replaced_reason
 from tests.support.nodectl import nodectl
+from tests.support.paused_pair import DOCUMENTS, observe, paused_puppets
 from tests.support.puppet_pair import (
     NODES,
     PASSWORD,
     TIMEOUT_MS,
     Puppets,
-    running_puppets,
-    running_stores,
     wait_until,
-    write_config,
 )
-from tests.support.redis_servers import address_of, admin_of
-
-DOCUMENTS = dict(Journal().edit(epoch=1, states={"BTC/USDT": {"a": 1}})[0].documents())
+from tests.support.redis_servers import admin_of
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[list[StoreServer]]:
+def servers(servers: list[StoreServer]) -> Iterator[list[StoreServer]]:
     """Three real store servers and a new one."""
-    try:
-        find_server()
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
-    with (
-        running_stores(3) as found,
-        StoreServer("new", program=find_server(), password=PASSWORD).start() as new,
-    ):
-        yield [*found, new]
+    with StoreServer("new", program=find_server(), password=PASSWORD).start() as new:
+        yield [*servers, new]
 
 
 @pytest.fixture
 def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
-    """A paused pair that beats and holds nothing; the stores are empty before."""
-    for server in servers:
-        server.restart()
-    with running_puppets(write_config(tmp_path, servers[:3])) as puppets:
-        puppets.holder = None
-        for node in NODES:
-            puppets.bodies[node] = {"stores_kept": 10**9, "role": "standby"}
-        for server in servers[:3]:  # the first beats took the lease
-            with admin_of(server) as admin:
-                admin.hset(keys_of(puppets.config.cluster_id).lease, "state", "released")
-                admin.hset(keys_of(puppets.config.cluster_id).ledger, mapping=DOCUMENTS)
-        assert nodectl(puppets, "pause")[0] == 0
+    """A paused pair at three stores; the fourth is new."""
+    servers[3].restart()
+    with paused_puppets(tmp_path, servers[:3]) as puppets:
         yield puppets
 
 
@@ -75,23 +54,6 @@ def replace(pair: Puppets, new: StoreServer, *more: str) -> tuple[int, dict[str,
         pair, "stores", "replace", "three", f"{new.host}:{new.port}", "--json", *more
     )
     return code, json.loads(text) if text.startswith("{") else {}, text
-
-
-def observe(pair: Puppets, server: StoreServer, config_id: str) -> StoreReply:
-    """Look as a node with this store list would."""
-    store = RedisStore(
-        address_of(server), cluster_id=pair.config.cluster_id, request_timeout_ms=TIMEOUT_MS
-    )
-    try:
-        me = Identity(
-            cluster_id=pair.config.cluster_id,
-            config_id=config_id,
-            node_id=NodeId("jetson"),
-            nonce="n",
-        )
-        return store.observe(identity=me, new_wid=WriteId("w"))
-    finally:
-        store.close()
 
 
 def admin(server: StoreServer) -> Redis:

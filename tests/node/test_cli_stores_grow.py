@@ -7,52 +7,27 @@ from typing import Any
 
 import pytest
 
-from election.model import Identity, NodeId, Refusal, StoreReply, WriteId
+from election.model import Refusal
 from election.redis_reply import keys_of
-from election.redis_store import RedisStore
-from exchange.journal import Journal
 from node.cli import store_move
 from node.config import load_config
-from node.demo.stores import ServerMissing, StoreServer, find_server
+from node.demo.stores import StoreServer
 from tests.support.nodectl import nodectl
+from tests.support.paused_pair import DOCUMENTS, observe, paused_puppets
 from tests.support.puppet_pair import (
     NODES,
-    TIMEOUT_MS,
     Puppets,
-    running_puppets,
-    running_stores,
     wait_until,
-    write_config,
 )
-from tests.support.redis_servers import address_of, admin_of
-
-DOCUMENTS = dict(Journal().edit(epoch=1, states={"BTC/USDT": {"a": 1}})[0].documents())
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[list[StoreServer]]:
-    """The present store, and two new ones."""
-    try:
-        find_server()
-    except ServerMissing as missing:
-        pytest.skip(str(missing))
-    with running_stores(3) as found:
-        yield found
+from tests.support.redis_servers import admin_of
 
 
 @pytest.fixture
 def pair(servers: list[StoreServer], tmp_path: Path) -> Iterator[Puppets]:
-    """A paused pair with one store that beats and holds nothing."""
+    """A paused pair with one store; the other two are new."""
     for server in servers:
         server.restart()
-    with running_puppets(write_config(tmp_path, servers[:1])) as puppets:
-        puppets.holder = None
-        for node in NODES:
-            puppets.bodies[node] = {"stores_kept": 10**9, "role": "standby"}
-        with admin_of(servers[0]) as admin:  # the first beats took the lease
-            admin.hset(keys_of(puppets.config.cluster_id).lease, "state", "released")
-            admin.hset(keys_of(puppets.config.cluster_id).ledger, mapping=DOCUMENTS)
-        assert nodectl(puppets, "pause")[0] == 0
+    with paused_puppets(tmp_path, servers[:1]) as puppets:
         yield puppets
 
 
@@ -72,20 +47,6 @@ def grow(pair: Puppets, wanted: Path) -> tuple[int, dict[str, Any], str]:
     """Say it; return exit code, JSON and text."""
     code, text = nodectl(pair, "stores", "grow", str(wanted), "--json")
     return code, json.loads(text) if text.startswith("{") else {}, text
-
-
-def observe(pair: Puppets, server: StoreServer, config_id: str) -> StoreReply:
-    """Look as a node with this store list would."""
-    store = RedisStore(
-        address_of(server), cluster_id=pair.config.cluster_id, request_timeout_ms=TIMEOUT_MS
-    )
-    me = Identity(
-        cluster_id=pair.config.cluster_id, config_id=config_id, node_id=NodeId("jetson"), nonce="n"
-    )
-    try:
-        return store.observe(identity=me, new_wid=WriteId("w"))
-    finally:
-        store.close()
 
 
 def test_the_old_list_is_closed_and_everything_is_carried(
