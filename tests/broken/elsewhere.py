@@ -65,7 +65,7 @@ VARIANTS = (
                 "            timeout_s > TIMEOUT_S_MIN\n        ):",
             ),
         ),
-        proof=ByTests(tests=("tests/exchange/test_gateway.py", "-k", "last_hop")),
+        proof=ByTests(tests=("tests/exchange/test_gateway_permit.py", "-k", "last_hop")),
     ),
     Variant(
         name="stamp-follows-one-clock",

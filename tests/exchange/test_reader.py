@@ -1,6 +1,5 @@
 """Reads against a server that answers well, badly, or not at all."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -9,13 +8,10 @@ import pytest
 
 from exchange.errors import (
     AnswerUntrusted,
-    ConfigurationRefused,
     VenueError,
-    VenueRateLimited,
-    VenueRefused,
     VenueUnavailable,
 )
-from exchange.model import Balance, ClientOrderId, OrderStatus, OrderType, Side, WriteOutcome
+from exchange.model import Balance, ClientOrderId, OrderStatus, OrderType, Side
 from tests.support.bad_server import (
     BAD_ANSWERS,
     BadServer,
@@ -24,7 +20,6 @@ from tests.support.bad_server import (
     Request,
     account,
     candle,
-    market,
     order_row,
     refusal,
     reply_json,
@@ -34,6 +29,7 @@ from tests.support.bad_server import (
 from tests.support.venue_link import API_KEY, API_SECRET, Rig, an_intent, open_rig
 
 Read = Callable[[Rig], Awaitable[Any]]
+
 
 READS: dict[str, tuple[str, Read]] = {
     "account": ("account", lambda rig: rig.venue.account_id()),
@@ -49,6 +45,7 @@ READS: dict[str, tuple[str, Read]] = {
     "time": ("time", lambda rig: rig.venue.measure_clock()),
     "markets": ("exchangeInfo", lambda rig: rig.venue.load()),
 }
+
 
 # What is a whole and right answer for one of the reads although it is bad for the others.
 GOOD_AFTER_ALL = {("open orders", "an empty list"), ("fills", "an empty list")}
@@ -102,80 +99,6 @@ async def test_read_side_refuses_to_change_anything() -> None:
                 "ticker", lambda _: exchange.cancel_order("1", "BTC/USDT"), shape=dict
             )
         assert server.changes() == []
-
-
-REFUSED = {
-    "a wrong key": (refusal(-2014, "API-key format invalid."), "-2014"),
-    "a wrong address or right": (
-        refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401),
-        "-2015",
-    ),
-    "a wrong secret": (refusal(-1022, "Signature for this request is not valid."), "-1022"),
-    "an unknown key": (refusal(-2008, "Invalid Api-Key ID"), "-2008"),
-    "a wrong place": (Reply(status=451, body=b'{"msg":"restricted location"}'), None),
-}
-
-
-@pytest.mark.parametrize("name", list(REFUSED))
-async def test_refused_key_says_how_to_mend_it(name: str) -> None:
-    """What a person must mend is not asked again, also after the key has once worked."""
-    reply, code = REFUSED[name]
-    async with BadServer() as server, open_rig(server.url) as rig:
-        await rig.venue.account_id()
-        server.answer("GET", "account", reply)
-        with pytest.raises(VenueRefused) as caught:
-            await rig.venue.account_id()
-        assert len(server.seen("GET", "account")) == 2
-
-    assert caught.value.code == code
-    assert len(str(caught.value)) > 60
-
-
-async def test_rate_limit_is_told_with_its_time_and_holds_everything() -> None:
-    """429 raises with the seconds asked for, and no other read leaves meanwhile."""
-    quiet = reply_json({"code": -1003, "msg": "Too many requests."}, 429, {"Retry-After": "33"})
-    async with BadServer() as server, open_rig(server.url) as rig:
-        server.answer("GET", "ticker/24hr", quiet)
-        with pytest.raises(VenueRateLimited) as caught:
-            await rig.venue.ticker("BTC/USDT")
-        before = len(server.requests)
-        with pytest.raises(VenueRateLimited):
-            await rig.venue.open_orders("BTC/USDT")
-        assert len(server.requests) == before
-
-    assert caught.value.retry_after_s == 33
-    assert not caught.value.is_ban
-
-
-async def test_ban_is_told_as_one() -> None:
-    """418 is a ban of the address."""
-    async with BadServer() as server, open_rig(server.url) as rig:
-        server.answer("GET", "ticker/24hr", refusal(-1003, "IP banned until 1.", 418))
-        with pytest.raises(VenueRateLimited) as caught:
-            await rig.venue.ticker("BTC/USDT")
-
-    assert caught.value.is_ban
-    assert caught.value.retry_after_s >= 60
-
-
-async def test_used_weight_near_the_limit_holds() -> None:
-    """The venue's own count, which holds the other box too, is obeyed."""
-    used = {"X-MBX-USED-WEIGHT-1M": "5990"}
-    async with BadServer() as server, open_rig(server.url) as rig:
-        server.answer("GET", "ticker/24hr", reply_json(ticker(), 200, used))
-        await rig.venue.ticker("BTC/USDT")
-
-    assert rig.link.limiter.quiet_s() > 0
-
-
-async def test_refused_time_is_measured_anew_before_the_next_attempt() -> None:
-    """-1021 on a read: the clock is dropped and measured, then the read succeeds."""
-    async with BadServer() as server, open_rig(server.url) as rig:
-        left = [refusal(-1021, "Timestamp for this request is outside of the recvWindow.")]
-        server.answer("GET", "account", lambda _: left.pop() if left else reply_json(account()))
-        before = len(server.seen("GET", "time"))
-        await rig.venue.account_id()
-        assert len(server.seen("GET", "time")) > before
 
 
 async def test_orders_and_lookups_are_exact() -> None:
@@ -375,79 +298,6 @@ async def test_fills_are_paged_by_id() -> None:
     assert (rest[0].fee, rest[0].fee_asset) == (Decimal("0.00001"), "BTC")
 
 
-async def test_only_the_configured_markets_are_loaded() -> None:
-    """All markets would block the loop for a second; one or a few are asked for by name."""
-    two = [market(), market("ETHUSDT", "ETH", "USDT")]
-    async with BadServer() as server:
-        server.answer("GET", "exchangeInfo", reply_json({"symbols": two}))
-        async with open_rig(server.url, symbols=("BTC/USDT", "ETH/USDT")) as rig:
-            rules = await rig.venue.market_rules("ETH/USDT")
-        asked = server.seen("GET", "exchangeInfo")
-        paths = {r.path for r in server.requests}
-
-    assert [r.params for r in asked] == [{"symbols": '["BTCUSDT","ETHUSDT"]'}]
-    assert paths == {"/api/v3/exchangeInfo", "/api/v3/time"}
-    assert (rules.base, rules.quote) == ("ETH", "USDT")
-    assert (rules.amount_step, rules.price_step) == (Decimal("0.00001"), Decimal("0.01"))
-    assert (rules.amount_min, rules.cost_min) == (Decimal("0.00001"), Decimal(5))
-    assert rules.is_active
-
-
-async def test_symbol_that_is_configured_no_more_is_loaded_alone() -> None:
-    """The journal may hold a symbol that left the configuration: it is read and can be cancelled,
-    but nothing new is placed in it.
-    """
-    async with BadServer() as server, open_rig(server.url) as rig:
-        other = {"symbols": [market("ETHUSDT", "ETH", "USDT")]}
-        server.answer("GET", "exchangeInfo", reply_json(other))
-        orders = await rig.venue.open_orders("ETH/USDT")
-        cancelled = await rig.gateway.cancel("ETH/USDT", ClientOrderId("abc"), epoch=7)
-        placed = await rig.gateway.place(an_intent(symbol="ETH/USDT"))
-        rules = await rig.venue.market_rules("BTC/USDT")
-        asked = [r.params for r in server.seen("GET", "exchangeInfo")]
-
-    assert orders == ()
-    assert cancelled.outcome is WriteOutcome.REJECTED
-    assert placed.outcome is WriteOutcome.NOT_SENT
-    assert rules.base == "BTC"
-    assert asked == [{"symbol": "BTCUSDT"}, {"symbol": "ETHUSDT"}]
-
-
-async def test_market_that_the_venue_lacks_is_refused() -> None:
-    """A mistyped symbol is a matter for a person, found before READY."""
-    async with (
-        BadServer() as server,
-        open_rig(server.url, is_loaded=False, symbols=("BTC/USDT", "ETH/USDT")) as rig,
-    ):
-        with pytest.raises(VenueRefused):
-            await rig.link.load()
-        server.answer("GET", "exchangeInfo", refusal(-1121, "Invalid symbol."))
-        with pytest.raises(VenueRefused):
-            await rig.link.load()
-
-
-async def test_cancelled_caller_does_not_spoil_loading_for_others() -> None:
-    """ccxt shares one loading task and cancels everybody with it; here each has its own."""
-    async with BadServer() as server, open_rig(server.url, is_loaded=False) as rig:
-        release = asyncio.Event()
-
-        async def late(request: Request) -> Reply:
-            await release.wait()
-            return server._good(request)
-
-        server.answer("GET", "exchangeInfo", late)
-        first = asyncio.create_task(rig.venue.market_rules("BTC/USDT"))
-        second = asyncio.create_task(rig.venue.market_rules("BTC/USDT"))
-        await server.wait_for("GET", "exchangeInfo")
-        first.cancel()
-        release.set()
-        rules = await second
-        with pytest.raises(asyncio.CancelledError):
-            await first
-
-    assert rules.symbol == "BTC/USDT"
-
-
 async def test_venue_time_is_never_ahead() -> None:
     """The estimate stays at or behind the venue's clock and close to it."""
     async with BadServer() as server:
@@ -459,30 +309,3 @@ async def test_venue_time_is_never_ahead() -> None:
     assert max(differences) <= 0
     assert min(differences) > -5_000
     assert 0 <= error_ms < 5_000
-
-
-def test_settings_show_no_secret_and_refuse_what_cannot_work() -> None:
-    """Settings can be printed; each impossible combination is refused."""
-    rig = Rig("http://127.0.0.1:1")
-    shown = f"{rig.settings!r} {rig.settings}"
-    assert API_SECRET not in shown
-    assert API_KEY not in shown
-    for wrong in (
-        {"exchange_id": "mtgox"},
-        {"base_url": "ftp://x"},
-        {"base_url": "http://user:pass@host"},
-        {"base_url": "http://host/path"},
-        {"is_sandbox": True},
-        {"symbols": ()},
-        {"symbols": ("BTC/USDT", "BTC/USDT")},
-        {"symbols": ("BTCUSDT",)},
-        {"recv_window_ms": 699},
-        {"recv_window_ms": 60_001},
-        {"write_timeout_s": 1.01},
-        {"read_budget_s": 5.0},
-        {"read_timeout_s": 4.95},
-        {"api_secret": ""},
-    ):
-        with pytest.raises(ConfigurationRefused) as caught:
-            Rig("http://127.0.0.1:1", **wrong)
-        assert API_SECRET not in str(caught.value)
