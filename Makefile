@@ -35,7 +35,6 @@ unit: $(STAMP) ## run the tests without real node processes
 e2e: $(STAMP) ## run the tests with real node processes
 	@$(BIN)/python -m pytest -n 2 -m e2e $(PYTEST)
 
-
 .PHONY: sim
 sim: $(STAMP) ## run the production pair in simulated storms: 40 seeds, about 30 cluster hours
 	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 3 --jobs 2 --insist
@@ -75,9 +74,10 @@ bench-failover: $(STAMP) ## measure failovers, and what else one could pick (roo
 	@$(BIN)/python -m tests.bench.main $(BENCH)
 
 # --- boxes; CLUSTER= is the folder of cluster.toml, DRY_RUN=1 shows and changes nothing ---
-DEPLOY = @CLUSTER='$(or $(CLUSTER),.)' HOST='$(HOST)' BOX='$(BOX)' PROFILE='$(PROFILE)' \
-  NAME='$(NAME)' ADDRESS='$(ADDRESS)' YES='$(YES)' DRY_RUN='$(DRY_RUN)' FORCE='$(FORCE)' KEEP_STATE='$(KEEP_STATE)' \
-  PYTHON_ARCHIVE='$(PYTHON_ARCHIVE)' FILE='$(FILE)' WITH_SECRETS='$(WITH_SECRETS)' $(BIN)/python -m deploy
+# What is typed after `make` is in the environment of its commands: deploy/__main__.py lists it.
+DEPLOY = @$(BIN)/python -m deploy
+# Some shells export a HOST or NAME of this machine: only a typed one names a box or a cluster.
+$(foreach name,HOST NAME,$(if $(filter environment,$(origin $(name))),$(eval unexport $(name))))
 
 .PHONY: wheels
 wheels: $(STAMP) ## fetch the wheels of a box, to deploy without a network (ARCH=aarch64 PY=3.12)

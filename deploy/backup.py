@@ -5,7 +5,6 @@ cluster and that node; what is put back goes onto a box whose node has never run
 start. What of it comes back, and in which form, is decided by nodectl restore (ADR 0051).
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,18 +14,17 @@ from deploy.box import Box, Say
 from deploy.deployer import Wish, connected, deploy
 from deploy.desired import Target
 from deploy.errors import DeployError
-from deploy.inventory import load_inventory, place_of
+from deploy.inventory import find_place
 from deploy.remote import node_names
 from node.backup.manifest import Manifest, file_stem, refuse_foreign
 from node.backup.place import check
 from node.backup.write import write_checked
+from node.cli.backup import REMARKED
 from node.cli.passphrase import read_passphrase
 from node.config_model import Config
 from node.errors import NodeError
 
 FOLDER = "backups"
-_REMARKED = 3
-"""nodectl's exit code for "written, but a part was damaged"."""
 
 
 def back_up(wish: Wish, environ: Mapping[str, str], say: Say, *, with_secrets: bool) -> int:
@@ -53,7 +51,7 @@ def back_up(wish: Wish, environ: Mapping[str, str], say: Say, *, with_secrets: b
 
 
 def _pull(name: str, wish: Wish, folder: Path, say: Say, passphrase: str | None) -> str:
-    place = place_of(wish.config, load_inventory(wish.config.directory), name, host=wish.host)
+    place = find_place(wish.config, name)  # HOST= names one box, these are all
     with connected(place, wish, say) as box:
         if wish.is_dry:
             return f"a backup would be written to {folder}; nothing was touched (DRY_RUN)"
@@ -62,7 +60,7 @@ def _pull(name: str, wish: Wish, folder: Path, say: Say, passphrase: str | None)
         if passphrase is not None:
             words += ["--with-secrets", "--passphrase-fd", "0"]
             given = f"{passphrase}\n".encode()
-        content, said = box.shell.fetch(*words, given=given, accepted=(0, _REMARKED))
+        content, said = box.shell.fetch(*words, given=given, accepted=(0, REMARKED))
     manifest, _ = check(content)
     refuse_foreign(manifest, cluster_id=wish.config.cluster_id, node_ids=(name,))
     path = folder / manifest.file_name
@@ -150,6 +148,4 @@ def _make_private(folder: Path) -> None:
     folder.chmod(0o700)
     ignore = folder / ".gitignore"
     if not ignore.exists():
-        descriptor = os.open(ignore, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            opened.write("*\n")
+        ignore.write_text("*\n", encoding="ascii")

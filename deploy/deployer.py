@@ -22,7 +22,7 @@ from deploy.desired import (
 )
 from deploy.errors import StepFailed
 from deploy.facts import BoxFacts
-from deploy.inventory import BoxPlace, load_inventory, place_of
+from deploy.inventory import BoxPlace, find_place
 from deploy.prod import approve
 from deploy.python_archive import VERSION, PythonArchive, archive_for
 from deploy.release import Release, build, release_id
@@ -95,7 +95,7 @@ def deploy(
         DeployError: it could not be done, with what mends it; a second run resumes.
     """
     config, patience = wish.config, patience or Patience()
-    place = place_of(config, load_inventory(config.directory), name, host=wish.host)
+    place = find_place(config, name, host=wish.host)
     say(f"{name}: {place.ssh}")
     with connected(place, wish, say) as box:
         box.refuse_unfit()

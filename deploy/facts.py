@@ -19,15 +19,10 @@ NODE_FREE_MB = 800
 class BoxFacts:
     """One look at a box. Empty text and None stand for what it did not say."""
 
-    hostname: str
     architecture: str
-    kernel: str
     glibc: tuple[int, ...]
     systemd: int | None
-    model: str
-    root_filesystem: str
     free_mb: int | None
-    memory_mb: int | None
     python: str
     python_version: str
     brought_python: str
@@ -56,15 +51,10 @@ def read_facts(text: str) -> BoxFacts:
     said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     synchronised = said.get("time_synchronised", "")
     return BoxFacts(
-        hostname=said.get("hostname", ""),
         architecture=said.get("architecture", ""),
-        kernel=said.get("kernel", ""),
         glibc=_version(said.get("glibc", "")),
         systemd=_number(said, "systemd"),
-        model=said.get("model", ""),
-        root_filesystem=said.get("root_filesystem", ""),
         free_mb=_number(said, "free_mb"),
-        memory_mb=_number(said, "memory_mb"),
         python=said.get("python", ""),
         python_version=said.get("python_version", ""),
         brought_python=said.get("brought_python", ""),

@@ -22,7 +22,7 @@ from deploy.deployer import (
 )
 from deploy.desired import Target
 from deploy.errors import BoxUnreachable, InventoryRefused
-from deploy.inventory import FILE, WITNESS, BoxPlace, load_inventory, place_of
+from deploy.inventory import FILE, WITNESS, BoxPlace, find_place, load_inventory
 from deploy.list_change import ListChange
 from deploy.settings import read_settings
 from deploy.store_list import (
@@ -83,13 +83,13 @@ def deploy_witness(wish: Wish, address: str, ask: Ask, say: Say) -> int:
 
 
 def _witness_place(wish: Wish) -> BoxPlace:
-    config, inventory = wish.config, load_inventory(wish.config.directory)
+    config = wish.config
     if config.cluster.topology is Topology.THREE_STORES:
         name = next(s.name for s in config.stores if s.name not in config.nodes)
-        return place_of(config, inventory, name, host=wish.host)
+        return find_place(config, name, host=wish.host)
     if config.cluster.topology is not Topology.TWO_BOXES:
         raise InventoryRefused("topology single-host runs on one machine and has no witness")
-    entry = inventory.boxes.get(WITNESS)
+    entry = load_inventory(config.directory).boxes.get(WITNESS)
     ssh = wish.host or ("" if entry is None else entry.ssh)
     if not ssh:
         raise InventoryRefused(
@@ -133,8 +133,8 @@ def _nodes(stack: ExitStack, wish: Wish, say: Say, *, is_needed: bool) -> list[B
         BoxUnreachable: one cannot be reached, and the pair's list is to change.
         InventoryRefused: one is deployed and the other is not.
     """
-    config, inventory = wish.config, load_inventory(wish.config.directory)
-    places = [place_of(config, inventory, name) for name in config.nodes]
+    config = wish.config
+    places = [find_place(config, name) for name in config.nodes]
     try:
         boxes = [stack.enter_context(connected(place, wish, say)) for place in places]
     except BoxUnreachable as error:

@@ -106,6 +106,11 @@ def place_of(config: Config, inventory: Inventory, name: str, *, host: str = "")
     )
 
 
+def find_place(config: Config, name: str, *, host: str = "") -> BoxPlace:
+    """Return what a box is, by the inventory beside cluster.toml; raises as `place_of`."""
+    return place_of(config, load_inventory(config.directory), name, host=host)
+
+
 def paper_port(config: Config, name: str) -> int | None:
     """Return the port at which cluster.toml expects a paper exchange on this box, None if not.
 

@@ -18,10 +18,11 @@ from deploy.desired import Target, node_fingerprint, node_wants
 from deploy.errors import NodeUnhealthy, StepFailed
 from deploy.switching import POLL_S, Patience, wait_until_well
 from deploy.wants import Absent
+from node.cli.decide import NOT_SEEN
+from node.cli.store_move import UNDONE
 
 REASON = "deploy-witness: the list of stores changes"
 AGAIN = "    → say the same command again; nobody trades meanwhile, resting orders stay"
-UNDONE = 3  # of `nodectl stores grow`: begun, not finished
 TRIES = 5
 
 
@@ -136,7 +137,7 @@ class ListChange:
         while True:
             said = box.shell.as_root(f"{places.NODECTL} resume </dev/null 2>&1; echo code=$?")
             code = said.rpartition("code=")[2].strip()
-            if code in {"0", str(UNDONE)}:  # 3: lifted, a node has not shown it yet
+            if code in {"0", str(NOT_SEEN)}:  # lifted, a node has not shown it yet
                 return
             if self.patience.now_s() > until_s:
                 raise StepFailed(f"the pause could not be lifted:\n{said.strip()[-800:]}\n{AGAIN}")

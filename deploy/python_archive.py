@@ -5,7 +5,6 @@ the laptop and checks it against the hash it carries; or the owner names an arch
 (PYTHON_ARCHIVE=), for laptops without a way to GitHub. The box gets it by its SHA-256.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import StepFailed
+from deploy.wheels import sha256_of
 
 VERSION = "3.12"
 FETCH_S = 900.0
@@ -79,8 +79,7 @@ def _fetch(architecture: str, into: Path) -> None:
 
 def _described(path: Path) -> PythonArchive:
     try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
         with tarfile.open(path, "r:gz") as archive:
             found = next(
                 (m for n in archive.getnames() if (m := re.search(r"bin/python(3\.1[123])$", n))),

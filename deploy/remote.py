@@ -8,11 +8,9 @@ from deploy.board import script
 from deploy.box import Say
 from deploy.deployer import Wish, connected
 from deploy.errors import BoxUnreachable, DeployError
-from deploy.inventory import load_inventory, place_of
+from deploy.inventory import find_place
 from node.config import Config
-
-UNSEEN = 3
-"""Exit code of `nodectl status`: it cannot be told."""
+from node.status_model import Verdict
 
 
 def status(wish: Wish, say: Say) -> int:
@@ -22,7 +20,7 @@ def status(wish: Wish, say: Say) -> int:
     """
     problems = []
     for name in reversed(node_names(wish.config)):
-        place = place_of(wish.config, load_inventory(wish.config.directory), name)
+        place = find_place(wish.config, name)
         try:
             with connected(place, wish, say) as box:
                 return box.shell.attach(places.NODECTL, "status")
@@ -30,12 +28,12 @@ def status(wish: Wish, say: Say) -> int:
             problems.append(str(error))
     for problem in problems:
         say(problem)
-    return UNSEEN
+    return Verdict.UNKNOWN
 
 
 def logs(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
     """Follow the journal of a box's node; `words` go to journalctl."""
-    place = place_of(wish.config, load_inventory(wish.config.directory), name, host=wish.host)
+    place = find_place(wish.config, name, host=wish.host)
     with connected(place, wish, say) as box:
         chosen = list(words) or ["-n", "100", "-f"]
         sudo = [] if box.facts.sudo == "root" else ["sudo"]
@@ -44,7 +42,7 @@ def logs(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
 
 def drill(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
     """Run a drill on a box, with this terminal: it asks before it hurts."""
-    place = place_of(wish.config, load_inventory(wish.config.directory), name, host=wish.host)
+    place = find_place(wish.config, name, host=wish.host)
     with connected(place, wish, say) as box:
         return box.shell.attach(places.NODECTL, "drill", *words)
 
@@ -55,7 +53,7 @@ def uninstall(wish: Wish, name: str, *, is_state_kept: bool, say: Say) -> int:
     Raises:
         DeployError: its node leads while the other one could take over, and FORCE=1 was not said.
     """
-    place = place_of(wish.config, load_inventory(wish.config.directory), name, host=wish.host)
+    place = find_place(wish.config, name, host=wish.host)
     with connected(place, wish, say) as box:
         if place.is_node and not wish.is_forced and not wish.is_dry:
             state = box.node_state()

@@ -20,7 +20,7 @@ from deploy.deployer import (
 )
 from deploy.desired import Target
 from deploy.errors import StepFailed
-from deploy.inventory import load_inventory, place_of
+from deploy.inventory import find_place
 from deploy.switching import Patience, switch, switch_back
 
 
@@ -80,8 +80,7 @@ def roll_back(wish: Wish, say: Say, patience: Patience | None = None) -> None:
 
 def _connect(stack: ExitStack, wish: Wish, say: Say) -> list[Box]:
     config = wish.config
-    inventory = load_inventory(config.directory)
-    places = [place_of(config, inventory, name) for name in config.nodes]
+    places = [find_place(config, name) for name in config.nodes]
     return [stack.enter_context(connected(place, wish, say)) for place in places]
 
 

@@ -17,10 +17,8 @@ from deploy.settings import SettingsSet
 from node.config import load_config
 from node.config_model import Config, Topology
 from node.errors import ConfigRefused
-
-DEFAULT_PORT = 6379
-ONLY_STORE = "# The only store runs on the standby's box. Fixed LAN address.\n"
-"""What `nodectl init` writes above the one store."""
+from node.init_answers import FIRST_PORT
+from node.init_text import STORES_SAID, render_box, render_store
 
 
 def grown_text(text: str, config: Config, witness_host: str) -> str:
@@ -44,7 +42,7 @@ def grown_text(text: str, config: Config, witness_host: str) -> str:
         )
     pattern = r'(?m)^(\s*topology\s*=\s*)["\']two-boxes["\']'
     edited, found = re.subn(pattern, rf'\g<1>"{Topology.THREE_STORES}"', text)
-    edited = edited.replace(ONLY_STORE, "# One store on each box and one on the witness.\n")
+    edited = edited.replace(STORES_SAID[Topology.TWO_BOXES], STORES_SAID[Topology.THREE_STORES])
     begins = [m.end() for m in re.finditer(r"(?m)^\s*\[\[\s*stores\s*\]\].*\n", edited)]
     if found != 1 or len(begins) != 1:
         raise InventoryRefused(
@@ -59,7 +57,7 @@ def grown_text(text: str, config: Config, witness_host: str) -> str:
         end -= len(kept.pop()) + 1
     block, rest = edited[:end].rstrip("\n"), edited[end:].lstrip("\n")
     added = "".join(
-        f'\n[[stores]]\nname = "{name}"\nhost = "{host}"\nport = {DEFAULT_PORT}\n'
+        f"\n{render_store(name, host, FIRST_PORT)}"
         for name, host in ((preferred, address), (WITNESS, witness_host))
     )
     return f"{block}\n{added}" + (f"\n{rest}" if rest else "")
@@ -97,7 +95,7 @@ def grown_inventory(text: str, ssh: str) -> str:
     if re.search(rf"(?m)^\s*\[boxes\.{WITNESS}\]", text):
         return text
     begin = f"{text.rstrip()}\n\n" if text.strip() else ""
-    return f'{begin}[boxes.{WITNESS}]\nssh = "{ssh}"\n'
+    return f"{begin}{render_box(WITNESS, ssh)}"
 
 
 def difference(name: str, before: str, after: str) -> str:

@@ -61,9 +61,7 @@ def store_conf(settings: StoreSettings) -> str:
         "dir /tmp",
     ]
     if settings.has_users:
-        lines += [
-            f"aclfile {places.STORE_ACL}",
-        ]
+        lines.append(f"aclfile {places.STORE_ACL}")
         if settings.version >= COW_CHECK_SINCE:
             # the check guards background saves, of which there are none; the Nano's 4.9 fails it
             lines.append("ignore-warnings ARM64-COW-BUG")

@@ -69,13 +69,12 @@ def node_unit(
     WatchdogSec is fed after finished cycles of the work loop, never by a thread beside it.
     """
     state = f"{places.STATE}/{node_id}"
+    store = f" {places.STORE_UNIT}" if has_store else ""
     unit: list[Line] = [
         (f"Description=hotspare node {node_id}", 0),
         ("Documentation=file:///opt/hotspare/current/README.md", 0),
         ("Wants=network-online.target", 0),
-        (f"After=network-online.target time-sync.target {places.STORE_UNIT}".rstrip(), 0)
-        if has_store
-        else ("After=network-online.target time-sync.target", 0),
+        (f"After=network-online.target time-sync.target{store}", 0),
         ("StartLimitIntervalSec=0", 229),  # never gives up
     ]
     service: list[Line] = [

@@ -5,6 +5,7 @@ complete list is docs/configuration.md.
 """
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 
 from node.config_model import Profile, Topology
@@ -86,12 +87,30 @@ _HEAD = """\
 """
 
 
+STORES_SAID: Mapping[Topology, str] = {
+    Topology.SINGLE_HOST: "# Loopback is for this machine alone; two boxes need LAN addresses.",
+    Topology.TWO_BOXES: "# The only store runs on the standby's box. Fixed LAN address.",
+    Topology.THREE_STORES: "# One store on each box and one on the witness. Fixed addresses.",
+}
+"""The line above the stores; adding a witness puts another one there."""
+
+
+def render_store(name: str, host: str, port: int) -> str:
+    """Return one store's table of cluster.toml."""
+    return f"[[stores]]\nname = {_text(name)}\nhost = {_text(host)}\nport = {port}\n"
+
+
+def render_box(name: str, ssh: str) -> str:
+    """Return one box's table of inventory.toml."""
+    return f"[boxes.{name}]\nssh = {_text(ssh)}\n"
+
+
 def render_inventory(answers: Answers) -> str:
     """Return inventory.toml: how `make deploy-primary` reaches the boxes."""
     hosts = [(n, answers.node_host(place)) for place, n in enumerate(answers.node_ids)]
     if answers.topology is Topology.THREE_STORES:
         hosts.append(("witness", answers.witness_host))
-    return _INVENTORY + "".join(f"\n[boxes.{name}]\nssh = {_text(host)}\n" for name, host in hosts)
+    return _INVENTORY + "".join(f"\n{render_box(name, host)}" for name, host in hosts)
 
 
 _INVENTORY = """\
@@ -129,16 +148,8 @@ peer_port = {answers.peer_port(place)}
 
 
 def _stores(answers: Answers) -> str:
-    comment = {
-        Topology.SINGLE_HOST: "# Loopback is for this machine alone; two boxes need LAN addresses.",
-        Topology.TWO_BOXES: "# The only store runs on the standby's box. Fixed LAN address.",
-        Topology.THREE_STORES: "# One store on each box and one on the witness. Fixed addresses.",
-    }[answers.topology]
-    entries = [
-        f"[[stores]]\nname = {_text(name)}\nhost = {_text(host)}\nport = {port}\n"
-        for name, host, port in answers.stores()
-    ]
-    return "\n".join([comment, *entries])
+    entries = [render_store(name, host, port) for name, host, port in answers.stores()]
+    return "\n".join([STORES_SAID[answers.topology], *entries])
 
 
 def _venue(answers: Answers) -> str:

@@ -6,8 +6,6 @@ say() { printf '%s=%s\n' "$1" "$2"; }
 first_line() { head -n 1 2>/dev/null; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-say hostname "$(hostname 2>/dev/null || uname -n)"
-say kernel "$(uname -r)"
 if has dpkg; then
   say architecture "$(dpkg --print-architecture)"
 else
@@ -16,10 +14,7 @@ fi
 say glibc "$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/^glibc //')"
 say systemd "$(systemctl --version 2>/dev/null | first_line | awk '{print $2}')"
 say has_apt "$(has apt-get && echo yes || echo no)"
-say model "$(sh -c "tr -d '\\0' </proc/device-tree/model" 2>/dev/null)"
-say root_filesystem "$(findmnt -no FSTYPE / 2>/dev/null)"
 say free_mb "$(df -Pm /opt 2>/dev/null | awk 'NR==2 {print $4}')"
-say memory_mb "$(awk '/^MemTotal:/ {print int($2/1024)}' /proc/meminfo)"
 
 # newest first; the environment of the nodes needs 3.11 to 3.13
 for version in 3.13 3.12 3.11; do

@@ -1,5 +1,6 @@
 """What a box says about itself, and what it is refused for."""
 
+import getpass
 import subprocess
 from dataclasses import replace
 
@@ -9,16 +10,11 @@ from deploy.board import script
 from deploy.facts import BoxFacts, read_facts, warnings_about, why_unfit
 
 PI = """\
-hostname=raspberrypi
-kernel=6.12.47
 architecture=arm64
 glibc=2.41
 systemd=257
 has_apt=yes
-model=Raspberry Pi 4 Model B Rev 1.5
-root_filesystem=ext4
 free_mb=22000
-memory_mb=3791
 python=/usr/bin/python3.13
 python_version=3.13.5
 knows_system_service=yes
@@ -92,5 +88,6 @@ def test_this_machine_describes_itself() -> None:
     )
     facts = read_facts(done.stdout)
     assert done.stderr == ""
-    assert facts.kernel
     assert facts.architecture
+    assert facts.glibc
+    assert facts.user == getpass.getuser()
