@@ -14,7 +14,7 @@ from election.model import LeaseTiming
 from tests.support.edited import Edit
 from tests.support.lease_weather import Bounds, Weather, calm
 
-SIM = "tests/support/lease_sim.py"  # has what stands in for the node: work loop, disk, venue
+SIM = "tests/support/lease_process.py"  # what stands in for the node: work loop, disk, orders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from election.machine import LeaseMachine
 from election.observation import Observation
 from election.signals import HandoverExpected
 from tests.election.test_simulation import HOSTILE, TIGHT, WORSE
-from tests.support.lease_sim import Box, Process, Report, Simulation
+from tests.support.lease_process import Box, Process
+from tests.support.lease_sim import Report, Simulation
 
 RUNS = int(os.environ.get("HOTSPARE_SIM_RUNS", "300")) // 6
 MUTANT_RUNS = 60

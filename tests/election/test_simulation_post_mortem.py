@@ -24,7 +24,8 @@ from election.model import (
 from election.signals import Call, Command, Stimulus, StoreEpoch, Verb
 from election.store_worker import execute
 from tests.election.test_simulation import HOSTILE, TIGHT, WORSE
-from tests.support.lease_sim import RECV_WINDOW_S, Box, Process, Report, Simulation, Weather
+from tests.support.lease_process import RECV_WINDOW_S, Box, Process
+from tests.support.lease_sim import Report, Simulation, Weather
 
 RUNS = int(os.environ.get("HOTSPARE_SIM_RUNS", "300")) // 3
 MUTANT_RUNS = 400

@@ -14,7 +14,8 @@ from election.memory_store import MemoryStore, Snapshot
 from election.model import NodeId, StoreName
 
 if TYPE_CHECKING:
-    from tests.support.lease_sim import Box, Link, Process
+    from tests.support.lease_process import Box, Process
+    from tests.support.lease_sim import Link
 
 # One is drawn for each strike; a name that stands here twice is drawn twice as often.
 ALL_FAULTS = (

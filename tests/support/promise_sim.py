@@ -25,7 +25,8 @@ from election.promise import (
     new_desk,
 )
 from election.signals import PromiseDropped, PromiseTaken, StandDown, StandUp
-from tests.support.lease_sim import Box, Process, Report, Simulation, build_machine
+from tests.support.lease_process import Box, Process
+from tests.support.lease_sim import Report, Simulation, build_machine
 
 ASK_TIMEOUT_S = 2.0
 RETRY_S = 1.5
