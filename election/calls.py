@@ -51,11 +51,6 @@ class Calls:
         self._last_id = 0
         self._out: list[Command] = []
 
-    @property
-    def is_handing_over(self) -> bool:
-        """True until the outcome of an asked release was published."""
-        return self._handover is not None
-
     def take_out(self) -> tuple[Command, ...]:
         """Return the commands of this step and begin the next."""
         commands, self._out = tuple(self._out), []

@@ -226,9 +226,9 @@ def merged_control(seen: ClusterPeek) -> Mapping[str, ControlRecord]:
     return merge_controls(store.control for store in seen.answered)
 
 
-def documents_by_store(seen: ClusterPeek) -> tuple[Mapping[str, str], ...]:
-    """Return the documents of each store that answered, to be merged by their envelopes."""
-    return tuple(store.documents for store in seen.answered)
+def named_documents(seen: ClusterPeek) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    """Return what each store that answered is called, with its documents, to be merged."""
+    return tuple((f"store {store.name}", store.documents) for store in seen.answered)
 
 
 def _vote(record: LeaseRecord) -> tuple[LeaseState, str, int]:

@@ -258,7 +258,3 @@ class Snapshot:
     fills: tuple[Fill, ...] = ()
     balances: Mapping[str, Balance] = field(default_factory=dict)
     looked_up_by_venue_id: Mapping[VenueOrderId, VenueOrder | None] = field(default_factory=dict)
-
-    def by_client_order_id(self) -> dict[ClientOrderId, VenueOrder]:
-        """Index the open orders that carry a client order id."""
-        return {o.client_order_id: o for o in self.open_orders if o.client_order_id is not None}

@@ -139,7 +139,10 @@ def write_cluster(
         config = load_config(folder / CONFIG_NAME, environ={})
     except OSError as error:
         where = error.filename or folder
-        raise InitRefused(f"{where}: cannot be written: {error.strerror}") from error
+        raise InitRefused(
+            f"{where}: cannot be written: {error.strerror}\n    → free some space, or name a "
+            "folder that you may write to"
+        ) from error
     files = (*contents, folder / ".gitignore")
     return Written(config=config, files=files, to_fill_in=tuple(to_fill_in))
 

@@ -4,7 +4,6 @@
 loguru gets from elsewhere becomes `log.message`. No traceback ever shows the values of variables.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -167,11 +166,6 @@ def setup_logs(
         catch=True,
     )
     return LogHandle(writer, sink_id=sink_id, path=path, context=bound)
-
-
-def is_interactive() -> bool:
-    """True when a person looks at standard error."""
-    return os.isatty(sys.stderr.fileno())
 
 
 def _line_of(

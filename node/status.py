@@ -18,6 +18,7 @@ from election.peek import (
     majority_holder,
     merged_control,
     merged_members,
+    named_documents,
 )
 from exchange.journal import merge
 from node.config_model import Config, Topology
@@ -66,7 +67,7 @@ def build_status(seen: ClusterPeek, config: Config, *, now_wall_ms: int) -> Stat
     lease = _Lease(seen=majority_holder(seen), is_known=len(seen.answered) >= seen.majority)
     members = {str(n): m for n, m in merged_members(seen).items()}
     latches, _ = merge_latches(merged_control(seen), is_first_start_allowed=False)
-    merged = merge([(f"store {s.name}", s.documents) for s in seen.answered])
+    merged = merge(named_documents(seen))
     remarks += [f"store {s.name}: {text}" for s in seen.answered for text in s.problems]
     remarks += [f"{d.key} in {d.source} is unreadable: {d.why}" for d in merged.damages]
     silent_s = _silence(lease, config)

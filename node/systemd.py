@@ -31,11 +31,6 @@ class Notifier:
         self._on_ready = on_ready
 
     @property
-    def is_listening(self) -> bool:
-        """True when a supervisor gave an address."""
-        return self._address is not None
-
-    @property
     def watchdog_s(self) -> float | None:
         """Seconds within which the supervisor wants a sign of life; None when it wants none."""
         return self._watchdog_s

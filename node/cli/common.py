@@ -105,6 +105,17 @@ def look(config: Config, secrets: Secrets) -> ClusterPeek:
     )
 
 
+def refuse_silence(seen: ClusterPeek, *, exit_code: int) -> None:
+    """Refuse to go on when no store answers. Raises CommandRefused with this exit code."""
+    if not seen.answered:
+        said = "; ".join(str(s.error) for s in seen.stores)
+        raise CommandRefused(
+            f"no store answers: {said}",
+            mend="look at power and network of their boxes, and from where you ask",
+            exit_code=exit_code,
+        )
+
+
 def who_asks() -> str:
     """Return who sits at this command line, for the record of a decision."""
     try:

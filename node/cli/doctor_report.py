@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from election.peek import ClusterPeek
+from election.peek import ClusterPeek, named_documents
 from exchange.journal import merge
 from node.cli.common import look, open_config, open_secrets, to_plain, wall_ms
 from node.config import Config
@@ -154,7 +154,7 @@ def _findings(dossier: Dossier) -> str:
 def _takeovers(dossier: Dossier) -> str:
     if dossier.seen is None:
         return "not looked at: there is no picture of the stores"
-    merged = merge([(f"store {s.name}", s.documents) for s in dossier.seen.answered])
+    merged = merge(named_documents(dossier.seen))
     remarks: list[str] = []
     lines = takeover_lines(merged.journal, remarks)[-TAKEOVERS_MAX:]
     return "\n".join([*(takeover_text(line, zone=UTC) for line in reversed(lines)), *remarks])

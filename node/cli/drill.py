@@ -22,6 +22,7 @@ from node.cli.common import (
     look,
     open_config,
     open_secrets,
+    refuse_silence,
     say,
     say_json,
     store_addresses,
@@ -221,9 +222,7 @@ def _since_ms(watch: DrillWatch, at_ms: int) -> int:
 
 def _history(config: Config, secrets: Secrets, *, as_json: bool) -> None:
     seen = look(config, secrets)
-    if not seen.answered:
-        said = "; ".join(str(s.error) for s in seen.stores)
-        raise CommandRefused(f"no store answers: {said}", exit_code=CANNOT_TELL)
+    refuse_silence(seen, exit_code=CANNOT_TELL)
     results = results_of(merged_control(seen))
     if as_json:
         say_json([result.to_body() for result in reversed(results)])
@@ -296,7 +295,10 @@ def _confirm(config: Config, *, name: str | None, yes: bool) -> None:
             )
         name = str(typer.prompt(f"type the cluster's name ({wanted}) to go on"))
     if name.strip() != wanted:
-        raise CommandRefused(f"{name!r} is not the name of this cluster, nothing was done")
+        raise CommandRefused(
+            f"{name!r} is not the name of this cluster, nothing was done",
+            mend=f"say it again with the name {wanted}",
+        )
 
 
 def _ask(request: DrillRequest, config: Config, secrets: Secrets) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from election.peek import named_documents
 from exchange.journal import merge
 from node.cli.common import (
     ConfigOption,
@@ -14,10 +15,10 @@ from node.cli.common import (
     look,
     open_config,
     open_secrets,
+    refuse_silence,
     say,
     say_json,
 )
-from node.errors import CommandRefused
 from node.status_money import takeover_lines
 from node.status_render import takeover_text
 
@@ -42,10 +43,8 @@ def history(
     """
     settings = open_config(config, profile)
     seen = look(settings, open_secrets(settings, node))
-    if not seen.answered:
-        said = "; ".join(str(s.error) for s in seen.stores)
-        raise CommandRefused(f"no store answers: {said}", exit_code=CANNOT_TELL)
-    merged = merge([(f"store {s.name}", s.documents) for s in seen.answered])
+    refuse_silence(seen, exit_code=CANNOT_TELL)
+    merged = merge(named_documents(seen))
     if as_json:
         entries = merged.journal.takeovers
         say_json([{"epoch": e, **entries[e].body} for e in sorted(entries, reverse=True)[:last]])

@@ -42,8 +42,8 @@ def release(
     dead process did not hold. It ends within five seconds, whatever the stores do. With
     --state-dir it needs no configuration and starts fastest.
 
-    Exit codes: 0 freed, or nothing to free · 1 not freed (no majority of the stores, or no state
-    directory to write in): it runs out by itself after one ttl · 4 mend configuration or
+    Exit codes: 0 freed, or nothing to free · 1 not freed (no majority of the stores, or the state
+    directory cannot be claimed): it runs out by itself after one ttl · 4 mend configuration or
     secrets · 64 wrong usage.
     """
     if not after_crash:

@@ -89,7 +89,10 @@ async def _test(config: Config, secrets: Secrets, node_id: str, wait_s: int) -> 
             wall_ms=wall_ms(),
         )
         if sent.state is not DeliveryState.DELIVERED:
-            raise CommandRefused(f"the message was not delivered: {sent.reason}")
+            raise CommandRefused(
+                f"the message was not delivered: {sent.reason}",
+                mend="`nodectl doctor` says what is wrong with bot, chat or network",
+            )
         say("\na test message was delivered; look at your phone")
     finally:
         await api.close()

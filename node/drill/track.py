@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from election.model import LeaseState, NodeId
-from election.peek import ClusterPeek, majority_holder, merged_members
+from election.peek import ClusterPeek, majority_holder, merged_members, named_documents
 from exchange.journal import merge
 from node.config_model import Config
 from node.role import Role
-from node.status_nodes import MEMBER_FRESH_S, node_view, role_of
+from node.status_nodes import MEMBER_FRESH_S, node_view
 
 
 @dataclass(slots=True, kw_only=True)
@@ -156,7 +156,7 @@ class Track:
     def _note_times(self, seen: ClusterPeek) -> None:
         if self.new_epoch is None:
             return
-        merged = merge([(f"store {s.name}", s.documents) for s in seen.answered])
+        merged = merge(named_documents(seen))
         entry = merged.journal.takeovers.get(self.new_epoch)
         if entry is not None:
             self._times = entry.body
@@ -180,10 +180,3 @@ def running_of(seen: ClusterPeek) -> tuple[str, ...]:
         if member.age_s <= MEMBER_FRESH_S and isinstance(drill, Mapping) and drill.get("running"):
             found.add(str(drill["running"]))
     return tuple(sorted(found))
-
-
-def is_standing_by(seen: ClusterPeek, node_id: str) -> bool:
-    """Tell whether a node is heard and stands by."""
-    member = merged_members(seen).get(NodeId(node_id))
-    is_heard = member is not None and member.age_s <= MEMBER_FRESH_S
-    return is_heard and member is not None and role_of(member) is Role.STANDBY

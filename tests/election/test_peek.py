@@ -14,10 +14,10 @@ from election.model import Incarnation, LeaseRecord, LeaseState, NodeId, StoreNa
 from election.peek import (
     ClusterPeek,
     StorePeek,
-    documents_by_store,
     majority_holder,
     merged_control,
     merged_members,
+    named_documents,
     peek,
 )
 from election.redis_control import ControlBoard
@@ -128,7 +128,7 @@ def test_stores_that_cannot_be_seen_have_an_error_and_hide_nothing_else(
     assert "nothing listens there" in str(errors[1])
     assert "wrong" in str(errors[2])
     assert "wr0ng-secret" not in repr(seen)
-    assert documents_by_store(seen) == ({"position:X": "{}"},)
+    assert named_documents(seen) == (("store x", {"position:X": "{}"}),)
     assert majority_holder(seen) is None, "one of three is no majority"
 
 
