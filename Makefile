@@ -36,7 +36,7 @@ e2e: $(STAMP) ## run the tests with real node processes
 	@$(BIN)/python -m pytest -n 2 -m e2e $(PYTEST)
 
 .PHONY: sim
-sim: $(STAMP) ## run the production pair in simulated storms: 40 seeds, about 30 cluster hours
+sim: $(STAMP) ## run the production pair in simulated storms: 40 seeds, 27 cluster hours
 	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 3 --jobs 2 --insist
 	@$(BIN)/nodectl simulate --seed 1 --count 20 --hours 0.5 --stores 1 --jobs 2 --insist
 

@@ -14,7 +14,13 @@ TOO_CALM = 2
 SeedOption = Annotated[int, typer.Option("--seed", "-s", min=0, help="Which run.")]
 CountOption = Annotated[int, typer.Option("--count", "-c", min=1, help="So many seeds from it.")]
 HoursOption = Annotated[
-    float, typer.Option("--hours", min=0.01, max=10_000, help="Simulated hours of each seed.")
+    float,
+    typer.Option(
+        "--hours",
+        min=0.01,
+        max=10_000,
+        help="Simulated hours of each seed, in whole storms and calms; a last calm comes on top.",
+    ),
 ]
 StoresOption = Annotated[int, typer.Option("--stores", help="Lease stores: 1 or 3.")]
 ShowOption = Annotated[bool, typer.Option("--show", help="Print the whole timeline of one seed.")]
@@ -51,6 +57,11 @@ def simulate(
 
     if stores not in {1, 3}:
         raise typer.BadParameter("it must be 1 or 3", param_hint="--stores")
+    if show and (count != 1 or as_json or insist):
+        raise typer.BadParameter(
+            "it prints one seed as text: leave out --count, --json and --insist",
+            param_hint="--show",
+        )
     plans = [
         Plan(seed=number, hours=hours, stores=stores, has_storms=not calm)
         for number in range(seed, seed + count)
@@ -85,10 +96,12 @@ def simulate(
 def _how_to_keep(plan: Any, violation: str) -> str:
     """Return what prints a failing seed again, and its row for tests/sim/regressions.py."""
     again = f"nodectl simulate --seed {plan.seed} --hours {plan.hours} --stores {plan.stores}"
+    calm, has_storms = ("", "") if plan.has_storms else (" --calm", "has_storms=False, ")
     return (
-        f"again: {again} --show\n"
+        f"again: {again}{calm} --show\n"
         f"keep: Regression(seed={plan.seed}, hours={plan.hours}, stores={plan.stores}, "
-        f"faults={plan.only!r}, fault_every_s={plan.fault_every_s}, showed={violation!r}, ...) "
+        f"faults={plan.only!r}, fault_every_s={plan.fault_every_s}, {has_storms}"
+        f"showed={violation!r}, ...) "
         "in tests/sim/regressions.py\n"
     )
 

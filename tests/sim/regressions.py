@@ -29,6 +29,7 @@ class Regression:
     old_defect: Callable[[], AbstractContextManager[Any]]
     shows: tuple[str, ...]
     is_strict: bool = False
+    has_storms: bool = True
 
     def plan(self, seed: int) -> Plan:
         """Return the run of a seed."""
@@ -40,6 +41,7 @@ class Regression:
             fault_every_s=self.fault_every_s,
             strategy="grid",
             is_strict=self.is_strict,
+            has_storms=self.has_storms,
         )
 
 

@@ -55,8 +55,14 @@ def test_violation_is_exit_code_1_and_shown(monkeypatch: pytest.MonkeyPatch) -> 
     assert result.exit_code == 1
     assert "VIOLATION" in result.stdout
     assert "seed 5, stores 3" in result.stdout
-    assert "again: nodectl simulate --seed 5 --hours 0.01 --stores 3 --show" in result.stdout
+    again = "nodectl simulate --seed 5 --hours 0.01 --stores 3 --calm --show"
+    assert f"again: {again}\n" in result.stdout
     assert "keep: Regression(seed=5, hours=0.01, stores=3, faults=()," in result.stdout
+    assert "has_storms=False, showed='" in result.stdout
+    repeated = RUNNER.invoke(app, again.split()[2:])
+    assert repeated.exit_code == 1
+    end_of_timeline = result.stdout.split("\nseed 5")[0].strip()
+    assert end_of_timeline in repeated.stdout, "the command prints another run"
 
 
 def test_campaign_without_storms_is_no_proof() -> None:
@@ -83,3 +89,11 @@ def test_campaign_with_one_store_insists_on_promises() -> None:
 def test_two_stores_are_refused() -> None:
     """Only 1 or 3 stores can be configured, so only these are simulated."""
     assert RUNNER.invoke(app, ["--stores", "2"]).exit_code != 0
+
+
+@pytest.mark.parametrize("other", [["--count", "2"], ["--json"], ["--insist"]])
+def test_timeline_of_one_seed_is_not_a_campaign(other: list[str]) -> None:
+    """--show prints one seed as text: what asks for more is refused, not left out in silence."""
+    refused = RUNNER.invoke(app, ["--hours", "0.01", "--calm", "--show", *other])
+    assert refused.exit_code != 0
+    assert "prints one seed" in refused.output
