@@ -65,15 +65,17 @@ class KernelFence:
         Raises:
             FenceUnavailable: the kernel or the C library cannot do it.
         """
+        # The process that has the timer. Its id is no sign of that: the first one is 0.
+        self._pid = -1
         self._libc = _load_libc()
         self._timer = ctypes.c_void_p()
-        self._pid = os.getpid()
         event = _Sigevent(sigev_signo=int(signal.SIGKILL), sigev_notify=SIGEV_SIGNAL)
         result = self._libc.timer_create(
             ctypes.c_int(CLOCK_BOOTTIME), ctypes.byref(event), ctypes.byref(self._timer)
         )
         if result != 0:
             raise FenceUnavailable(f"timer_create: {os.strerror(ctypes.get_errno())}")
+        self._pid = os.getpid()
 
     def arm(self, boottime_s: float) -> None:
         """Set or move the instant. A past instant fires at once.
@@ -93,9 +95,8 @@ class KernelFence:
 
     def close(self) -> None:
         """Delete the timer."""
-        if self._pid == os.getpid() and self._timer.value is not None:
+        if self._pid == os.getpid():
             self._libc.timer_delete(self._timer)
-        self._timer = ctypes.c_void_p()
         self._pid = -1
 
     def _set(self, nanoseconds: int) -> None:

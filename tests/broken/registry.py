@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from tests.broken import (
     acquiring,
+    amended,
     clocks,
     cluster,
     deaths,
     elsewhere,
+    fencing,
     holding,
     journals,
     observing,
@@ -23,12 +25,14 @@ FAMILIES: Mapping[str, tuple[Variant, ...]] = {
     "Asking, and giving up": acquiring.VARIANTS,
     "Holding": holding.VARIANTS,
     "Ending, and the kernel fence": releasing.VARIANTS,
+    "The kernel's timer and one write, in detail": fencing.VARIANTS,
     "What a store compares": stores.VARIANTS,
     "Standing down": promises.VARIANTS,
     "After a death": deaths.VARIANTS,
     "Identity, servers, the venue's stamp": elsewhere.VARIANTS,
     "Who may contend, and who moves the lease": cluster.VARIANTS,
     "Journal and absence": journals.VARIANTS,
+    "Configuration, fingerprints, latches, a dead disk": amended.VARIANTS,
 }
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant for family in FAMILIES.values() for variant in family

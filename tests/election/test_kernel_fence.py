@@ -1,11 +1,13 @@
 """The kernel fence with real processes: it must kill what cannot help itself."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from election.kernel_fence import KernelFence
 # The child arms as told, says "ready", then does as told. Times are CLOCK_BOOTTIME.
 CHILD = """
 import sys, time
+import tests.support.edited  # a rule that is broken on purpose is broken in this process too
 from election.kernel_fence import KernelFence
 boot = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
 fence = KernelFence()
@@ -91,7 +94,8 @@ def test_fence_kills_a_process_that_ignores_signals(children: list[Child]) -> No
 @pytest.mark.parametrize("instant", ["boot() - 1.0", "0.0", "-5.0"])
 def test_past_instant_fires_at_once(children: list[Child], instant: str) -> None:
     """An instant already past fires at once; zero must not mean "disarm"."""
-    assert start(children, f"fence.arm({instant})").end() == -signal.SIGKILL
+    child = start(children, f"fence.arm({instant})", "time.sleep(5); sys.exit(7)")
+    assert child.end() == -signal.SIGKILL
 
 
 def test_disarmed_fence_does_not_fire(children: list[Child]) -> None:
@@ -133,10 +137,31 @@ def test_forked_child_has_no_timer(children: list[Child]) -> None:
     assert start(children, body, "sys.exit(code)").end() == 9
 
 
+def shown_timers() -> str:
+    """Return what the kernel shows of this process's timers."""
+    timers = Path("/proc/self/timers")
+    if not timers.exists():
+        pytest.skip("this kernel does not show timers (CONFIG_CHECKPOINT_RESTORE)")
+    return timers.read_text("ascii")
+
+
 def test_closed_fence_leaves_nothing_behind() -> None:
-    """In this very process: armed far away, disarmed, deleted."""
+    """In this very process: armed far away, disarmed, deleted; also a process's first timer."""
+    before = shown_timers()
     fence = KernelFence()
     fence.arm(time.clock_gettime(time.CLOCK_BOOTTIME) + 3600)
     fence.disarm()
     fence.close()
     fence.close()
+    assert shown_timers() == before
+
+
+def test_timer_is_of_the_boot_clock_and_kills() -> None:
+    """It counts suspended time too, and sends what nobody can block or ignore."""
+    with contextlib.closing(KernelFence()) as fence:
+        fence.arm(time.clock_gettime(time.CLOCK_BOOTTIME) + 3600.0)
+        shown = shown_timers()
+        fence.disarm()
+    assert shown.count("ClockID: ") == 1, "a fence of another test was left"
+    assert f"ClockID: {time.CLOCK_BOOTTIME}\n" in shown
+    assert f"signal: {int(signal.SIGKILL)}/" in shown

@@ -125,6 +125,24 @@ def test_promise_for_another_epoch_is_not_taken() -> None:
     assert bench.machine.promises.facts(bench.clock.now()).relies_on is None
 
 
+def test_what_the_other_node_may_know_is_what_this_one_does() -> None:
+    """R13, R14: lives of stores, the grant and what it relies on, a promise, the highest epoch."""
+    bench = Bench().hold()
+    promised(bench)
+    now = bench.clock.now()
+    facts = bench.machine.peer_facts(now)
+    assert facts.at == now
+    assert set(facts.lives) == {X}
+    assert (facts.holder.epoch, facts.holder.nonce) == (1, bench.me.nonce)
+    assert facts.holder.relies_on is not None
+    assert not facts.stood_down
+    assert facts.max_epoch == 1
+    spare = Bench()
+    spare.feed(StandDown(reason="stood down"))
+    facts = spare.machine.peer_facts(spare.clock.now())
+    assert (facts.stood_down, facts.holder.epoch) == ("stood down", 0)
+
+
 # --- the one that stands down --------------------------------------------------------------------
 
 
