@@ -13,14 +13,13 @@ contend. So a promise
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from election.model import NodeId
 
 _FORMAT: Final = 1
-NO_ID: Final = ""
 ENDED_MAX: Final = 256  # ids of ended promises that a process remembers
 
 
@@ -95,7 +94,7 @@ class PromiseMemory:
     @property
     def promise_id(self) -> str:
         """Id of the standing promise, empty for none."""
-        return NO_ID if self.promise is None else self.promise.promise_id
+        return "" if self.promise is None else self.promise.promise_id
 
     def is_of_earlier_process(self, nonce: str) -> bool:
         """Tell whether the node was restarted since it promised: what it stood down for is over."""
@@ -154,7 +153,7 @@ class HolderFacts:
 class PromiseDesk:
     """The holder's side: which promises may be relied on. Not thread-safe."""
 
-    _ended: dict[str, None]
+    _ended: dict[str, None] = field(default_factory=dict)
 
     def refuse_given(  # noqa: PLR0911  (one line for each reason)
         self, promise: Promise, facts: HolderFacts
@@ -175,7 +174,7 @@ class PromiseDesk:
         known = facts.relies_on
         if known is not None and known.promise_id != promise.promise_id:
             return f"it relies on promise {known.promise_id[:8]} already"
-        return NO_ID
+        return ""
 
     def refuse_end(self, facts: HolderFacts) -> str:
         """Return why the holder wants to go on relying on its promise, empty when it agrees.
@@ -183,9 +182,9 @@ class PromiseDesk:
         Ending it while no store acknowledges would stop trading one ttl later.
         """
         if facts.relies_on is None or not facts.epoch:
-            return NO_ID
+            return ""
         if facts.proven_s is not None and facts.proven_s <= facts.ttl_ms / 1000 / 2:
-            return NO_ID
+            return ""
         return (
             f"{facts.node_id} trades on by this promise and no store has acknowledged it lately; "
             "ending it now would stop trading"
@@ -195,11 +194,6 @@ class PromiseDesk:
         """Never rely on this one again, also if it arrives late."""
         if promise_id and len(self._ended) < ENDED_MAX:
             self._ended[promise_id] = None
-
-
-def new_desk() -> PromiseDesk:
-    """Return a desk that knows of nothing ended."""
-    return PromiseDesk(_ended={})
 
 
 def describe(memory: PromiseMemory, facts: Mapping[str, str]) -> str:

@@ -21,10 +21,10 @@ from election.promise import (
     NOT_KNOWN,
     NOTHING_PROMISED,
     Promise,
+    PromiseDesk,
     PromiseMemory,
     PromiseState,
     describe,
-    new_desk,
     parse_promise,
 )
 from election.promises import PeerFacts
@@ -96,7 +96,7 @@ class PeerDesk:
     tell: Callable[[str, Mapping[str, Any]], None]
     forget_challenges: Callable[[], None] = lambda: None
     drive: Drive | None = None
-    _promises: Any = field(default_factory=new_desk)
+    _promises: PromiseDesk = field(default_factory=PromiseDesk)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     # --- reading -----------------------------------------------------------------------------
@@ -145,12 +145,8 @@ class PeerDesk:
 
     # --- the node that stands down -------------------------------------------------------------
 
-    def begin(self) -> Outcome:
-        """Promise the holder not to contend."""
-        with self._lock:
-            return run_walk(self._begin())
-
     def _begin(self) -> Walk[Outcome]:
+        """Promise the holder not to contend."""
         if self.memory.is_of_earlier_process(self.heartbeat.identity.nonce):
             # It would end by itself as soon as the holder agrees: a new one is wanted.
             ended = yield from self.end_walk()
@@ -276,12 +272,8 @@ class PeerDesk:
             except PromiseFileUnusable as error:
                 self.tell("promise.not_stored", {"reason": str(error)})
 
-    def force(self) -> Outcome:
-        """End the promise without the holder: a person says that it is dead."""
-        with self._lock:
-            return run_walk(self._force())
-
     def _force(self) -> Walk[Outcome]:
+        """End the promise without the holder: a person says that it is dead."""
         if self.memory.state is PromiseState.NONE:
             return Outcome(code=DONE, text="this node has promised nothing")
         try:

@@ -3,7 +3,7 @@
 Never raises and never blocks: a supervisor that does not listen must not stop trading. The
 watchdog is fed by the work loop only, after a finished cycle.
 
-Source: sd_notify(3), sd_watchdog_enabled(3).
+Source: sd_notify(3).
 """
 
 import os
@@ -27,13 +27,7 @@ class Notifier:
             on_ready: called once when the start is over, in a thread that nobody waits for.
         """
         self._address = _address_of(environ.get("NOTIFY_SOCKET", ""))
-        self._watchdog_s = _watchdog_of(environ)
         self._on_ready = on_ready
-
-    @property
-    def watchdog_s(self) -> float | None:
-        """Seconds within which the supervisor wants a sign of life; None when it wants none."""
-        return self._watchdog_s
 
     def ready(self, status: str) -> bool:
         """Say that the start is over."""
@@ -70,14 +64,6 @@ def _address_of(named: str) -> str | bytes | None:
     if named.startswith("@"):  # abstract namespace: the name begins with a zero byte
         return b"\0" + os.fsencode(named[1:])
     return named if named.startswith("/") else None
-
-
-def _watchdog_of(environ: Mapping[str, str]) -> float | None:
-    meant_for = environ.get("WATCHDOG_PID", "")
-    if meant_for and meant_for != str(os.getpid()):
-        return None
-    usec = environ.get("WATCHDOG_USEC", "")
-    return int(usec) / 1e6 if usec.isdigit() and int(usec) > 0 else None
 
 
 def _line(text: str) -> str:

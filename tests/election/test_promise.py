@@ -12,10 +12,10 @@ from election.promise import (
     NOTHING_PROMISED,
     HolderFacts,
     Promise,
+    PromiseDesk,
     PromiseMemory,
     PromiseState,
     describe,
-    new_desk,
     parse_memory,
     render_memory,
 )
@@ -106,7 +106,7 @@ def test_restart_is_known_by_the_nonce() -> None:
 
 def test_promise_is_relied_on_by_the_process_it_was_given_to() -> None:
     """Node, process and epoch fit, one store: the holder may rely on it, also asked twice."""
-    desk = new_desk()
+    desk = PromiseDesk()
     assert not desk.refuse_given(PROMISE, facts())
     assert not desk.refuse_given(PROMISE, facts(relies_on=PROMISE))
 
@@ -125,19 +125,19 @@ def test_promise_is_relied_on_by_the_process_it_was_given_to() -> None:
 )
 def test_promise_for_somebody_else_is_refused(changes: dict[str, object]) -> None:
     """It was given to one process in one epoch, of the pair with one store."""
-    assert new_desk().refuse_given(PROMISE, facts(**changes))
+    assert PromiseDesk().refuse_given(PROMISE, facts(**changes))
 
 
 def test_ended_promise_is_never_relied_on_again() -> None:
     """A promise that arrives after its end came late."""
-    desk = new_desk()
+    desk = PromiseDesk()
     desk.note_ended("p1")
     assert "ended" in desk.refuse_given(PROMISE, facts())
 
 
 def test_desk_that_can_remember_no_more_refuses() -> None:
     """The memory of ended promises is bounded; when it is full nothing new is relied on."""
-    desk = new_desk()
+    desk = PromiseDesk()
     for number in range(ENDED_MAX + 5):
         desk.note_ended(f"e{number}")
     assert desk.refuse_given(PROMISE, facts())
@@ -157,4 +157,4 @@ def test_end_is_refused_while_it_would_stop_trading(
     changes: dict[str, object], is_refused: bool
 ) -> None:
     """The holder agrees to an end only while a store acknowledges its renewals."""
-    assert bool(new_desk().refuse_end(facts(**changes))) is is_refused
+    assert bool(PromiseDesk().refuse_end(facts(**changes))) is is_refused

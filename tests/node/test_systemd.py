@@ -58,21 +58,3 @@ def test_nobody_listening_is_no_error(named: str) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": named} if named else {})
     assert notifier.ready("x") is False
     assert notifier.watchdog() is False
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({"WATCHDOG_USEC": "10000000"}, 10.0),
-        ({"WATCHDOG_USEC": "10000000", "WATCHDOG_PID": str(os.getpid())}, 10.0),
-        ({"WATCHDOG_USEC": "10000000", "WATCHDOG_PID": "1"}, None),
-        ({"WATCHDOG_USEC": "0"}, None),
-        ({"WATCHDOG_USEC": "soon"}, None),
-        ({}, None),
-    ],
-)
-def test_watchdog_interval_is_for_this_process_only(
-    environ: dict[str, str], expected: float | None
-) -> None:
-    """Source: sd_watchdog_enabled(3): WATCHDOG_PID names for whom it is meant."""
-    assert Notifier(environ).watchdog_s == expected

@@ -19,10 +19,10 @@ from election.promise import (
     NOT_KNOWN,
     NOTHING_PROMISED,
     Promise,
+    PromiseDesk,
     PromiseMemory,
     PromiseState,
     describe,
-    new_desk,
 )
 from election.signals import PromiseDropped, PromiseTaken, StandDown, StandUp
 from tests.support.lease_process import Box, Process
@@ -63,7 +63,7 @@ class PromiseProcess(Process):
     sim: "PromiseSimulation"
 
     def __init__(self, box: PromiseBox) -> None:
-        self.desk = new_desk()
+        self.desk = PromiseDesk()
         self.book = ChallengeBook(secret=str(box.sim.next_number()).encode())
         self.asking = 0  # the number of the exchange that is awaited, 0 for none
         super().__init__(box)
