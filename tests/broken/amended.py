@@ -140,6 +140,6 @@ VARIANTS = (
                 "env={**__import__('os').environ, **worker_environment()},",
             ),
         ),
-        proof=ByTests(tests=("tests/strategy/test_worker.py",)),
+        proof=ByTests(tests=("tests/strategy/test_worker_confined.py",)),
     ),
 )

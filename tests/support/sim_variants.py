@@ -4,7 +4,7 @@ Each variant is a context manager that breaks one rule for as long as it is ente
 here, never in the product.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,8 @@ from alerts.outbox import Outbox
 from election.observation import Observation
 from exchange import reconcile
 from exchange.ccxt_ticket import WriteTicket
-from exchange.journal import merge
+from exchange.journal import Merged, merge
+from exchange.journal_codec import Document
 from exchange.journal_writer import JournalWriter, Written
 from node.cluster_watch import ClusterWatch
 from node.sim.disk import SimEpochFile
@@ -139,7 +140,15 @@ def latches_not_merged() -> Iterator[None]:
 @contextmanager
 def takeover_without_own_disk() -> Iterator[None]:
     """Amendment "Journal": a takeover, and the tail, believe the stores alone."""
-    with patch("node.standby.merge", lambda sources: merge([s for s in sources if s[0] != OWN])):
+
+    def of_others(
+        sources: Sequence[tuple[str, Mapping[str, str]]],
+        *,
+        known: Mapping[tuple[str, str], Document],
+    ) -> Merged:
+        return merge([s for s in sources if s[0] != OWN], known=known)
+
+    with patch("node.standby.merge", of_others):
         yield
 
 
