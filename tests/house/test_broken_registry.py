@@ -1,13 +1,17 @@
 """Every broken rule still fits the code, and whoever must notice it is still there.
 
 The breaks themselves take minutes to run; that one of them has lost its text, or a test file that
-it names, is known here at once. In the simulations, entering a break is what looks for its text.
+it names, is known here at once. In the simulations, entering a break is what looks for its text,
+and shows whether what it puts in the place of a function takes the same calls.
 """
 
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
+from exchange.journal import merge
+from node.standby import Standby
 from tests.broken.registry import VARIANTS
 from tests.broken.scripts import CHECKS
 from tests.broken.variant import ByTests
@@ -15,6 +19,7 @@ from tests.mutation import run as mutation
 from tests.sim import test_promise_variants, test_variants
 from tests.sim.regressions import REGRESSIONS
 from tests.support.edited import ROOT, edited_texts
+from tests.support.patched import Patched, noted_patches
 
 EDITS = {name: variant.edits for name, variant in VARIANTS.items()} | {
     f"script: {name}": (check.edit,) for name, check in CHECKS.items()
@@ -53,6 +58,25 @@ def test_house_every_test_that_must_notice_a_broken_rule_exists() -> None:
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_house_every_break_of_the_simulations_fits(name: str) -> None:
-    """A break that does not fit says so when it is entered."""
-    with ExitStack() as stack:
+    """A break that does not fit says so when it is entered; one that cannot be called, here."""
+    with noted_patches() as entered, ExitStack() as stack:
         stack.enter_context(BREAKS[name]())
+    assert entered
+    assert [text for patched in entered if (text := patched.misfit())] == []
+
+
+@pytest.mark.parametrize(
+    ("replacement", "says"),
+    [
+        (lambda sources: merge([*sources]), "unexpected keyword argument 'known'"),
+        (lambda *_, **how: merge((), **how), ""),
+        ((), "is called, and"),
+        (Standby.tail, "its replacement is not"),
+    ],
+    ids=["a parameter behind", "takes all", "no function", "awaited"],
+)
+def test_house_a_replacement_that_cannot_be_called_is_noticed(replacement: Any, says: str) -> None:
+    """`merge` had got a keyword, and its replacement crashed the node minutes into the run."""
+    misfit = Patched(name="merge", original=merge, replacement=replacement).misfit()
+    assert says in misfit
+    assert bool(says) == bool(misfit)

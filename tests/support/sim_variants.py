@@ -7,6 +7,7 @@ here, never in the product.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import PropertyMock, patch
 
@@ -144,7 +145,7 @@ def takeover_without_own_disk() -> Iterator[None]:
     def of_others(
         sources: Sequence[tuple[str, Mapping[str, str]]],
         *,
-        known: Mapping[tuple[str, str], Document],
+        known: Mapping[tuple[str, str], Document] = MappingProxyType({}),
     ) -> Merged:
         return merge([s for s in sources if s[0] != OWN], known=known)
 
