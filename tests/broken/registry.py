@@ -15,6 +15,7 @@ from tests.broken import (
     observing,
     promises,
     releasing,
+    restored,
     stores,
 )
 from tests.broken.variant import Variant
@@ -33,6 +34,7 @@ FAMILIES: Mapping[str, tuple[Variant, ...]] = {
     "Who may contend, and who moves the lease": cluster.VARIANTS,
     "Journal and absence": journals.VARIANTS,
     "Configuration, fingerprints, latches, a dead disk": amended.VARIANTS,
+    "A card that comes back": restored.VARIANTS,
 }
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant for family in FAMILIES.values() for variant in family

@@ -75,6 +75,7 @@ def test_registry_is_complete_and_honest() -> None:
     # H13 and H14: where the store lives, not a rule of the protocol; named beside two-stores.
     wanted = {f"H{n}" for n in range(1, 19)} | {f"R{n}" for n in range(17)}
     wanted |= {"Kernel fence", "Journal", "Journal and latches", "Absence", "Disk", "Health"}
+    wanted |= {"Restored card"}
     assert wanted - named == set()
     for variant in IN_WEATHER:
         assert isinstance(variant.proof, InWeather)

@@ -15,6 +15,7 @@ from node.backup.collect import Wanted, take
 from node.config_model import Config
 from node.errors import BackupRefused
 from node.restored import RestoredControls
+from tests.deploy.known_box import reach_known_box
 from tests.support.backed_up import NODE, make_cluster, make_state
 
 OTHER = "raspberrypi"
@@ -63,6 +64,16 @@ def test_a_wrong_file_is_refused_before_a_box_is_asked(config: Config, tmp_path:
         restore("witness", wish, said.append, good)
     with pytest.raises(BoxUnreachable):
         restore(NODE, wish, said.append, good)
+
+
+def test_nothing_is_put_back_under_a_node_that_runs(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows more than any backup."""
+    box = reach_known_box(monkeypatch, config)
+    with pytest.raises(DeployError, match="knows more than a backup"):
+        restore(NODE, Wish(config=config), box.say, a_backup(config, tmp_path / "b.tar.gz"))
+    assert not box.shell.ran
 
 
 def test_without_a_file_it_says_that_it_deploys_and_where_a_backup_is(config: Config) -> None:

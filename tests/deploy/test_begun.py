@@ -1,69 +1,15 @@
 """A cluster begins once: a fresh card of one that has begun is told so (S6)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deploy import deployer
+from deploy.backup import restore
 from deploy.begun import FILE, has_begun, remember
-from deploy.board import script
-from deploy.box import NodeState
 from deploy.deployer import Wish, deploy
-from deploy.inventory import BoxPlace
-from deploy.switching import Patience
 from node.config_model import Config
+from tests.deploy.known_box import KnownBox, no_waiting, reach_known_box
 from tests.support.backed_up import NODE, make_cluster
-
-
-@dataclass
-class RootShell:
-    """Notes which script was run as root, and with which words."""
-
-    ran: list[tuple[str, ...]] = field(default_factory=list)
-
-    def as_root(self, text: str, *words: str) -> str:
-        self.ran.append((text, *words))
-        return ""
-
-
-@dataclass
-class KnownBox:
-    """A box on which everything lies already; `holder` is whom its stores name."""
-
-    place: BoxPlace
-    holder: str | None = None
-    shell: RootShell = field(default_factory=RootShell)
-    said: list[str] = field(default_factory=list)
-    is_dry: bool = False
-    changes: int = 0
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def refuse_unfit(self) -> None:
-        return None
-
-    def node_state(self) -> NodeState:
-        nodes = [{"node_id": n, "role": "standby"} for n in ("jetson", "raspberrypi")]
-        status: dict[str, Any] = {"holder": self.holder, "nodes": nodes, "stores": [{"error": ""}]}
-        return NodeState(
-            is_active=True,
-            restarts=0,
-            fingerprint="",
-            release="",
-            settings="",
-            previous_release="",
-            previous_settings="",
-            status=status,
-        )
-
-    @property
-    def told_card(self) -> bool:
-        return any(ran[0] == script("returning.sh") for ran in self.shell.ran)
 
 
 @pytest.fixture
@@ -73,25 +19,8 @@ def config(tmp_path: Path) -> Config:
 
 def deploy_to(monkeypatch: pytest.MonkeyPatch, config: Config, *, holder: str | None) -> KnownBox:
     """Run `deploy` with everything left out that needs a machine."""
-    place = BoxPlace(name=NODE, ssh=NODE, is_node=True, has_store=False, has_paper=False)
-    box = KnownBox(place=place, holder=holder)
-
-    @contextmanager
-    def connected(*_: object) -> Iterator[KnownBox]:
-        yield box
-
-    class Target:
-        release_id = "r1"
-
-    Target.config = config  # type: ignore[attr-defined]
-    monkeypatch.setattr(deployer, "connected", connected)
-    monkeypatch.setattr(deployer, "refuse_other_profile", lambda *_: None)
-    monkeypatch.setattr(deployer, "prepare", lambda *_: (Target, None, None))
-    monkeypatch.setattr(deployer, "bring", lambda *_: Target)
-    monkeypatch.setattr(deployer, "switch", lambda *_, **__: True)
-    clock = iter(range(10_000))
-    patience = Patience(now_s=lambda: float(next(clock)), sleep=lambda _: None)
-    deploy(NODE, Wish(config=config), box.say, patience)
+    box = reach_known_box(monkeypatch, config, holder=holder)
+    deploy(NODE, Wish(config=config), box.say, no_waiting())
     return box
 
 
@@ -106,6 +35,15 @@ def test_a_card_is_told_only_after_a_leader_was_seen(
     again = deploy_to(monkeypatch, config, holder=NODE)
     assert again.told_card
     assert again.shell.ran[-1][1] == f"/var/lib/hotspare/{NODE}"
+
+
+def test_a_card_restored_without_a_file_is_told_whatever_the_laptop_remembers(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who types `make restore` says himself that the cluster is not new."""
+    box = reach_known_box(monkeypatch, config, holder="raspberrypi")
+    restore(NODE, Wish(config=config), box.say, None)
+    assert box.told_card
 
 
 def test_each_profile_begins_by_itself(config: Config) -> None:

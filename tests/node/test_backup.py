@@ -117,7 +117,13 @@ def test_a_restore_that_broke_off_is_run_again(config: Config, tmp_path: Path) -
     assert (state / "journal").exists()
 
 
-@pytest.mark.parametrize("name", [*LIVED_IN])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("journal", "control", "control.restored", "outbox.jsonl", "crashes.json", "moves.json"),
+        *("epoch.json", "promise.json"),
+    ],
+)
 def test_nothing_is_put_over_a_directory_in_which_a_node_has_run(
     name: str, config: Config, tmp_path: Path
 ) -> None:

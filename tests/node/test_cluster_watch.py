@@ -283,6 +283,16 @@ async def test_a_restored_disk_alone_stays_paused_and_tells_nobody(tmp_path: Pat
     assert set(disk.texts) == {PAUSE, CLUSTER, LOSS_LIMIT}
 
 
+async def test_a_card_that_was_told_that_its_cluster_is_not_new_begins_none(tmp_path: Path) -> None:
+    """S6: an empty `control.restored`, stores that began empty, init's marker: no first start."""
+    control = MemoryControl()
+    watch = make_watch(control, restored=Restored(), marker=marked(tmp_path))
+    for _ in range(2):
+        await watch.refresh()
+    assert watch.latches.is_paused
+    assert control.stores[NAMES[0]] == {}
+
+
 async def test_a_restored_disk_joins_a_living_cluster_without_lifting_its_pause() -> None:
     control, disk = MemoryControl(), Cards()
     restored = Restored(record_of(CLUSTER, 1, born_ms=5), record_of(PAUSE, 3, is_paused=False))
