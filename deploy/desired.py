@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 from deploy import places
+from deploy.clock import clock_wants
 from deploy.facts import BoxFacts
 from deploy.inventory import BoxPlace, paper_port
 from deploy.settings import NodeSecrets, SettingsSet
@@ -18,6 +19,7 @@ from deploy.unit_text import (
     store_unit,
 )
 from deploy.wants import Directory, Enabled, File, Link, Packages, Running, Started, User, Want
+from deploy.watchdog import watchdog_wants
 from node.config_model import Config
 
 STORE_SERVERS = ("/usr/bin/redis-server", "/usr/bin/valkey-server")
@@ -45,10 +47,11 @@ class Target:
 
 
 def base_wants(target: Target) -> tuple[Want, ...]:
-    """Return what must be there before anything of ours runs: user, folders, the store's server."""
+    """Return what must be there before anything of ours runs: user, folders, clock, server."""
     wants: list[Want] = [
         User(name=places.USER, home=places.STATE),
         Directory(path=places.ETC),
+        *clock_wants(target.facts),
     ]
     if target.place.is_node:
         wants += [
@@ -61,6 +64,8 @@ def base_wants(target: Target) -> tuple[Want, ...]:
             Directory(path=places.STATE, mode="700", owner=places.OWNER),
             Directory(path="/etc/systemd/journald.conf.d"),
             File(path=places.JOURNALD, content=_JOURNALD.encode()),
+            # not on a witness: that may be anybody's other machine, and is not ours to reset
+            *watchdog_wants(target.facts),
         ]
     if target.place.has_store and not target.facts.store_server:
         wants.append(Packages(names=("redis-server",)))

@@ -1,6 +1,6 @@
 """What a box is, as board/facts.sh says it, and whether it can run what it should. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 NODE_ARCHITECTURES = {
@@ -33,7 +33,16 @@ class BoxFacts:
     knows_system_service: bool
     has_memory_limit: bool
     is_time_synchronised: bool | None
+    time_service: str
+    """What sets the clock just now."""
+    is_time_service_enabled: bool
+    can_set_ntp: bool
+    """Whether `timedatectl set-ntp` finds a service that it could switch on."""
     has_watchdog: bool
+    watchdog_set_by: str
+    """Who, not we, has told PID 1 what to do with the watchdog: a file as a rule."""
+    compatible: tuple[str, ...]
+    """The board by its device tree, from the most exact name to the chip."""
     addresses: tuple[str, ...]
     user: str
     sudo: str
@@ -65,7 +74,12 @@ def read_facts(text: str) -> BoxFacts:
         knows_system_service=said.get("knows_system_service") == "yes",
         has_memory_limit=said.get("memory_limit") == "yes",
         is_time_synchronised={"yes": True, "no": False}.get(synchronised),
+        time_service=said.get("time_service", ""),
+        is_time_service_enabled=said.get("time_service_enabled") == "yes",
+        can_set_ntp=said.get("can_set_ntp") == "yes",
         has_watchdog=said.get("has_watchdog") == "yes",
+        watchdog_set_by=said.get("watchdog_set_by", ""),
+        compatible=tuple(said.get("compatible", "").split()),
         addresses=tuple(said.get("addresses", "").split()),
         user=said.get("user", ""),
         sudo=said.get("sudo", ""),
@@ -114,11 +128,35 @@ def warnings_about(facts: BoxFacts) -> tuple[str, ...]:
             "its kernel ignores memory limits; on a Pi add `cgroup_enable=memory` to "
             "/boot/firmware/cmdline.txt and reboot, else a leak takes the box instead of the node"
         )
-    if facts.is_time_synchronised is False:
-        found.append("its clock is not synchronised (yet): see `timedatectl status` there")
+    if facts.is_time_synchronised is not True:
+        found += _clock_warnings(facts)
     if not facts.has_watchdog:
         found.append("it has no hardware watchdog (/dev/watchdog0): a hung kernel stays hung")
+    elif facts.watchdog_set_by:
+        found.append(
+            f"its hardware watchdog is left as it is: {facts.watchdog_set_by} says what systemd "
+            "does with it"
+        )
     return tuple(found)
+
+
+def _clock_warnings(facts: BoxFacts) -> Iterator[str]:
+    if facts.time_service:
+        if facts.is_time_synchronised is False:
+            yield (
+                f"its clock is not synchronised (yet): {facts.time_service} runs, see "
+                "`timedatectl status` there"
+            )
+    elif facts.is_time_service_enabled:
+        yield (
+            "the service that should set its clock does not run: see "
+            "`systemctl status systemd-timesyncd` (or chrony) there"
+        )
+    elif not facts.can_set_ntp:
+        yield (
+            "nothing sets its clock, and nothing is there that could: "
+            "`sudo apt install systemd-timesyncd` (or chrony) there, then deploy again"
+        )
 
 
 def _number(said: Mapping[str, str], name: str) -> int | None:

@@ -107,6 +107,22 @@ class Started(Listed):
     unit: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manager(Listed):
+    """A setting of PID 1 as `systemctl show` names it; where it has another, it starts anew."""
+
+    KIND: ClassVar[str] = "manager"
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock(Listed):
+    """Some service sets the clock from the network, at each boot."""
+
+    KIND: ClassVar[str] = "clock"
+
+
 Want = Listed | File
 
 

@@ -337,6 +337,7 @@ def _clock(resources: Resources, health: HealthConfig) -> Finding | None:
         good="clock: this box's clock is synchronised again",
         meaning="trading goes on: the lease and the venue's deadlines have clocks of their own; "
         "times in logs and messages may be wrong",
-        fix="timedatectl status; let the box reach a time server (UDP port 123)",
+        fix="timedatectl status; let the box reach a time server (UDP port 123); deploy again "
+        "where no time service is active",
         lasting_s=float(after_s),
     )

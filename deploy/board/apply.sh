@@ -11,6 +11,8 @@
 #   absent PATH
 #   packages NAME...                     installed without starting what they bring
 #   enabled UNIT | running UNIT FINGERPRINT | started TIMER
+#   manager PROPERTY VALUE               of PID 1, as systemctl shows it
+#   clock                                some service sets it, at each boot
 #
 # Prints `same`, `changed` or (dry) `would` with the thing, separated by a tab. What it made is
 # noted in $MADE, what it replaced is kept beside it: uninstall.sh gives the box back.
@@ -22,6 +24,7 @@ book=/var/lib/hotspare-deploy
 MADE=$book/made
 KEPT=$book/before
 tab=$(printf '\t')
+CLOCKS="systemd-timesyncd chrony chronyd ntp ntpd ntpsec openntpd" # as in facts.sh
 GUARD=/usr/sbin/policy-rc.d
 GUARD_MARK="# of hotspare's deployment, while a package is installed"
 umask 077
@@ -221,6 +224,45 @@ want_started() { # a timer
   systemctl restart "$1"
 }
 
+manager_has() { systemctl show -p "$1" 2>/dev/null || true; }
+
+want_manager() { # PID 1 reads its own settings when it starts; it can do so with all units running
+  if [ "$(manager_has "$1")" = "$1=$2" ]; then
+    tell same "systemd $1=$2"
+    return
+  fi
+  changed "systemd $1=$2"
+  [ -z "$dry" ] || return 0
+  note "manager$tab$1"
+  systemctl daemon-reexec
+  tries=0
+  until [ -n "$(manager_has "$1")" ]; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 60 ] || { echo "systemd does not answer since it started anew" >&2; exit 1; }
+    sleep 1
+  done
+  now=$(manager_has "$1")
+  [ "$now" = "$1=$2" ] || echo "note: systemd keeps $now: something else says so on this box"
+}
+
+want_clock() {
+  for unit in $CLOCKS; do
+    if systemctl is-active -q "$unit" 2>/dev/null || systemctl is-enabled -q "$unit" 2>/dev/null; then
+      tell same "clock set by $unit"
+      return
+    fi
+  done
+  changed "clock set from the network (timedatectl set-ntp true)"
+  [ -z "$dry" ] || return 0
+  for unit in $CLOCKS; do # whichever it takes: none was switched on before
+    case $(systemctl show -p LoadState "$unit" 2>/dev/null) in
+      *=loaded) note "clock$tab$unit.service" ;;
+    esac
+  done
+  timedatectl set-ntp true ||
+    echo "note: the clock is set by nothing still; see \`timedatectl status\` there"
+}
+
 if [ -z "$dry" ]; then
   # one at a time: what a lost laptop began may still be at work
   exec 9>/run/hotspare-deploy.lock
@@ -238,6 +280,8 @@ while IFS="$tab" read -r kind a b c d e; do
     enabled) want_enabled "$a" ;;
     running) want_running "$a" "$b" ;;
     started) want_started "$a" ;;
+    manager) want_manager "$a" "$b" ;;
+    clock) want_clock ;;
     '') ;;
     *) echo "apply.sh: unknown want: $kind" >&2 && exit 2 ;;
   esac

@@ -65,7 +65,60 @@ else
 fi
 say time_synchronised "$(timedatectl show -p NTPSynchronized --value 2>/dev/null ||
   timedatectl status 2>/dev/null | sed -n 's/.*synchronized: *//p')"
+# whoever sets the clock: by the names that distributions use, else what timedated knows of
+CLOCKS="systemd-timesyncd chrony chronyd ntp ntpd ntpsec openntpd"
+timedated() { # PROPERTY -> true or false; `timedatectl show` does not know it before systemd 239
+  timeout 30 busctl get-property org.freedesktop.timedate1 /org/freedesktop/timedate1 \
+    org.freedesktop.timedate1 "$1" 2>/dev/null | sed -n 's/^b //p'
+}
+first_that() { # is-active | is-enabled, UNIT...: one at a time, older ones stop at a strange name
+  asked=$1
+  shift
+  for service in "$@"; do
+    if systemctl "$asked" -q "$service" 2>/dev/null; then
+      echo "$service"
+      return
+    fi
+  done
+}
+# shellcheck disable=SC2086  # a list of words on purpose
+time_service=$(first_that is-active $CLOCKS)
+[ -n "$time_service" ] || [ "$(timedated NTP)" != true ] || time_service="a time service"
+say time_service "$time_service"
+# shellcheck disable=SC2086  # a list of words on purpose
+say time_service_enabled "$([ -n "$(first_that is-enabled $CLOCKS)" ] && echo yes || echo no)"
+say can_set_ntp "$([ "$(timedated CanNTP)" = true ] && has timedatectl && echo yes || echo no)"
+
 say has_watchdog "$([ -e /dev/watchdog0 ] && echo yes || echo no)"
+OWN_WATCHDOG=/etc/systemd/system.conf.d/50-hotspare-watchdog.conf
+watchdog_set_by() { # who else has said what becomes of it: a person, the image, another program
+  for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+    for file in "$folder"/systemd/system.conf "$folder"/systemd/system.conf.d/*.conf; do
+      [ "$file" != "$OWN_WATCHDOG" ] || continue
+      if grep -qs '^[[:space:]]*RuntimeWatchdogSec[[:space:]]*=' "$file"; then
+        echo "$file"
+        return
+      fi
+    done
+  done
+  if grep -qs 'systemd\.watchdog_sec=' /proc/cmdline; then
+    echo "the kernel's command line"
+    return
+  fi
+  program=$(first_that is-active watchdog wd_keepalive)
+  if [ -n "${program:=$(first_that is-enabled watchdog wd_keepalive)}" ]; then
+    echo "$program.service"
+    return
+  fi
+  # said where no file shows it, by a call for one
+  if [ ! -e "$OWN_WATCHDOG" ]; then
+    case $(systemctl show -p RuntimeWatchdogUSec 2>/dev/null) in
+      RuntimeWatchdogUSec=[1-9]*) echo "a running systemd" ;;
+    esac
+  fi
+}
+say watchdog_set_by "$(watchdog_set_by)"
+say compatible "$(tr '\0' ' ' 2>/dev/null </proc/device-tree/compatible)"
 say addresses "$(hostname -I 2>/dev/null | sed 's/ *$//')"
 say user "$(id -un)"
 if [ "$(id -u)" = 0 ]; then

@@ -84,6 +84,14 @@ while IFS="$tab" read -r kind what; do
           ;;
       esac
       ;;
+    clock)
+      systemctl is-enabled -q "$what" 2>/dev/null || continue
+      tell "switch off $what"
+      do_it systemctl disable -q --now "$what" 2>/dev/null || true
+      ;;
+    manager)
+      tell "give back systemd's $what"
+      ;;
     package)
       remove_package "$what"
       ;;
@@ -105,6 +113,10 @@ fi
 rm -rf /var/lib/hotspare-paper
 rm -rf /run/hotspare-deploy /run/hotspare-deploy.lock
 rm -f /var/lib/systemd/timers/stamp-hotspare-backup.timer
-systemctl daemon-reload
+if grep -q "^manager$tab" "$book/made"; then
+  systemctl daemon-reexec # its own settings too
+else
+  systemctl daemon-reload
+fi
 systemctl reset-failed 'hotspare-*' 2>/dev/null || true
 rm -rf "$book" # last: until then a run that broke off is typed again

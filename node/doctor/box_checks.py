@@ -76,8 +76,8 @@ def check_watchdog(box: BoxFacts) -> Iterator[Finding]:
             Level.LOOK,
             f"the hardware watchdog ({box.watchdogs[0].identity or box.watchdogs[0].name}) is not "
             "used: a box that hangs stays so, and you have no spare",
-            "RuntimeWatchdogSec=1min below [Manager] in a file of /etc/systemd/system.conf.d, then "
-            "systemctl daemon-reexec",
+            "deploy again: that switches it on; or RuntimeWatchdogSec=1min (a Jetson: 2min) below "
+            "[Manager] in a file of /etc/systemd/system.conf.d, then systemctl daemon-reexec",
         )
 
 

@@ -20,7 +20,12 @@ python_version=3.13.5
 knows_system_service=yes
 memory_limit=no
 time_synchronised=no
+time_service=systemd-timesyncd
+time_service_enabled=yes
+can_set_ntp=yes
 has_watchdog=yes
+watchdog_set_by=/usr/lib/systemd/system.conf.d/40-rpi-enable-watchdog.conf
+compatible=raspberrypi,4-model-b brcm,bcm2711
 addresses=192.168.1.20 fd00::1
 user=pi
 sudo=free
@@ -45,6 +50,7 @@ def test_a_pi_and_a_nano_are_fit() -> None:
     assert why_unfit(pi, is_node=True) == why_unfit(nano, is_node=True) == ()
     assert (pi.wheel_architecture, pi.python, nano.python) == ("aarch64", "/usr/bin/python3.13", "")
     assert pi.addresses == ("192.168.1.20", "fd00::1")
+    assert pi.compatible == ("raspberrypi,4-model-b", "brcm,bcm2711")
 
 
 def test_what_a_pi_does_not_do_by_default_is_said() -> None:

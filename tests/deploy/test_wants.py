@@ -7,11 +7,13 @@ import pytest
 from deploy.board import script
 from deploy.wants import (
     Absent,
+    Clock,
     Directory,
     Enabled,
     File,
     Link,
     Listed,
+    Manager,
     Packages,
     Running,
     User,
@@ -31,6 +33,8 @@ def test_each_want_is_one_line_and_contents_are_named() -> None:
             Packages(names=("redis-server", "sudo")),
             Enabled(unit="a.service"),
             Running(unit="a.service", fingerprint="f1"),
+            Manager(name="RuntimeWatchdogUSec", value="1min"),
+            Clock(),
         )
     )
     assert stage.lines.splitlines() == [
@@ -43,6 +47,8 @@ def test_each_want_is_one_line_and_contents_are_named() -> None:
         "packages\tredis-server sudo",
         "enabled\ta.service",
         "running\ta.service\tf1",
+        "manager\tRuntimeWatchdogUSec\t1min",
+        "clock",
     ]
     assert stage.files == {"000": b"one\n\ttwo\n", "001": b"key"}
 
