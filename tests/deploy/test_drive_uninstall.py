@@ -10,8 +10,9 @@ import pytest
 from deploy import places
 from tests.deploy.boxes import Box
 from tests.deploy.conftest import HomeMaker
-from tests.deploy.home import JETSON, PI
+from tests.deploy.home import JETSON, PI, Home
 from tests.deploy.looks import holdings
+from tests.deploy.test_drive import changes_of
 
 pytestmark = [pytest.mark.boxes, pytest.mark.timeout(2400)]
 
@@ -32,6 +33,22 @@ def fed_every(box: Box) -> str:
 def is_clock_set(box: Box) -> bool:
     """Tell whether the box starts a service that sets its clock."""
     return box.ssh("systemctl is-enabled systemd-timesyncd").stdout.strip() == "enabled"
+
+
+def mend_under_a_running_node(home: Home, archive: str) -> None:
+    """PID 1 is asked what it does, whatever the file says; and starts anew below what runs."""
+    jetson = home.boxes[JETSON]
+    running = "systemctl show -p MainPID -p NRestarts hotspare-node"
+    before = jetson.run(running)
+    aside = "/run/aside"
+    jetson.run(
+        f"mv {places.WATCHDOG} {aside}; systemctl daemon-reexec; mv {aside} {places.WATCHDOG}"
+    )
+    assert fed_every(jetson) == "0"
+    said = home.must("deploy-primary", PYTHON_ARCHIVE=archive)
+    assert changes_of(said) == ["  changed systemd RuntimeWatchdogUSec=2min"]
+    assert (fed_every(jetson), jetson.run(running)) == ("2min", before)
+    home.wait_trading(PI)
 
 
 def test_uninstall_leaves_a_box_as_it_was_found(make_home: HomeMaker) -> None:
@@ -60,6 +77,7 @@ def test_uninstall_leaves_a_box_as_it_was_found(make_home: HomeMaker) -> None:
     assert "clock set" not in said
     assert (fed_every(jetson), fed_every(raspberry)) == ("2min", "1min")
     home.wait_trading(PI)
+    mend_under_a_running_node(home, archive)
     for target, words in (("deploy-primary", {"PYTHON_ARCHIVE": archive}), ("deploy-standby", {})):
         assert "nothing to change" in home.must(target, **words)
 
