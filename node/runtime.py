@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from alerts.model import Kind, Verdict
+from election.instants import CLOCK_FAULTS
 from election.model import (
     Anomaly,
     Deposed,
@@ -273,7 +274,7 @@ class Runtime:
 
     async def _on_anomaly(self, event: Anomaly) -> None:
         log_event("lease.anomaly", code=event.code, reason=event.detail)
-        if event.code.startswith("clock"):
+        if event.code in CLOCK_FAULTS:  # R0: the venue's time was measured before it
             self.parts.link.clock.invalidate()
             self.standby.ask_venue_soon()
         if event.code in NOT_FOR_PHONES:

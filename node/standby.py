@@ -74,7 +74,7 @@ class Standby:
         self._venue_due_s = min(self._venue_due_s, self._venue_asked_s + VENUE_HURRY_S)
 
     def ask_venue_soon(self) -> None:
-        """Check the venue in the next turn: the clock was stepped."""
+        """Check the venue in the next turn: what was measured of its clock is void."""
         self._venue_due_s = 0.0
 
     async def gather(self, *, stores_min: int = 0) -> Merged | None:

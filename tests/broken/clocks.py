@@ -128,6 +128,15 @@ VARIANTS = (
         proof=ByTests(tests=("tests/election/test_machine_clocks.py",)),
     ),
     Variant(
+        name="offset-outlives-a-stall",
+        rules="R0, R9",
+        removed="What was measured of the venue's clock before a clock fault is used after it.",
+        harm="The node slept: its two clocks disagree by as long, and every order is refused as "
+        "uncertain until the next regular measurement.",
+        edits=(Edit("node/runtime.py", "if event.code in CLOCK_FAULTS:", "if event.code in ():"),),
+        proof=ByTests(tests=("tests/sim/test_clock_faults.py",)),
+    ),
+    Variant(
         name="suspension-ends-by-old-renewal",
         rules="R0",
         removed="Any acknowledgement ends a suspension, also of a renewal sent before the event.",
