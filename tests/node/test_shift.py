@@ -105,6 +105,23 @@ async def test_a_pause_that_comes_during_a_takeover_leaves_every_order() -> None
     assert not {"place", "cancel"} & set(node.rig.calls)
 
 
+async def test_a_switchover_asked_for_during_a_takeover_is_done_after_it() -> None:
+    """Scenario 33, S4: first everything is accounted for, then the lease goes to who is wanted."""
+    node = await new_shift_rig(await after_a_holder("90"))
+    node.rig.on_call = lambda _name: Fault.UNAVAILABLE
+    node.people.successor_id = "jetson"
+    node.grant(2)
+    await node.turn()
+    assert node.role() is Role.TAKEOVER
+    node.rig.on_call = lambda _name: Fault.NONE
+    await node.turn()
+    assert node.role() is Role.ACTIVE
+    assert node.lease.released == []
+    await node.turn()
+    assert [reserved_for for _, reserved_for, _ in node.lease.released] == ["jetson"]
+    assert node.people.told[0].startswith("took over 2")
+
+
 async def test_a_takeover_needs_the_journal_of_a_majority() -> None:
     """S3: an intent that two stores have may be unknown to the third."""
     node = await new_shift_rig(await after_a_holder("90"))
