@@ -1,4 +1,4 @@
-"""What was added to the rules since: configuration, fingerprints, latches, a disk that died."""
+"""What was added to the rules since: configuration, waits, fingerprints, journal, latches."""
 
 from tests.broken.variant import ByTests, Variant
 from tests.support.edited import Edit
@@ -9,6 +9,9 @@ FINGERPRINT = "strategy/fingerprint.py"
 _CONFIG = ByTests(tests=("tests/node/test_config.py",))
 _FINGERPRINT = ByTests(tests=("tests/strategy/test_fingerprint.py",))
 _PATH = ByTests(tests=("tests/exchange/test_orders.py",))
+_LOGIN = ByTests(tests=("tests/election/test_redis_login.py",), needs_server=True)
+_LATCHES = ByTests(tests=("tests/node/test_latches.py",))
+_JOURNAL = ByTests(tests=("tests/exchange/test_journal.py",))
 
 VARIANTS = (
     Variant(
@@ -141,5 +144,180 @@ VARIANTS = (
             ),
         ),
         proof=ByTests(tests=("tests/strategy/test_worker_confined.py",)),
+    ),
+    Variant(
+        name="write-outlasts-the-guard",
+        rules="Kernel fence",
+        removed="A write may take longer than the guard between the gate and the fence.",
+        harm="A request that left with the last of the permit is still open when the kernel kills "
+        "the process: each such end leaves an order of unknown outcome.",
+        edits=(
+            Edit(
+                CONFIG,
+                "if parts.venue.write_timeout_ms > lease.guard_ms:",
+                "if parts.venue.write_timeout_ms <= 0:",
+            ),
+        ),
+        proof=_CONFIG,
+    ),
+    Variant(
+        name="waits-outlast-the-hang-limit",
+        rules="R8",
+        removed="Waits of the work loop may be longer than the hang limit.",
+        harm="An exchange that is slow to answer looks like a hang: the lease moves for nothing.",
+        edits=(Edit(CONFIG, "if value_ms >= lease.hang_limit_ms:", "if value_ms < 0:"),),
+        proof=_CONFIG,
+    ),
+    Variant(
+        name="failed-call-is-no-progress",
+        rules="R8",
+        removed="A call that the venue refused, or that timed out, does not count as a step done.",
+        harm="A venue that is down makes the work loop look hung: renewals stop, both nodes are "
+        "killed in turn by their fences.",
+        edits=(
+            Edit(
+                "exchange/retry.py",
+                "tools.on_step(label)  # a call that failed in time is progress as well",
+                "pass",
+            ),
+        ),
+        proof=ByTests(tests=("tests/exchange/test_reader_retry.py",)),
+    ),
+    Variant(
+        name="active-loads-every-market",
+        rules="R8",
+        removed="A look at one symbol's rules loads all configured markets anew.",
+        harm="On a Nano that blocks the event loop for seconds, while it leads.",
+        edits=(
+            Edit(
+                "exchange/reader.py",
+                "await self._load_markets((symbol,), RULES_AGE_S)",
+                "await self._load_markets(self._settings.symbols, RULES_AGE_S)",
+            ),
+        ),
+        proof=ByTests(tests=("tests/exchange/test_reader_markets.py",)),
+    ),
+    Variant(
+        name="short-permit-new-risk",
+        rules="R9",
+        removed="New risk needs no more permit than a cancel.",
+        harm="An order leaves with too little time to be answered: its outcome is unknown, and its "
+        "symbol blocked, at the very end of a grant.",
+        edits=(
+            Edit(
+                "exchange/orders.py",
+                "needed_s = self._timing.needed_softer_s if is_softer else self._timing.needed_s",
+                "needed_s = self._timing.needed_softer_s",
+            ),
+        ),
+        proof=_PATH,
+    ),
+    Variant(
+        name="source-of-replicas-accepted",
+        rules="R2, R12, H8, pitfall 16",
+        removed="A server that has replicas may keep the lease.",
+        harm="Its replica is promoted by hand or by a tool: two servers, two leases.",
+        edits=(
+            Edit(
+                "election/redis_info.py",
+                'info.get("connected_slaves", "0") != "0"',
+                'info.get("connected_slaves", "0") == "no"',
+            ),
+        ),
+        proof=_LOGIN,
+    ),
+    Variant(
+        name="sentinel-accepted",
+        rules="R2, R12, H8",
+        removed="A Sentinel is taken for a server.",
+        harm="None for who leads (its answers are no records); a person who typed its port is not "
+        "told what to type instead.",
+        edits=(
+            Edit(
+                "election/redis_info.py",
+                'info.get("redis_mode") == "sentinel"',
+                'info.get("redis_mode") == "no"',
+            ),
+        ),
+        proof=_LOGIN,
+    ),
+    Variant(
+        name="cluster-begins-again",
+        rules="Journal and latches",
+        removed='A card that says "new cluster" begins one although records are found.',
+        harm="A pause, or a loss limit, is lifted by whoever puts such a card in.",
+        edits=(
+            Edit(
+                "node/latches.py",
+                "is_first_start_allowed and not any(kind not in NO_LATCHES for kind in merged)",
+                "is_first_start_allowed",
+            ),
+        ),
+        proof=_LATCHES,
+    ),
+    Variant(
+        name="backup-lets-trade",
+        rules="Journal and latches",
+        removed="Records out of a backup prove that the cluster may trade.",
+        harm="A pause of after the backup is lost with the card, and nobody asks.",
+        edits=(
+            Edit(
+                "node/latches.py",
+                "is_complete=proves_trading(found) or is_first",
+                "is_complete=proves_trading(merged) or is_first",
+            ),
+        ),
+        proof=_LATCHES,
+    ),
+    Variant(
+        name="trimmed-intent-comes-back",
+        rules="Journal",
+        removed="An intent that was closed while a store was away counts again when it returns.",
+        harm="An order that is long done is unclear once more: its symbol is blocked, its fill "
+        "counted a second time.",
+        edits=(
+            Edit(
+                "exchange/journal.py",
+                "if entry is not None and _was_trimmed(record, entry):",
+                "if entry is not None and not record.client_order_id:",
+            ),
+        ),
+        proof=_JOURNAL,
+    ),
+    Variant(
+        name="closed-intents-stay",
+        rules="Journal",
+        removed="Closed intents are not deleted from the stores.",
+        harm="The journal grows until the store refuses writes, those of the lease among them.",
+        edits=(
+            Edit(
+                "exchange/journal.py",
+                '        deletes = [f"{INTENT}{r.client_order_id}" for r in trimmed]\n',
+                "        deletes: list[str] = []\n",
+            ),
+        ),
+        proof=_JOURNAL,
+    ),
+    Variant(
+        name="fence-kill-unsaid",
+        rules="Kernel fence",
+        removed="The next start does not say that the kernel fence ended the process before.",
+        harm="A box that freezes now and then looks like one that crashes: its owner seeks a bug.",
+        edits=(Edit("node/crashes.py", "    if death.was_fenced:\n", "    if death.code == 0:\n"),),
+        proof=ByTests(tests=("tests/node/test_crashes.py",)),
+    ),
+    Variant(
+        name="standby-risk-untold",
+        rules="H14",
+        removed="Nobody is told that the only store is on the standby's box, unless he knows it.",
+        harm="The owner learns that the Pi's death stops trading in the night in which it dies.",
+        edits=(
+            Edit(
+                "node/topology.py",
+                "if config.cluster.accept_standby_risk:",
+                "if not config.cluster.accept_standby_risk:",
+            ),
+        ),
+        proof=_CONFIG,
     ),
 )

@@ -7,6 +7,7 @@ FENCE = "election/kernel_fence.py"
 PERMIT = "election/permit.py"
 TICKET = "exchange/ccxt_ticket.py"
 ORDERS = "exchange/orders.py"
+STRICT = "exchange/ccxt_strict.py"
 
 _KERNEL = ByTests(tests=("tests/election/test_kernel_fence.py", "-k", "boot_clock or at_once"))
 _PERMIT = ByTests(tests=("tests/election/test_permit.py",))
@@ -115,6 +116,29 @@ VARIANTS = (
             ),
         ),
         proof=_PATH,
+    ),
+    Variant(
+        name="read-may-change",
+        rules="R9",
+        removed="A request that changes something may leave without a permit, as part of a read.",
+        harm="What a library, or a careless line, sends besides is fenced by nothing: a leverage, "
+        "a countdown, a cancel.",
+        edits=(Edit(STRICT, "        if is_change:\n", "        if is_change is None:\n"),),
+        proof=ByTests(tests=("tests/exchange/test_reader.py",)),
+    ),
+    Variant(
+        name="changing-get-is-a-read",
+        rules="R9",
+        removed="Every GET counts as a read, also where a venue places orders with one.",
+        harm="Such a venue's orders ask no permit.",
+        edits=(
+            Edit(
+                STRICT,
+                "return any(path.endswith(changing) for changing in self.hooks.changing_gets)",
+                "return not path",
+            ),
+        ),
+        proof=ByTests(tests=("tests/exchange/test_ccxt_strict.py",)),
     ),
     Variant(
         name="journal-time-not-counted",

@@ -33,7 +33,7 @@ FAMILIES: Mapping[str, tuple[Variant, ...]] = {
     "Identity, servers, the venue's stamp": elsewhere.VARIANTS,
     "Who may contend, and who moves the lease": cluster.VARIANTS,
     "Journal and absence": journals.VARIANTS,
-    "Configuration, fingerprints, latches, a dead disk": amended.VARIANTS,
+    "Configuration, waits, fingerprints, journal, latches, a dead disk": amended.VARIANTS,
     "A card that comes back": restored.VARIANTS,
 }
 VARIANTS: Mapping[str, Variant] = {

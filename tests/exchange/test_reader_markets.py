@@ -39,6 +39,23 @@ async def test_only_the_configured_markets_are_loaded() -> None:
     assert rules.is_active
 
 
+async def test_rules_that_are_ten_minutes_old_are_read_again_for_one_symbol_alone() -> None:
+    """R8: a node that trades never loads all of its markets; what is younger is not asked for."""
+    two = [market(), market("ETHUSDT", "ETH", "USDT")]
+    async with BadServer() as server:
+        server.answer("GET", "exchangeInfo", reply_json({"symbols": two}))
+        async with open_rig(server.url, symbols=("BTC/USDT", "ETH/USDT")) as rig:
+            rig.time.now_s += 599.0
+            await rig.venue.market_rules("ETH/USDT")
+            assert len(server.seen("GET", "exchangeInfo")) == 1
+            rig.time.now_s += 1.0
+            rules = await rig.venue.market_rules("ETH/USDT")
+        asked = server.seen("GET", "exchangeInfo")
+
+    assert [r.params for r in asked[1:]] == [{"symbol": "ETHUSDT"}]
+    assert rules.base == "ETH"
+
+
 async def test_symbol_that_is_configured_no_more_is_loaded_alone() -> None:
     """The journal may hold a symbol that left the configuration: it is read and can be cancelled,
     but nothing new is placed in it.
