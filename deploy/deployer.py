@@ -4,6 +4,7 @@ import dataclasses
 import getpass
 import os
 import shlex
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ from deploy.desired import (
     settings_wants,
     store_wants,
 )
-from deploy.errors import StepFailed
+from deploy.errors import BoxUnfit, DeployError, InventoryRefused, StepFailed
 from deploy.facts import BoxFacts
 from deploy.inventory import BoxPlace, find_place
+from deploy.meant import why_another, why_elsewhere
 from deploy.prod import approve
 from deploy.python_archive import VERSION, PythonArchive, archive_for
 from deploy.release import Release, build, release_id
@@ -57,7 +59,17 @@ class Wish:
 
 
 def open_cluster(folder: Path, profile: str | None) -> Config:
-    """Load the cluster's folder as boxes will. Raises ConfigRefused."""
+    """Load the cluster's folder as boxes will.
+
+    Raises:
+        InventoryRefused: there is no such folder.
+        ConfigRefused: its cluster.toml cannot be used.
+    """
+    if not (folder / "cluster.toml").exists():
+        raise InventoryRefused(
+            f"{folder.resolve()}: has no cluster.toml\n    → CLUSTER= names the folder that "
+            "`nodectl init --directory FOLDER` wrote"
+        )
     return load_config(folder / "cluster.toml", profile=profile, environ={})
 
 
@@ -67,16 +79,33 @@ def connected(place: BoxPlace, wish: Wish, say: Say) -> Iterator[Box]:
 
     Raises:
         BoxUnreachable: ssh did not get through.
+        BoxUnfit: another node of ours is deployed there.
     """
-    command = tuple(shlex.split(os.environ.get(SSH_VARIABLE, "ssh")))
+    try:
+        command = tuple(shlex.split(os.environ.get(SSH_VARIABLE) or "ssh"))
+    except ValueError as error:
+        raise DeployError(f"{SSH_VARIABLE} is no command: {error}\n    → mend its quotes") from None
     with Shell(target=place.ssh, command=command) as shell:
         box = Box(place=place, shell=shell, say=say, is_dry=wish.is_dry)
+        if another := why_another(box.facts, place):
+            raise BoxUnfit(another)
         match box.facts.sudo:
             case "root":
                 shell.is_root = True
             case "password":
-                shell.sudo_password = getpass.getpass(f"sudo password on {place.ssh}: ")
+                shell.sudo_password = _ask_password(place)
         yield box
+
+
+def _ask_password(place: BoxPlace) -> str:
+    try:
+        with warnings.catch_warnings(action="error", category=getpass.GetPassWarning):
+            return getpass.getpass(f"sudo password on {place.ssh}: ")
+    except (EOFError, getpass.GetPassWarning):
+        raise DeployError(
+            f"{place.name}: sudo wants a password there, and nobody is here to type it\n    → run "
+            "it in a terminal, or let that user use sudo without one (docs/jetson-nano.md, step 5)"
+        ) from None
 
 
 def deploy(
@@ -100,6 +129,8 @@ def deploy(
     with connected(place, wish, say) as box:
         box.refuse_unfit()
         refuse_other_profile(box, wish)
+        if (elsewhere := why_elsewhere(box.facts, place, config)) and not wish.is_forced:
+            raise BoxUnfit(elsewhere)
         target, release, python = prepare(box, wish)
         approve_prod(wish, {name: target.release_id} if place.is_node else {}, say)
         ready = bring(box, target, release, python)
@@ -129,17 +160,33 @@ def approve_prod(wish: Wish, releases: Mapping[str, str], say: Say) -> None:
     )
 
 
+def refuse_empty(box: Box) -> None:
+    """Raise BoxUnfit where no node is deployed on this box."""
+    if not box.facts.node:
+        raise BoxUnfit(
+            f"{box.place.name}: no node is deployed there\n    → make deploy-primary, "
+            "make deploy-standby"
+        )
+
+
 def refuse_other_profile(box: Box, wish: Wish) -> None:
-    """Refuse to change by the way what a running node trades: paper or money.
+    """Refuse to change by the way what a running node trades: paper or money, and whose.
 
     Raises:
-        StepFailed: it runs another profile, and PROFILE= was not said.
+        StepFailed: it runs another profile, and PROFILE= was not said; or it is another cluster's.
     """
-    if wish.is_profile_said or not box.place.is_node or not box.facts.settings:
+    if not box.place.is_node or not box.facts.settings:
         return
     running = str(box.node_state().status.get("cluster_id") or "")
-    if running and running != wish.config.cluster_id:
-        profile = running.partition("-")[0]
+    profile, _, name = running.partition("-")
+    if running and name != wish.config.cluster.name:
+        raise StepFailed(
+            f"{box.place.name} belongs to cluster {name}, this folder is of cluster "
+            f"{wish.config.cluster.name}\n    → look at CLUSTER=, HOST= and inventory.toml; to "
+            f"give the box to this cluster, first run: make uninstall BOX={box.place.name} with "
+            "the other one's folder; nothing was changed"
+        )
+    if running and running != wish.config.cluster_id and not wish.is_profile_said:
         raise StepFailed(
             f"{box.place.name} runs {running}, cluster.toml says {wish.config.cluster_id}\n"
             f"    → say PROFILE={profile} to keep that, PROFILE={wish.config.cluster.profile} to "
@@ -274,4 +321,4 @@ def _conclude(box: Box, target: Target, wish: Wish, patience: Patience) -> None:
         state = box.node_state()
     if state.holder is not None:
         remember(target.config, say)
-    say(state.headline or "see make status")
+    say(state.leads or "see make status")

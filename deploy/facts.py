@@ -46,6 +46,8 @@ class BoxFacts:
     addresses: tuple[str, ...]
     user: str
     sudo: str
+    node: str
+    """Which node is deployed there."""
     release: str
     settings: str
 
@@ -83,6 +85,7 @@ def read_facts(text: str) -> BoxFacts:
         addresses=tuple(said.get("addresses", "").split()),
         user=said.get("user", ""),
         sudo=said.get("sudo", ""),
+        node=said.get("node", ""),
         release=said.get("release", ""),
         settings=said.get("settings", ""),
     )

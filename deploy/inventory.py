@@ -16,13 +16,18 @@ from node.config_model import Config, Topology
 
 FILE = "inventory.toml"
 WITNESS = "witness"
+SSH_TARGET = r"^[^\s-][^\s]*$"
+"""What ssh may be given as a destination: never an option of its own."""
+
+
+_AS_IT_SHOULD_BE = '    → each box is `[boxes.NAME]` with `ssh = "user@address"`'
 
 
 class BoxEntry(BaseModel):
     """How one box is reached."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    ssh: str = Field(min_length=1, pattern=r"^[^\s-][^\s]*$")  # never an option of ssh
+    ssh: str = Field(min_length=1, pattern=SSH_TARGET)
 
 
 class Inventory(BaseModel):
@@ -55,15 +60,13 @@ def load_inventory(folder: Path) -> Inventory:
     except FileNotFoundError:
         return Inventory()
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InventoryRefused(f"{path}: cannot be read: {error}") from error
+        raise InventoryRefused(f"{path}: cannot be read: {error}\n{_AS_IT_SHOULD_BE}") from error
     except ValidationError as error:
         said = "; ".join(
             f"{'.'.join(str(k) for k in e['loc'])}: {e['msg'].lower()}"
             for e in error.errors(include_url=False, include_input=False)
         )
-        raise InventoryRefused(
-            f'{path}: {said}\n    → each box is `[boxes.NAME]` with `ssh = "user@address"`'
-        ) from None
+        raise InventoryRefused(f"{path}: {said}\n{_AS_IT_SHOULD_BE}") from None
 
 
 def box_names(config: Config) -> tuple[str, ...]:
@@ -107,8 +110,20 @@ def place_of(config: Config, inventory: Inventory, name: str, *, host: str = "")
 
 
 def find_place(config: Config, name: str, *, host: str = "") -> BoxPlace:
-    """Return what a box is, by the inventory beside cluster.toml; raises as `place_of`."""
-    return place_of(config, load_inventory(config.directory), name, host=host)
+    """Return what a box is, by the inventory beside cluster.toml; raises as `place_of`.
+
+    A name there that is no box's is refused too: it is a slip, and the box that was meant would be
+    looked for somewhere else.
+    """
+    inventory = load_inventory(config.directory)
+    known = box_names(config)
+    strange = [entry for entry in inventory.boxes if entry not in {*known, WITNESS}]
+    if strange:
+        raise InventoryRefused(
+            f"{config.directory / FILE}: the cluster has no box {', '.join(strange)}\n"
+            f"    → its boxes are: {', '.join(known)} (cluster.toml)"
+        )
+    return place_of(config, inventory, name, host=host)
 
 
 def paper_port(config: Config, name: str) -> int | None:

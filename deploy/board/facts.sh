@@ -131,4 +131,5 @@ else
   say sudo none
 fi
 say release "$(readlink /opt/hotspare/current 2>/dev/null | sed 's|.*/||')"
+say node "$(sed -n 's/^Environment=HOTSPARE_NODE=//p' /etc/systemd/system/hotspare-node.service 2>/dev/null)"
 say settings "$(readlink /etc/hotspare/current 2>/dev/null | sed 's|.*/||')"

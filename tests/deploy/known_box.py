@@ -10,6 +10,7 @@ import pytest
 from deploy import deployer
 from deploy.board import script
 from deploy.box import NodeState
+from deploy.facts import BoxFacts, read_facts
 from deploy.inventory import BoxPlace
 from deploy.switching import Patience
 from node.config_model import Config
@@ -38,6 +39,7 @@ class KnownBox:
     said: list[str] = field(default_factory=list)
     is_dry: bool = False
     changes: int = 0
+    facts: BoxFacts = field(default_factory=lambda: read_facts(f"node={NODE}\n"))
 
     def say(self, text: str) -> None:
         """Keep it."""

@@ -241,5 +241,8 @@ def test_a_running_profile_is_changed_only_when_it_is_said(
     with pytest.raises(StepFailed, match="PROFILE=prod to keep"):
         refuse_other_profile(box, wish)
     refuse_other_profile(box, replace(wish, is_profile_said=True))
+    board.status["cluster_id"] = "test-away"
+    with pytest.raises(StepFailed, match="belongs to cluster away, this folder is of cluster home"):
+        refuse_other_profile(box, replace(wish, is_profile_said=True))
     board.status = {}
     refuse_other_profile(box, wish)
