@@ -98,8 +98,11 @@ def _own_wheel(folder: Path) -> Path:
     # setuptools would put what an older build left there into the wheel, deleted modules too
     shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)
     command = [*(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps"), "--no-build-isolation"]
+    # beside, and renamed when it is whole: nobody looks at a wheel that is there a second time
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
     done = subprocess.run(  # noqa: S603
-        [*command, "--disable-pip-version-check", "-w", str(folder), str(ROOT)],
+        [*command, "--disable-pip-version-check", "-w", str(part), str(ROOT)],
         capture_output=True,
         text=True,
         timeout=BUILD_S,
@@ -108,4 +111,6 @@ def _own_wheel(folder: Path) -> Path:
     )
     if done.returncode != 0:
         raise StepFailed(f"hotspare's own wheel could not be built:\n{done.stderr[-1500:]}")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
     return next(iter(folder.glob("hotspare-*.whl")))

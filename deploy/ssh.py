@@ -5,6 +5,7 @@ always does. Nothing secret is ever an argument: scripts and files go through st
 sudo password too. One connection is kept open for all steps of one deployment (ControlMaster).
 """
 
+import hashlib
 import io
 import os
 import shlex
@@ -79,13 +80,13 @@ class Shell:
             BoxUnreachable: ssh did not get through.
             StepFailed: the script failed; with its last lines.
         """
-        return self._run(["sh", "-s", "--", *words], script.encode(), timeout_s=timeout_s)
+        return self._run(["sh", "-s", "--", *words], _whole(script), timeout_s=timeout_s)
 
     def as_root(self, script: str, *words: str, timeout_s: float = STEP_S) -> str:
         """Run a script as root and return what it printed; raises as `look` does."""
         return self._run(
             [*self._sudo(), "sh", "-s", "--", *words],
-            self._password() + script.encode(),
+            self._password() + _whole(script),
             timeout_s=timeout_s,
         )
 
@@ -106,14 +107,21 @@ class Shell:
         return self._run(remote, self._password() + _tar(files), timeout_s=timeout_s)
 
     def send(self, path: Path, to: str, *, timeout_s: float = STEP_S) -> None:
-        """Put a large file there under a temporary name, then under its own; raises as `look`."""
+        """Put a large file there under a temporary name, then under its own; raises as `look`.
+
+        A connection that breaks off ends the input there as a whole file would: only what has the
+        right hash gets its name. The temporary one is this sender's alone.
+        """
+        content = path.read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
         receive = (
-            f"umask 022; mkdir -p {shlex.quote(str(Path(to).parent))} && "
-            f"cat > {shlex.quote(to)}.part && sync {shlex.quote(to)}.part && "
-            f"mv -f {shlex.quote(to)}.part {shlex.quote(to)}"
+            'umask 022; mkdir -p "${1%/*}" && part=$(mktemp "$1.XXXXXX") || exit 1; '
+            "trap 'rm -f \"$part\"' EXIT; trap 'exit 1' HUP INT TERM; "
+            'cat >"$part" && echo "$2  $part" | sha256sum -c --quiet - && '
+            'chmod 644 "$part" && sync "$part" && mv -f "$part" "$1"'
         )
-        content = self._password() + path.read_bytes()
-        self._run([*self._sudo(), "sh", "-c", receive], content, timeout_s=timeout_s)
+        remote = [*self._sudo(), "sh", "-c", receive, "hotspare", to, sha256]
+        self._run(remote, self._password() + content, timeout_s=timeout_s)
 
     def fetch(
         self, *words: str, given: bytes = b"", accepted: Collection[int] = (0,)
@@ -199,6 +207,11 @@ def _unreached(target: str, said: str) -> BoxUnreachable:
 def _failed(target: str, code: int, said: str) -> StepFailed:
     last = "\n".join(said.splitlines()[-SHOWN_LINES:])
     return StepFailed(f"{target}: a step failed ({code}):\n{last}")
+
+
+def _whole(script: str) -> bytes:
+    """Return a script that runs whole or not at all: a broken connection may cut it anywhere."""
+    return f"{{\n{script}\n}}\n".encode()
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:

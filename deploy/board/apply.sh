@@ -83,7 +83,7 @@ want_file() {
     elif [ -e "$path" ]; then
       diff -u "$path" "$source" | sed -n '3,$s/^/    /p' || true
     else
-      sed 's/^/    +/' "$source"
+      awk '{ print "    +" $0 }' "$source" # ends its last line, also where the file does not
     fi
     return 0
   fi

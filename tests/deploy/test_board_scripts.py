@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy import places
+from deploy.wants import File, to_stage
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy" / "board").glob("*.sh"))
@@ -61,3 +62,24 @@ def test_a_card_is_told_by_the_user_whose_folder_it_is() -> None:
         (state / "control.restored.new").unlink()
         subprocess.run(["sh", str(script), str(state), "nobody"], timeout=60, check=True)
         assert (state / "control.restored").owner() == "nobody"
+
+
+def test_what_would_change_is_one_line_each_also_after_a_file_without_a_last_line_end(
+    tmp_path: Path,
+) -> None:
+    """The next change hid at the end of such a file's text, and was not counted."""
+    files = tuple(File(path=f"/nowhere/{n}.json", content=b"{\n}") for n in "ab")
+    stage = to_stage(files)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "wants").write_text(stage.lines)
+    for name, content in stage.files.items():
+        (tmp_path / "files" / name).write_bytes(content)
+    done = subprocess.run(
+        ["sh", str(ROOT / "deploy/board/apply.sh"), str(tmp_path), "dry"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    shown = "would\tfile /nowhere/{}.json\n    +{{\n    +}}\n"
+    assert done.stdout == shown.format("a") + shown.format("b")

@@ -1,11 +1,13 @@
 """What goes to a box over ssh, and how; ssh and sudo are scripts that do as the real ones."""
 
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from deploy.errors import StepFailed
 from deploy.ssh import ORPHAN_S, Shell
 
 PASSWORD = "correct horse battery"
@@ -76,3 +78,38 @@ def test_a_kept_connection_whose_deployment_was_killed_ends_by_itself(
 def test_what_failed_is_said_in_its_last_lines(shell: Shell) -> None:
     with pytest.raises(Exception, match=r"a step failed \(3\):\nline 4\n(?s:.*)line 11$"):
         shell.as_root("for n in 1 2 3 4 5 6 7 8 9 10 11; do echo line $n; done; exit 3")
+
+
+def test_a_file_whose_connection_broke_off_gets_no_name(shell: Shell, tmp_path: Path) -> None:
+    """The box sees only an end of the input; a cut file would be taken for the whole one."""
+    whole, there = tmp_path / "whole", tmp_path / "box" / "whole"
+    whole.write_bytes(b"a large file\n" * 1000)
+    cut_after = len(PASSWORD) + 1 + 5000
+    (tmp_path / "ssh").write_text(
+        SSH.replace("{folder}", str(tmp_path)).replace(
+            "exec sh", f"exec head -c {cut_after} | PATH={tmp_path}:$PATH sh"
+        )
+    )
+    with pytest.raises(StepFailed):
+        shell.send(whole, str(there))
+    assert not list(there.parent.iterdir())
+
+    (tmp_path / "ssh").write_text(SSH.replace("{folder}", str(tmp_path)))
+    shell.send(whole, str(there))
+    assert there.read_bytes() == whole.read_bytes()
+    assert stat.S_IMODE(there.stat().st_mode) == 0o644
+    assert list(there.parent.iterdir()) == [there]
+
+
+def test_a_script_that_arrives_in_part_does_nothing(shell: Shell, tmp_path: Path) -> None:
+    """`rm -rf /var/lib/hotspare` cut short would still be a command."""
+    touched = tmp_path / "touched"
+    script = f"touch {touched}\ntouch {touched}-not\n"
+    (tmp_path / "ssh").write_text(
+        SSH.replace("{folder}", str(tmp_path)).replace(
+            "exec sh", f"exec head -c {len(PASSWORD) + 1 + len(script)} | PATH={tmp_path}:$PATH sh"
+        )
+    )
+    with pytest.raises(StepFailed):
+        shell.as_root(script)
+    assert not touched.exists()
