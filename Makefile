@@ -109,7 +109,7 @@ deploy-strategy: $(STAMP) ## the same, after a change of the strategy's file
 	$(DEPLOY) upgrade
 
 .PHONY: rollback
-rollback: $(STAMP) ## switch both nodes to what they ran before, trading on
+rollback: $(STAMP) ## switch both nodes (or BOX=) to what they ran before, trading on
 	$(DEPLOY) rollback
 
 .PHONY: status

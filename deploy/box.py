@@ -64,8 +64,16 @@ class NodeState:
 
     @property
     def headline(self) -> str:
-        """The first line of `nodectl status`."""
+        """What `nodectl status` calls the state of things, empty when it says nothing."""
         return str(self.status.get("headline", ""))
+
+    @property
+    def leads(self) -> str:
+        """Who leads, and with which spare, in one sentence; empty when nothing is known."""
+        if self.holder is None or not self.headline:
+            return self.headline
+        spare = f"spare: {', '.join(self.spares)}" if self.spares else "NO SPARE"
+        return f"{self.holder} leads ({self.headline}), {spare}"
 
 
 @dataclass(slots=True)

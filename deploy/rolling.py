@@ -9,7 +9,7 @@ come up is put back by itself, and the other one is not touched any more.
 from contextlib import ExitStack
 
 from deploy.begun import remember
-from deploy.box import Box, Say
+from deploy.box import Box, Say, names
 from deploy.deployer import (
     Wish,
     approve_prod,
@@ -19,9 +19,9 @@ from deploy.deployer import (
     refuse_other_profile,
 )
 from deploy.desired import Target
-from deploy.errors import StepFailed
+from deploy.errors import InventoryRefused, StepFailed
 from deploy.inventory import find_place
-from deploy.switching import Patience, switch, switch_back
+from deploy.switching import Patience, refuse_nothing_before, switch, switch_back
 
 
 def change_both(wish: Wish, say: Say, patience: Patience | None = None) -> int:
@@ -38,6 +38,7 @@ def change_both(wish: Wish, say: Say, patience: Patience | None = None) -> int:
         boxes = _connect(stack, wish, say)
         made = []
         for box in boxes:
+            say(f"{box.place.name}: {box.place.ssh}")
             box.refuse_unfit()
             refuse_other_profile(box, wish)
             made.append(prepare(box, wish))
@@ -47,35 +48,73 @@ def change_both(wish: Wish, say: Say, patience: Patience | None = None) -> int:
             say(f"{box.place.name}: bringing what is new, nothing is switched yet")
             targets[box.place.name] = bring(box, target, release, python)
         switched = 0
-        for box in _spare_first(boxes):
-            say(f"{box.place.name}: switching")
-            did = switch(
-                box,
-                targets[box.place.name],
-                patience or Patience(),
-                may_stop_trading=wish.is_forced,
-            )
-            switched += did
-            if not did:
-                say(f"{box.place.name}: runs it already")
+        left = _spare_first(boxes)
+        try:
+            for box in tuple(left):
+                say(f"{box.place.name}: switching")
+                did = switch(
+                    box,
+                    targets[box.place.name],
+                    patience or Patience(),
+                    may_stop_trading=wish.is_forced,
+                )
+                switched += did
+                if not did:
+                    say(f"{box.place.name}: runs it already")
+                left.remove(box)
+        finally:
+            if 0 < len(left) < len(boxes):
+                say(f"note: {names(left)} was not switched, the other node runs what is new")
         say(_summary(boxes, wish))
         return switched
 
 
-def roll_back(wish: Wish, say: Say, patience: Patience | None = None) -> None:
-    """Switch both nodes to what each ran before, the spare first.
+def roll_back(wish: Wish, say: Say, *, only: str = "", patience: Patience | None = None) -> None:
+    """Switch both nodes to what each ran before, the spare first; or `only` one of them.
 
     Raises:
-        StepFailed: a box has nothing to go back to, or it would stop trading.
+        StepFailed: a box has nothing to go back to, or it would stop trading; or only one of them
+            runs what is new, so that the other would go back too far.
         NodeUnhealthy: it did not come up with that either.
     """
     with ExitStack() as stack:
         boxes = _connect(stack, wish, say)
-        for box in _spare_first(boxes):
+        chosen = [box for box in _spare_first(boxes) if only in {"", box.place.name}]
+        if not chosen:
+            raise InventoryRefused(f"no node is called {only}\n    → BOX= one of: {names(boxes)}")
+        for box in chosen:  # all that can be refused, before the first is touched
             refuse_other_profile(box, wish)
-            target, _, _ = prepare(box, wish, is_built=False)
-            switch_back(box, target, patience or Patience(), may_stop_trading=wish.is_forced)
+            refuse_nothing_before(box)
+        if not only:
+            _refuse_mixed(boxes)
+        left = list(chosen)
+        try:
+            for box in chosen:
+                say(f"{box.place.name}: switching back")
+                target, _, _ = prepare(box, wish, is_built=False)
+                switch_back(box, target, patience or Patience(), may_stop_trading=wish.is_forced)
+                left.remove(box)
+        finally:
+            if 0 < len(left) < len(chosen):
+                say(f"note: {names(left)} was not switched back, the other node was; then: "
+                    f"make rollback BOX={names(left)}")  # fmt: skip
         say(_summary(boxes, wish))
+
+
+def _refuse_mixed(boxes: list[Box]) -> None:
+    """Refuse to send both back where an upgrade or a rollback broke off between the two.
+
+    A node that never got what is new would go to what ran before that.
+    """
+    states = {box.place.name: box.node_state() for box in boxes}
+    versions = {(s.release.partition("-")[0], s.settings) for s in states.values()}
+    if len(versions) > 1:
+        told = "; ".join(f"{n} runs {s.release} with settings {s.settings}"
+                         for n, s in states.items())  # fmt: skip
+        raise StepFailed(
+            f"the nodes run different versions: {told}\n    → to finish what broke off: make "
+            "upgrade, or make rollback BOX= for the one that should go back"
+        )
 
 
 def _connect(stack: ExitStack, wish: Wish, say: Say) -> list[Box]:
@@ -97,6 +136,6 @@ def _summary(boxes: list[Box], wish: Wish) -> str:
         state = box.node_state()
         if state.holder is not None:
             remember(wish.config, box.say)
-        if state.headline:
-            return state.headline
+        if state.leads:
+            return state.leads
     raise StepFailed("no box can say who leads\n    → make status")

@@ -53,14 +53,20 @@ def switch(box: Box, target: Target, patience: Patience, *, may_stop_trading: bo
 
 def switch_back(box: Box, target: Target, patience: Patience, *, may_stop_trading: bool) -> bool:
     """Make the node run what it ran before; raises as `switch` does."""
+    state = refuse_nothing_before(box)
+    wanted = Version(release=state.previous_release, settings=state.previous_settings)
+    return _switch_to(box, target, wanted, patience, may_stop_trading=may_stop_trading)
+
+
+def refuse_nothing_before(box: Box) -> NodeState:
+    """Raise StepFailed where a node has nothing to go back to; return how it is."""
     state = box.node_state()
     if not state.previous_release or not state.previous_settings:
         raise StepFailed(
-            f"{box.place.name} has nothing to go back to: it was deployed once only\n"
+            f"{box.place.name} has nothing to go back to: it has run one version only\n"
             "    → check out the version you want and run: make upgrade"
         )
-    wanted = Version(release=state.previous_release, settings=state.previous_settings)
-    return _switch_to(box, target, wanted, patience, may_stop_trading=may_stop_trading)
+    return state
 
 
 def _switch_to(
