@@ -5,10 +5,12 @@ BOX=, PROFILE=, NAME=, YES=1, DRY_RUN=1, FORCE=1, KEEP_STATE=1, PYTHON_ARCHIVE=,
 FILE= (a backup), WITH_SECRETS=1.
 
 Exit codes: 0 done (or nothing to do) · 1 could not be done · 4 mend configuration or secrets ·
-64 wrong usage; `status`, `logs` and `drill` pass on those of the box.
+64 wrong usage · 130 Ctrl-C; `status`, `logs` and `drill` pass on those of the box.
 """
 
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,12 +20,16 @@ from deploy.backup import back_up, restore
 from deploy.deployer import DEFAULT_CACHE, Wish, deploy, open_cluster
 from deploy.errors import DeployError, StepFailed
 from deploy.growing import deploy_witness
-from deploy.inventory import box_names
+from deploy.inventory import SSH_TARGET, box_names
 from deploy.remote import drill, logs, node_names, status, uninstall
 from deploy.rolling import change_both, roll_back
 from node.errors import NodeError
 
-DONE, FAILED, USAGE = 0, 1, 64
+DONE, FAILED, USAGE, STOPPED = 0, 1, 64, 130
+ON, OFF = (
+    frozenset({"1", "yes", "y", "true", "on"}),
+    frozenset({"", "0", "no", "n", "false", "off"}),
+)
 AGAIN = "\n    → mend what is said there, then run the same command again: it resumes"
 
 
@@ -34,21 +40,39 @@ def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
         return USAGE
     try:
         return VERBS[words[0]](_wish(environ), environ, words[1:])
-    except DeployError as error:
-        # what a program on the box said last has no advice of its own
-        is_bare = isinstance(error, StepFailed) and "→" not in str(error)
-        sys.stderr.write(f"hotspare: {error}{AGAIN if is_bare else ''}\n")
-        return FAILED
-    except NodeError as error:
-        sys.stderr.write(f"hotspare: {error.render()}\n")
-        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\nhotspare: stopped; what is done stays\n    → the same command goes on\n")
+        return STOPPED
+    except (DeployError, NodeError, OSError, subprocess.TimeoutExpired) as error:
+        sys.stderr.write(f"hotspare: {_in_words(error)}\n")
+        return error.exit_code if isinstance(error, NodeError) else FAILED
+
+
+def _in_words(error: Exception) -> str:
+    match error:
+        case NodeError():
+            return error.render()
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{error.strerror or error}, on this machine{AGAIN}"
+        case subprocess.TimeoutExpired():
+            what = Path(error.cmd[0]).name
+            return f"{what} took longer than {error.timeout:g} s, on this machine{AGAIN}"
+        case StepFailed() if "→" not in str(error):
+            # what a program on the box said last has no advice of its own
+            return f"{error}{AGAIN}"
+        case _:
+            return str(error)
 
 
 def _wish(environ: Mapping[str, str]) -> Wish:
-    folder = Path(environ.get("CLUSTER") or ".")
+    folder = Path(environ.get("CLUSTER") or ".").expanduser()  # not every shell does it after a =
+    host = environ.get("HOST", "")
+    if host and not re.fullmatch(SSH_TARGET, host):
+        raise DeployError(f"HOST={host} is nothing that ssh can reach\n    → HOST=user@address")
     return Wish(
         config=open_cluster(folder, environ.get("PROFILE") or None),
-        host=environ.get("HOST", ""),
+        host=host,
         is_dry=_is_on(environ, "DRY_RUN"),
         is_forced=_is_on(environ, "FORCE"),
         name=environ.get("NAME", ""),
@@ -59,7 +83,12 @@ def _wish(environ: Mapping[str, str]) -> Wish:
 
 
 def _is_on(environ: Mapping[str, str], name: str) -> bool:
-    return environ.get(name, "") not in {"", "0", "no", "false"}
+    said = environ.get(name, "").strip().lower()
+    if said not in ON | OFF:
+        raise DeployError(
+            f"{name}={environ[name]} is neither yes nor no\n    → {name}=1, or nothing"
+        )
+    return said in ON
 
 
 def _primary(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
@@ -88,8 +117,8 @@ def _upgrade(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> 
     return DONE
 
 
-def _rollback(wish: Wish, _environ: Mapping[str, str], _words: Sequence[str]) -> int:
-    roll_back(wish, _say)
+def _rollback(wish: Wish, environ: Mapping[str, str], _words: Sequence[str]) -> int:
+    roll_back(wish, _say, only=environ.get("BOX", ""))
     return DONE
 
 
@@ -120,7 +149,11 @@ def _uninstall(wish: Wish, environ: Mapping[str, str], _words: Sequence[str]) ->
     name = _named_box(wish, environ)
     is_kept = _is_on(environ, "KEEP_STATE")
     changed = uninstall(wish, name, is_state_kept=is_kept, say=_say)
-    _say(f"{environ['BOX']}: {changed} changes" if changed else "nothing to change")
+    if wish.is_dry:
+        said = f"{changed} changes would be made" if changed else "nothing would change"
+        _say(f"{name}: {said}; nothing was touched (DRY_RUN)")
+    else:
+        _say(f"{name}: {f'{changed} changes' if changed else 'nothing to change'}")
     return DONE
 
 

@@ -11,18 +11,19 @@ from pathlib import Path
 from deploy import places
 from deploy.begun import tell_card
 from deploy.box import Box, Say
-from deploy.deployer import Wish, connected, deploy
+from deploy.deployer import Wish, connected, deploy, refuse_empty
 from deploy.desired import Target
 from deploy.errors import DeployError
 from deploy.inventory import find_place
 from deploy.remote import node_names
 from node.backup.manifest import Manifest, file_stem, refuse_foreign
 from node.backup.place import check
+from node.backup.seal import refuse_short
 from node.backup.write import write_checked
 from node.cli.backup import REMARKED
 from node.cli.passphrase import read_passphrase
 from node.config_model import Config
-from node.errors import NodeError
+from node.errors import BackupRefused, NodeError
 
 FOLDER = "backups"
 
@@ -33,7 +34,10 @@ def back_up(wish: Wish, environ: Mapping[str, str], say: Say, *, with_secrets: b
     Raises:
         DeployError: a box could not be backed up; the others were.
     """
-    passphrase = read_passphrase(None, environ, is_new=True) if with_secrets else None
+    passphrase = None
+    if with_secrets:
+        passphrase = read_passphrase(None, environ, is_new=True)
+        refuse_short(passphrase)  # before a box is asked, and once for all of them
     folder = wish.config.directory / FOLDER
     if not wish.is_dry:
         _make_private(folder)
@@ -55,6 +59,7 @@ def _pull(name: str, wish: Wish, folder: Path, say: Say, passphrase: str | None)
     with connected(place, wish, say) as box:
         if wish.is_dry:
             return f"a backup would be written to {folder}; nothing was touched (DRY_RUN)"
+        refuse_empty(box)
         words = [places.NODECTL, "backup", "--to", "-", "--with-decisions"]
         given = b""
         if passphrase is not None:
@@ -113,8 +118,11 @@ def _read(file: Path, config: Config, name: str) -> tuple[bytes, Manifest]:
             f"{file}: {error.strerror}\n    → FILE= is a file of `make backup`, or one from "
             f"{places.BACKUPS} of a box"
         ) from None
-    manifest, _ = check(content)
-    refuse_foreign(manifest, cluster_id=config.cluster_id, node_ids=(name,))
+    try:
+        manifest, _ = check(content)
+        refuse_foreign(manifest, cluster_id=config.cluster_id, node_ids=(name,))
+    except BackupRefused as refused:
+        raise BackupRefused(f"{file}: {refused}") from None
     return content, manifest
 
 

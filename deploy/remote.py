@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from deploy import places
 from deploy.board import script
 from deploy.box import Say
-from deploy.deployer import Wish, connected
-from deploy.errors import BoxUnreachable, DeployError
+from deploy.deployer import Wish, connected, refuse_empty
+from deploy.errors import BoxUnfit, BoxUnreachable, DeployError
 from deploy.inventory import find_place
 from node.config import Config
 from node.status_model import Verdict
@@ -23,8 +23,9 @@ def status(wish: Wish, say: Say) -> int:
         place = find_place(wish.config, name)
         try:
             with connected(place, wish, say) as box:
+                refuse_empty(box)
                 return box.shell.attach(places.NODECTL, "status")
-        except BoxUnreachable as error:
+        except (BoxUnreachable, BoxUnfit) as error:
             problems.append(str(error))
     for problem in problems:
         say(problem)
@@ -35,6 +36,8 @@ def logs(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
     """Follow the journal of a box's node; `words` go to journalctl."""
     place = find_place(wish.config, name, host=wish.host)
     with connected(place, wish, say) as box:
+        if place.is_node:
+            refuse_empty(box)
         chosen = list(words) or ["-n", "100", "-f"]
         sudo = [] if box.facts.sudo == "root" else ["sudo"]
         return box.shell.attach(*sudo, "journalctl", "-u", "hotspare-*", *chosen)
@@ -44,6 +47,7 @@ def drill(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
     """Run a drill on a box, with this terminal: it asks before it hurts."""
     place = find_place(wish.config, name, host=wish.host)
     with connected(place, wish, say) as box:
+        refuse_empty(box)
         return box.shell.attach(places.NODECTL, "drill", *words)
 
 

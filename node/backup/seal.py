@@ -33,11 +33,7 @@ def seal(content: bytes, passphrase: str, *, cluster_id: str, node_id: str) -> b
     Raises:
         BackupRefused: the passphrase is too short.
     """
-    if len(passphrase) < PASSPHRASE_MIN:
-        raise BackupRefused(
-            f"the passphrase has fewer than {PASSPHRASE_MIN} characters\n    → use a sentence; "
-            "whoever has the file can try passphrases for as long as he likes"
-        )
+    refuse_short(passphrase)
     salt, nonce = secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_NONCE_BYTES)
     key = _key(passphrase, salt, _SCRYPT)
     sealed = AESGCM(key).encrypt(nonce, content, _context(cluster_id, node_id))
@@ -51,6 +47,15 @@ def seal(content: bytes, passphrase: str, *, cluster_id: str, node_id: str) -> b
         "sealed": base64.b64encode(sealed).decode(),
     }
     return json.dumps(body, indent=1).encode()
+
+
+def refuse_short(passphrase: str) -> None:
+    """Raise BackupRefused for a passphrase that could be guessed."""
+    if len(passphrase) < PASSPHRASE_MIN:
+        raise BackupRefused(
+            f"the passphrase has fewer than {PASSPHRASE_MIN} characters\n    → use a sentence; "
+            "whoever has the file can try passphrases for as long as he likes"
+        )
 
 
 def unseal(sealed: bytes, passphrase: str, *, cluster_id: str, node_id: str) -> bytes:
