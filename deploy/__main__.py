@@ -30,6 +30,7 @@ ON, OFF = (
     frozenset({"1", "yes", "y", "true", "on"}),
     frozenset({"", "0", "no", "n", "false", "off"}),
 )
+STOPPED_SAID = "\nhotspare: stopped; what is done stays\n    → the same command goes on\n"
 AGAIN = "\n    → mend what is said there, then run the same command again: it resumes"
 
 
@@ -41,7 +42,7 @@ def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         return VERBS[words[0]](_wish(environ), environ, words[1:])
     except KeyboardInterrupt:
-        sys.stderr.write("\nhotspare: stopped; what is done stays\n    → the same command goes on\n")
+        sys.stderr.write(STOPPED_SAID)
         return STOPPED
     except (DeployError, NodeError, OSError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"hotspare: {_in_words(error)}\n")
