@@ -63,7 +63,11 @@ def base_wants(target: Target) -> tuple[Want, ...]:
             Directory(path=places.SECRETS, mode="750", owner=f"root:{places.USER}"),
             Directory(path=places.STATE, mode="700", owner=places.OWNER),
             Directory(path="/etc/systemd/journald.conf.d"),
-            File(path=places.JOURNALD, content=_JOURNALD.encode()),
+            File(
+                path=places.JOURNALD,
+                content=_JOURNALD.encode(),
+                reader="systemd-journald.service",
+            ),
             # not on a witness: that may be anybody's other machine, and is not ours to reset
             *watchdog_wants(target.facts),
         ]

@@ -42,13 +42,17 @@ class Directory(Listed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file with its whole content; a secret one is never shown, and 0600 or tighter."""
+    """A file with its whole content; a secret one is never shown, and 0600 or tighter.
+
+    `reader` is the unit that reads it at its start alone, and is started again after a change.
+    """
 
     path: str
     content: bytes
     mode: str = "644"
     owner: str = "root:root"
     is_secret: bool = False
+    reader: str = ""
 
     def __post_init__(self) -> None:
         assert not self.is_secret or self.mode in {"600", "400"}, self.path
@@ -143,7 +147,8 @@ def to_stage(wants: tuple[Want, ...]) -> Stage:
             name = f"{len(files):03d}"
             files[name] = want.content
             secret = "yes" if want.is_secret else "no"
-            lines.append(_fields("file", want.path, want.mode, want.owner, name, secret))
+            reader = want.reader or "-"
+            lines.append(_fields("file", want.path, want.mode, want.owner, name, secret, reader))
         else:
             lines.append(want.line())
     return Stage("".join(f"{line}\n" for line in lines), files)

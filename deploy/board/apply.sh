@@ -6,7 +6,9 @@
 # One want a line, fields separated by tabs:
 #   user NAME HOME                       a system user that nobody can log in as
 #   dir PATH MODE OWNER
-#   file PATH MODE OWNER SOURCE SECRET   SOURCE lies in files/; SECRET is yes or no
+#   file PATH MODE OWNER SOURCE SECRET READER
+#                                        SOURCE lies in files/; SECRET is yes or no; READER is the
+#                                        unit that reads it at its start alone, or -
 #   link PATH TARGET                     switched in one step
 #   absent PATH
 #   packages NAME...                     installed without starting what they bring
@@ -71,8 +73,10 @@ want_dir() {
 }
 
 want_file() {
-  path=$1 mode=$2 owner=$3 source=$stage/files/$4 secret=$5
-  if cmp -s "$source" "$path" && [ "$(owned "$path")" = "$mode $owner" ]; then
+  path=$1 mode=$2 owner=$3 source=$stage/files/$4 secret=$5 reader=$6
+  # of a run that broke off between file and reader; after a boot it has read everything
+  stale=/run/hotspare-deploy/$reader.stale
+  if cmp -s "$source" "$path" && [ "$(owned "$path")" = "$mode $owner" ] && [ ! -e "$stale" ]; then
     tell same "file $path"
     return
   fi
@@ -99,7 +103,26 @@ want_file() {
   chown "$owner" "$path.new"
   chmod "$mode" "$path.new"
   sync "$path.new"
+  if [ "$reader" = - ]; then
+    mv -f "$path.new" "$path"
+    return
+  fi
+  mkdir -p /run/hotspare-deploy
+  : >"$stale"
   mv -f "$path.new" "$path"
+  start_again "$reader"
+  rm "$stale"
+}
+
+start_again() { # what reads its settings only then
+  case $1 in
+    systemd-journald.service)
+      [ -d /var/log/journal ] || note "dir$tab/var/log/journal"
+      systemctl restart "$1"
+      journalctl --flush 2>/dev/null || true # where the log was in memory
+      ;;
+    *) systemctl restart "$1" ;;
+  esac
 }
 
 want_link() {
@@ -269,11 +292,11 @@ if [ -z "$dry" ]; then
   flock -w 900 9 || { echo "another deployment is still at work on this box" >&2; exit 1; }
   remove_guard
 fi
-while IFS="$tab" read -r kind a b c d e; do
+while IFS="$tab" read -r kind a b c d e f; do
   case $kind in
     user) want_user "$a" "$b" ;;
     dir) want_dir "$a" "$b" "$c" ;;
-    file) want_file "$a" "$b" "$c" "$d" "$e" ;;
+    file) want_file "$a" "$b" "$c" "$d" "$e" "$f" ;;
     link) want_link "$a" "$b" ;;
     absent) want_absent "$a" ;;
     packages) want_packages "$a" ;;

@@ -66,7 +66,7 @@ while IFS="$tab" read -r kind what; do
       ;;
     dir)
       case $what in
-        /var/lib/hotspare | /var/backups/hotspare)
+        /var/lib/hotspare | /var/backups/hotspare | /var/log/journal)
           if [ "$keep" = yes ]; then
             continue
           fi
@@ -74,7 +74,7 @@ while IFS="$tab" read -r kind what; do
       esac
       [ -d "$what" ] || continue
       case $what in
-        /opt/hotspare* | /etc/hotspare* | /var/lib/hotspare* | /var/backups/hotspare*)
+        /opt/hotspare* | /etc/hotspare* | /var/lib/hotspare* | /var/backups/hotspare* | /var/log/journal)
           tell "remove $what"
           do_it rm -rf -- "$what"
           ;;
@@ -117,6 +117,9 @@ if grep -q "^manager$tab" "$book/made"; then
   systemctl daemon-reexec # its own settings too
 else
   systemctl daemon-reload
+fi
+if grep -qxF "file$tab/etc/systemd/journald.conf.d/60-hotspare.conf" "$book/made"; then
+  systemctl restart systemd-journald.service # it keeps its log as before
 fi
 systemctl reset-failed 'hotspare-*' 2>/dev/null || true
 rm -rf "$book" # last: until then a run that broke off is typed again

@@ -28,6 +28,7 @@ def test_each_want_is_one_line_and_contents_are_named() -> None:
             Directory(path="/etc/hotspare"),
             File(path="/etc/hotspare/a", content=b"one\n\ttwo\n"),
             File(path="/etc/hotspare/s", content=b"key", mode="600", is_secret=True),
+            File(path="/etc/systemd/a.conf", content=b"[A]", reader="a.service"),
             Link(path="/opt/hotspare/current", target="/opt/hotspare/releases/1"),
             Absent(path="/etc/hotspare/old"),
             Packages(names=("redis-server", "sudo")),
@@ -40,8 +41,9 @@ def test_each_want_is_one_line_and_contents_are_named() -> None:
     assert stage.lines.splitlines() == [
         "user\thotspare\t/var/lib/hotspare",
         "dir\t/etc/hotspare\t755\troot:root",
-        "file\t/etc/hotspare/a\t644\troot:root\t000\tno",
-        "file\t/etc/hotspare/s\t600\troot:root\t001\tyes",
+        "file\t/etc/hotspare/a\t644\troot:root\t000\tno\t-",
+        "file\t/etc/hotspare/s\t600\troot:root\t001\tyes\t-",
+        "file\t/etc/systemd/a.conf\t644\troot:root\t002\tno\ta.service",
         "link\t/opt/hotspare/current\t/opt/hotspare/releases/1",
         "absent\t/etc/hotspare/old",
         "packages\tredis-server sudo",
@@ -50,7 +52,7 @@ def test_each_want_is_one_line_and_contents_are_named() -> None:
         "manager\tRuntimeWatchdogUSec\t1min",
         "clock",
     ]
-    assert stage.files == {"000": b"one\n\ttwo\n", "001": b"key"}
+    assert stage.files == {"000": b"one\n\ttwo\n", "001": b"key", "002": b"[A]"}
 
 
 @pytest.mark.parametrize("path", ["/a\tb", "/a\nfile\t/etc/passwd", ""])
