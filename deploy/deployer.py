@@ -74,12 +74,13 @@ def open_cluster(folder: Path, profile: str | None) -> Config:
 
 
 @contextmanager
-def connected(place: BoxPlace, wish: Wish, say: Say) -> Iterator[Box]:
-    """Open a way to a box; asks for the sudo password where it is needed.
+def connected(place: BoxPlace, wish: Wish, say: Say, *, needs_root: bool = True) -> Iterator[Box]:
+    """Open a way to a box; asks for the sudo password where one is needed, and tries it.
 
     Raises:
         BoxUnreachable: ssh did not get through.
         BoxUnfit: another node of ours is deployed there.
+        DeployError: sudo does not take the password, or nobody can be asked for it.
     """
     try:
         command = tuple(shlex.split(os.environ.get(SSH_VARIABLE) or "ssh"))
@@ -92,8 +93,13 @@ def connected(place: BoxPlace, wish: Wish, say: Say) -> Iterator[Box]:
         match box.facts.sudo:
             case "root":
                 shell.is_root = True
-            case "password":
+            case "password" if needs_root:
                 shell.sudo_password = _ask_password(place)
+                if wrong := shell.why_no_sudo():
+                    raise DeployError(
+                        f"{place.name}: sudo does not take this password: {wrong}\n    → type it "
+                        "again; nothing was changed"
+                    )
         yield box
 
 

@@ -1,4 +1,7 @@
-"""Verbs that only pass something on to a box: status, logs, drill, uninstall."""
+"""Verbs that only pass something on to a box: status, logs, drill, uninstall.
+
+Rules of this file: what has this terminal asks for a sudo password itself, there.
+"""
 
 import shlex
 from collections.abc import Sequence
@@ -22,7 +25,7 @@ def status(wish: Wish, say: Say) -> int:
     for name in reversed(node_names(wish.config)):
         place = find_place(wish.config, name)
         try:
-            with connected(place, wish, say) as box:
+            with connected(place, wish, say, needs_root=False) as box:
                 refuse_empty(box)
                 return box.shell.attach(places.NODECTL, "status")
         except (BoxUnreachable, BoxUnfit) as error:
@@ -35,7 +38,7 @@ def status(wish: Wish, say: Say) -> int:
 def logs(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
     """Follow the journal of a box's node; `words` go to journalctl."""
     place = find_place(wish.config, name, host=wish.host)
-    with connected(place, wish, say) as box:
+    with connected(place, wish, say, needs_root=False) as box:
         if place.is_node:
             refuse_empty(box)
         chosen = list(words) or ["-n", "100", "-f"]
@@ -46,7 +49,7 @@ def logs(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
 def drill(wish: Wish, name: str, words: Sequence[str], say: Say) -> int:
     """Run a drill on a box, with this terminal: it asks before it hurts."""
     place = find_place(wish.config, name, host=wish.host)
-    with connected(place, wish, say) as box:
+    with connected(place, wish, say, needs_root=False) as box:
         refuse_empty(box)
         return box.shell.attach(places.NODECTL, "drill", *words)
 

@@ -73,6 +73,16 @@ class Shell:
         )
         self._folder.cleanup()
 
+    def why_no_sudo(self) -> str:
+        """Return why sudo does not take the password, empty when it does.
+
+        With anything behind it, the next lines would be tried as passwords, and some systems lock
+        a user out after three.
+        """
+        done = self._call([*self._sudo(), "true"], self._password(), timeout_s=LOOK_S)
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        return "" if done.returncode == 0 else (said or ["it does not say why"])[-1]
+
     def look(self, script: str, *words: str, timeout_s: float = LOOK_S) -> str:
         """Run a script as the user who logs in and return what it printed.
 

@@ -61,6 +61,12 @@ def test_a_sudo_that_remembers_leaves_no_password_to_the_shell(shell: Shell) -> 
         assert shell.fetch("cat", given=b"a given text") == (b"a given text", "")
 
 
+def test_a_wrong_password_is_found_before_anything_is_sent_behind_it(shell: Shell) -> None:
+    assert shell.why_no_sudo() == ""
+    shell.sudo_password = "incorrect horse"
+    assert shell.why_no_sudo() == "it does not say why"
+
+
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
 def test_a_kept_connection_whose_deployment_was_killed_ends_by_itself(
     tmp_path: Path,

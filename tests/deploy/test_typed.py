@@ -121,3 +121,26 @@ def test_a_wrong_backup_is_named(typed: Typed, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no backup")
     code, said = typed("restore", BOX="jetson", FILE=str(tmp_path / "notes.txt"))
     assert (code, f"{tmp_path}/notes.txt: the backup is damaged" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("verb", ["status", "logs", "drill"])
+def test_what_has_this_terminal_leaves_the_asking_to_sudo(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """It would be asked for twice."""
+    monkeypatch.setenv(SSH_VARIABLE, str(a_box(tmp_path, sudo="password")))
+    monkeypatch.setattr(getpass, "getpass", lambda _: pytest.fail("asked"))
+    assert "no node is deployed there" in typed(verb)[1]
+
+
+def test_a_sudo_password_that_is_not_taken_is_said_at_once(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is built, or tried with it, before."""
+    box = a_box(tmp_path, sudo="password")
+    box.write_text(box.read_text().replace("cat >/dev/null", "case $* in *true*) exit 1; esac"))
+    monkeypatch.setenv(SSH_VARIABLE, str(box))
+    monkeypatch.setattr(getpass, "getpass", lambda _: "wrong")
+    code, said = typed("primary")
+    assert (code, "jetson: sudo does not take this password" in said) == (1, True), said
+    assert "note:" not in said
