@@ -3,12 +3,11 @@
 Rules of this file: what has this terminal asks for a sudo password itself, there.
 """
 
-import shlex
 from collections.abc import Sequence
 
 from deploy import places
 from deploy.board import script
-from deploy.box import Say
+from deploy.box import NodeState, Say
 from deploy.deployer import Wish, connected, refuse_empty
 from deploy.errors import BoxUnfit, BoxUnreachable, DeployError
 from deploy.inventory import find_place
@@ -58,19 +57,35 @@ def uninstall(wish: Wish, name: str, *, is_state_kept: bool, say: Say) -> int:
     """Give a box back as it was found and return how many things changed.
 
     Raises:
-        DeployError: its node leads while the other one could take over, and FORCE=1 was not said.
+        DeployError: that would stop trading, and FORCE=1 was not said.
     """
     place = find_place(wish.config, name, host=wish.host)
     with connected(place, wish, say) as box:
         if place.is_node and not wish.is_forced and not wish.is_dry:
             state = box.node_state()
-            if state.is_active and state.holder == name:
-                raise DeployError(
-                    f"{name} leads: uninstalling it stops trading\n    → make it hand over first "
-                    f"({shlex.join(['nodectl', 'switchover'])} there), or say FORCE=1"
-                )
+            if state.is_active and (stops := why_trading_stops(state, name)):
+                raise DeployError(stops)
         words = [w for w, on in (("keep-state", is_state_kept), ("dry", wish.is_dry)) if on]
         return box.told(box.shell.as_root(script("uninstall.sh"), *words))
+
+
+def why_trading_stops(state: NodeState, name: str) -> str:
+    """Return why trading would stop if this box went; empty if it would not, or nobody trades."""
+    if state.holder is None:
+        return ""
+    if state.holder == name:
+        return (
+            f"{name} leads: uninstalling it stops trading\n    → make it hand over first "
+            "(nodectl switchover there), or say FORCE=1"
+        )
+    stores = state.status.get("stores") or []
+    left = [s for s in stores if not s.get("error") and s.get("name") != name]
+    if 2 * len(left) > len(stores):
+        return ""
+    return (
+        f"without the lease store on {name} no majority of stores is left: {state.holder} stops "
+        "trading\n    → uninstall the other box first, or say FORCE=1"
+    )
 
 
 def node_names(config: Config) -> tuple[str, ...]:
