@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -130,6 +131,16 @@ class Home:
             )
             found.append(path)
         return found
+
+    def fresh_card(self, name: str) -> Path:
+        """Put a fresh card into a box that is off, switch it on, and return the old one's log."""
+        log = self.folder / f"{name}-before.jsonl"
+        shutil.copy(self.boxes[name].card / f"var/lib/hotspare/{name}/log/node.jsonl", log)
+        self.boxes[name].wipe()
+        self.boxes[name].plug()
+        # ssh-keygen -R: another card is another host
+        (self.folder / "known_hosts").unlink()
+        return log
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the log of the paper exchange."""

@@ -1,6 +1,5 @@
 """The Jetson's card is lost while the pair trades, and comes back from a backup."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -75,12 +74,7 @@ def lose_the_card(home: Home) -> Path:
     """The Jetson's card dies with the box on, a fresh one is put in; return the old one's log."""
     assert home.boxes[JETSON].pull().is_silent
     home.wait(lambda: home.leader(PI) == PI, "the Pi takes over")
-    log = home.folder / "jetson-before.jsonl"
-    shutil.copy(home.boxes[JETSON].card / "var/lib/hotspare/jetson/log/node.jsonl", log)
-    home.boxes[JETSON].wipe()
-    home.boxes[JETSON].plug()
-    (home.folder / "known_hosts").unlink()  # ssh-keygen -R: another card is another host
-    return log
+    return home.fresh_card(JETSON)
 
 
 def refuse_wrong_files(home: Home, file: Path) -> None:
