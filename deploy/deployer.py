@@ -145,9 +145,7 @@ def deploy(
         elif place.is_node and has_begun(config):
             tell_card(box)
         if place.is_node:
-            did = switch(box, ready, patience, may_stop_trading=True)
-            if did:
-                box.changes += 1
+            switch(box, ready, patience, may_stop_trading=True)
         _conclude(box, ready, wish, patience)
         return box.changes
 

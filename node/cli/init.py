@@ -1,12 +1,13 @@
 """nodectl init: about ten questions, then a folder that can run."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from exchange.venues import ROWS
-from node.cli.common import say
+from node.cli.common import DEFAULT_CONFIG, say
 from node.config import Profile, Topology, topology_sentence, topology_warnings
 from node.errors import InitRefused
 from node.init import GivenSecrets, Written, load_answers, write_cluster
@@ -223,14 +224,20 @@ def _report(written: Written) -> None:
     for path in written.to_fill_in:
         say(f"to do: put that box's API key into {path}")
     say("note:  [peer] key in secrets/ is the same for both boxes: they sign with it to each other")
-    if config.cluster.topology is Topology.SINGLE_HOST:
+    is_single = config.cluster.topology is Topology.SINGLE_HOST
+    if is_single:
         say("to do: if the store wants a password, put it there too, under [stores.default]")
-    else:
-        say("to do: `requirepass` of each store: the password under [stores.default] in secrets/")
-        say("to do: copy cluster.toml, new-cluster and its own secrets file to the other box")
+    # as it is typed where init was: the folder is told unless one stands in it
+    file = written.files[0]
+    told = "" if file == DEFAULT_CONFIG else f" --config {shlex.quote(str(file))}"
+    folder = "" if not told else f" CLUSTER={shlex.quote(str(file.parent))}"
     if config.telegram.chat_id is None:
-        say("to do: `nodectl telegram test` (alerts go to the console until then)")
-    if config.cluster.topology is Topology.SINGLE_HOST:
-        say("next:  nodectl config check, then nodectl run for each node")
-    else:
-        say("next:  nodectl config check, then make deploy-primary and make deploy-standby")
+        node = f" --node {config.cluster.preferred_node}"
+        say(f"to do: nodectl telegram test{told}{node} (alerts go to the console until then)")
+    say(f"next:  nodectl config check{told}")
+    if is_single:
+        say(f"       nodectl run{told} --node ... for each node")
+        return
+    say(f"       make deploy-standby{folder}, make deploy-primary{folder}")
+    say("       or without make: `requirepass` of each store (the password under [stores.default]")
+    say("       in secrets/); cluster.toml, new-cluster, its own secrets file onto the other box")

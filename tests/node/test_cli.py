@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -234,6 +235,17 @@ def test_init_by_flags_prints_the_topology_sentence_and_the_remedy(tmp_path: Pat
     assert "Two boxes, one store" in text
     assert "witness" in text
     assert "requirepass" in text  # a store with no or another password lets no node in
+
+
+def test_what_init_says_next_can_be_typed_as_it_stands(tmp_path: Path) -> None:
+    """The folder is another one than where it was typed."""
+    folder = tmp_path / "my home"
+    hosts = ("--set", "standby_host=192.168.1.12", "--set", "preferred_host=192.168.1.11")
+    _, text = run_nodectl("init", "--yes", "-d", folder, *hosts)
+    said = next(line for line in text.splitlines() if line.startswith("next:  nodectl "))
+    code, text_of_check = run_nodectl(*shlex.split(said.removeprefix("next:  nodectl ")))
+    assert code == 0, text_of_check
+    assert f"make deploy-primary CLUSTER='{folder}'" in text
 
 
 def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None:
