@@ -256,20 +256,6 @@ VARIANTS = (
         proof=_LATCHES,
     ),
     Variant(
-        name="backup-lets-trade",
-        rules="Journal and latches",
-        removed="Records out of a backup prove that the cluster may trade.",
-        harm="A pause of after the backup is lost with the card, and nobody asks.",
-        edits=(
-            Edit(
-                "node/latches.py",
-                "is_complete=proves_trading(found) or is_first",
-                "is_complete=proves_trading(merged) or is_first",
-            ),
-        ),
-        proof=_LATCHES,
-    ),
-    Variant(
         name="trimmed-intent-comes-back",
         rules="Journal",
         removed="An intent that was closed while a store was away counts again when it returns.",
