@@ -35,6 +35,23 @@ VARIANTS = {
         only=("late_order",),
         caught_by=("an order was given up that the venue has accepted",),
     ),
+    "a contender waits half a ttl": Variant(
+        breaks=sim_variants.half_a_wait,
+        only=("cut_box", "cut_wire"),
+        caught_by=("two open permits",),
+    ),
+    "a lease that is held is never taken": Variant(
+        breaks=sim_variants.held_for_ever,
+        only=("power_cut",),
+        stores=3,
+        caught_by=("nobody trades",),
+    ),
+    "a pause is not asked for": Variant(
+        breaks=sim_variants.pause_not_asked,
+        only=("pause_cluster",),
+        first_seed=6,
+        caught_by=("accepted while the cluster was paused",),
+    ),
     "the permit is not asked in the last hop": Variant(
         breaks=sim_variants.permit_not_asked,
         only=("slow_wire",),

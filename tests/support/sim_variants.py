@@ -19,6 +19,8 @@ from exchange.ccxt_ticket import WriteTicket
 from exchange.journal import Merged, merge
 from exchange.journal_codec import Document
 from exchange.journal_writer import JournalWriter, Written
+from exchange.wanted import TradingMode
+from node.active import Active
 from node.cluster_watch import ClusterWatch
 from node.sim.disk import SimEpochFile
 from node.sim.loop import Deferred
@@ -52,6 +54,35 @@ def permit_not_asked() -> Iterator[None]:
         return ticket._timeout_s
 
     with patch.object(WriteTicket, "enter", enter), patch.object(WriteTicket, "close"):
+        yield
+
+
+@contextmanager
+def half_a_wait() -> Iterator[None]:
+    """R6: a contender has waited long enough after half a ttl."""
+    waits = "unchanged_s = ttl_ms / 1000 * (1 + timing.drift) - elapsed_s"
+    with edited_function(Observation, "takeable_in_s", waits, waits.replace("1000", "2000")):
+        yield
+
+
+@contextmanager
+def held_for_ever() -> Iterator[None]:
+    """R6: what is held is never taken, however long it stood still."""
+    unless_held = "return None if record.state is LeaseState.HELD else unchanged_s"
+    with edited_function(Observation, "takeable_in_s", "return unchanged_s", unless_held):
+        yield
+
+
+@contextmanager
+def pause_not_asked() -> Iterator[None]:
+    """S6: whoever leads trades on, whatever a person said."""
+    asks = "self.watch.latches.is_paused or seat.is_unaccepted"
+    with (
+        edited_function(Active, "_decide_on_new_candles", asks, "seat.is_unaccepted"),
+        patch.object(Active, "mode", lambda _: TradingMode.NORMAL),
+        patch.object(Active, "modes", lambda _: {}),
+        patch.object(Active, "why_stop", lambda _: ""),
+    ):
         yield
 
 
