@@ -69,6 +69,15 @@ class ListChange:
             StepFailed: a step was not finished.
             NodeUnhealthy: a node did not come up with the new list.
         """
+        is_done = False
+        try:
+            self._run(nodes, write)
+            is_done = True
+        finally:
+            if not is_done:  # also by Ctrl-C, or a connection that broke off
+                self.say("note: the change of the list is not finished: the pair may be paused")
+
+    def _run(self, nodes: Sequence[tuple[Box, Target]], write: Callable[[], None]) -> None:
         boxes = [box for box, _ in nodes]
         began_s = self.patience.now_s()
         is_begun = is_ours = any(_is_our_pause(box) for box in boxes)

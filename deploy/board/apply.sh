@@ -171,9 +171,12 @@ want_packages() { # "NAME NAME ..."
   done
 }
 
+# on a fresh card the system's own upgrades may be at it; apt before 1.9.11 does not wait
+apt_get() { apt-get -o DPkg::Lock::Timeout=300 "$@" </dev/null; }
+
 planned_packages() { # what apt would install anew, the packages that come along too
   # shellcheck disable=SC2086  # a list of words on purpose
-  apt-get install -s -y -qq --no-install-recommends $missing 2>/dev/null </dev/null |
+  apt_get install -s -y -qq --no-install-recommends $missing 2>/dev/null |
     sed -n 's/^Inst \([^ ]*\) (.*/\1/p'
 }
 
@@ -181,7 +184,7 @@ install_packages() { # $missing
   # after a power cut in the middle of dpkg, apt refuses everything until this was said
   [ -z "$(dpkg --audit)" ] || dpkg --configure -a >"$stage/apt.log" 2>&1 </dev/null || true
   new=$(planned_packages)
-  [ -n "$new" ] || { apt-get update -qq >"$stage/apt.log" 2>&1 </dev/null && new=$(planned_packages); } || true
+  [ -n "$new" ] || { apt_get update -qq >"$stage/apt.log" 2>&1 && new=$(planned_packages); } || true
   # before it is done: a run that breaks off must not forget what came of it
   for package in ${new:-$missing}; do note "package$tab$package"; done
   # what Debian starts by itself would take the port, and be open to this box alone
@@ -192,9 +195,9 @@ install_packages() { # $missing
   trap remove_guard EXIT
   export DEBIAN_FRONTEND=noninteractive
   # shellcheck disable=SC2086  # a list of words on purpose
-  apt-get install -y -qq --no-install-recommends $missing >"$stage/apt.log" 2>&1 </dev/null ||
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } \
-      >"$stage/apt.log" 2>&1 </dev/null ||
+  apt_get install -y -qq --no-install-recommends $missing >"$stage/apt.log" 2>&1 ||
+    { apt_get update -qq && apt_get install -y -qq --no-install-recommends $missing; } \
+      >"$stage/apt.log" 2>&1 ||
     { tail -n 5 "$stage/apt.log" >&2; exit 1; }
   remove_guard
   trap - EXIT

@@ -19,7 +19,7 @@ say free_mb "$(df -Pm /opt 2>/dev/null | awk 'NR==2 {print $4}')"
 # newest first; the environment of the nodes needs 3.11 to 3.13
 for version in 3.13 3.12 3.11; do
   for found in "/usr/bin/python$version" "/usr/local/bin/python$version"; do
-    if [ -x "$found" ] && "$found" -c 'import ssl, venv, ctypes, zlib' 2>/dev/null; then
+    if [ -x "$found" ] && "$found" -I -c 'import ssl, venv, ctypes, zlib' 2>/dev/null; then
       say python "$found"
       say python_version "$("$found" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')"
       break 2

@@ -15,6 +15,7 @@ cache=$base/cache
 release=$base/releases/$id
 KEEP=3
 umask 022
+cd / # Python looks for modules where it stands: not among the files of the user who logged in
 # one at a time: what a lost laptop began may still be at work
 exec 9>/run/hotspare-deploy.lock
 flock -w 900 9 || { echo "another deployment is still at work on this box" >&2; exit 1; }

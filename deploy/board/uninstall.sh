@@ -6,6 +6,7 @@
 # Files that were replaced come back; packages that were installed go; what was there before stays.
 # With keep-state journal, epoch and logs stay in /var/lib/hotspare.
 set -eu
+export DEBIAN_FRONTEND=noninteractive
 keep=no dry=no
 for word in "$@"; do
   case $word in
@@ -28,19 +29,21 @@ fi
 tell() { if [ "$dry" = yes ]; then printf 'would\t%s\n' "$1"; else printf 'changed\t%s\n' "$1"; fi; }
 do_it() { [ "$dry" = yes ] || "$@"; }
 
+apt_get() { apt-get -o DPkg::Lock::Timeout=300 "$@" </dev/null; } # nightly upgrades may be at it
+
 remove_package() { # only if nothing goes with it that we did not bring
   case $(dpkg-query -W -f '${Status}' "$1" 2>/dev/null) in
     *" installed" | *" config-files") ;;
     *) return 0 ;;
   esac
-  for goes in $(apt-get purge -s -qq "$1" 2>/dev/null </dev/null | sed -n 's/^Purg \([^ ]*\).*/\1/p'); do
+  for goes in $(apt_get purge -s -qq "$1" 2>/dev/null | sed -n 's/^Purg \([^ ]*\).*/\1/p'); do
     if ! grep -qxF "package$tab$goes" "$book/made"; then
       echo "package $1 stays: $goes uses it by now"
       return 0
     fi
   done
   tell "remove package $1"
-  do_it env DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq "$1" >/dev/null </dev/null
+  do_it apt_get purge -y -qq "$1" >/dev/null
 }
 
 for unit in hotspare-node hotspare-paper hotspare-store hotspare-backup; do
@@ -122,4 +125,16 @@ if grep -qxF "file$tab/etc/systemd/journald.conf.d/60-hotspare.conf" "$book/made
   systemctl restart systemd-journald.service # it keeps its log as before
 fi
 systemctl reset-failed 'hotspare-*' 2>/dev/null || true
-rm -rf "$book" # last: until then a run that broke off is typed again
+# last: until then a run that broke off is typed again
+if [ "$keep" = yes ]; then
+  # what stays is ours still: a later run takes it away, also after another deployment
+  grep -E "^(user$tab|dir$tab(/var/lib/hotspare|/var/backups/hotspare|/var/log/journal)\$)" \
+    "$book/made" >"$book/made.kept" || true
+  if [ -s "$book/made.kept" ]; then
+    sync "$book/made.kept"
+    mv -f "$book/made.kept" "$book/made"
+    rm -rf "$book/before" "$book/made.reversed"
+    exit 0
+  fi
+fi
+rm -rf "$book"

@@ -90,6 +90,7 @@ def restore_folder(
         BackupRefused: the backup cannot be used.
         CommandRefused: the folder has something in it, or cannot be written.
     """
+    folder = folder.absolute()  # "." has no name that another one could stand beside
     try:
         if folder.exists() and any(folder.iterdir()):
             raise CommandRefused(

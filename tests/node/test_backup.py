@@ -217,6 +217,18 @@ def test_a_lost_laptop_gets_its_folder_back_with_secrets_by_passphrase(
     assert "not empty" in said
 
 
+def test_an_empty_folder_in_which_one_stands_is_made_the_clusters(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = backed_up(config, tmp_path / "b.tar.gz")
+    into = tmp_path / "laptop"
+    into.mkdir()
+    monkeypatch.chdir(into)
+    code, said = run_nodectl("restore", path, "--into", ".")
+    assert code == 0, said
+    assert (into / "cluster.toml").exists()
+
+
 def test_a_short_passphrase_and_none_at_all_are_refused(config: Config, tmp_path: Path) -> None:
     to = tmp_path / "b.tar.gz"
     for words in (("--passphrase-fd", "0"), ()):
