@@ -18,7 +18,20 @@ from deploy.unit_text import (
     paper_unit,
     store_unit,
 )
-from deploy.wants import Directory, Enabled, File, Link, Packages, Running, Started, User, Want
+from deploy.wants import (
+    COPY,
+    Back,
+    Directory,
+    Enabled,
+    File,
+    Kept,
+    Link,
+    Packages,
+    Running,
+    Started,
+    User,
+    Want,
+)
 from deploy.watchdog import watchdog_wants
 from node.config_model import Config
 
@@ -114,7 +127,7 @@ def store_wants(target: Target) -> tuple[Want, ...]:
 
 
 def settings_wants(target: Target) -> tuple[Want, ...]:
-    """Return this node's settings and secrets, beside those in use: nothing is switched."""
+    """Return this node's settings, beside those in use: nothing is switched."""
     if not target.place.is_node:
         return ()
     folder = f"{places.SETTINGS}/{target.settings.set_id}"
@@ -123,17 +136,6 @@ def settings_wants(target: Target) -> tuple[Want, ...]:
     wants: list[Want] = [Directory(path=path) for path in folders]
     wants += [File(path=f"{folder}/{n}", content=target.settings.files[n]) for n in names]
     wants.append(Link(path=f"{folder}/secrets", target=places.SECRETS))
-    own = target.secrets[target.place.name]
-    wants.append(
-        File(
-            path=f"{places.SECRETS}/{target.place.name}.toml",
-            content=own.content,
-            mode="600",
-            owner=places.OWNER,
-            is_secret=True,
-        )
-    )
-    wants.append(File(path=places.NODECTL, content=_nodectl(target), mode="755"))
     return tuple(wants)
 
 
@@ -181,17 +183,62 @@ def node_fingerprint(target: Target, *, release_id: str = "", settings_id: str =
 
 
 def node_wants(target: Target, *, release_id: str = "", settings_id: str = "") -> tuple[Want, ...]:
-    """Return the switch itself: links, unit, running. Another release or set puts it back."""
+    """Return the switch itself: secrets, links, unit, running. Another release or set if said."""
     release = release_id or target.release_id
     settings = settings_id or target.settings.set_id
     fingerprint = node_fingerprint(target, release_id=release, settings_id=settings)
-    unit = _node_unit(target, fingerprint)
+    secrets, nodectl, unit = _single_files(target)
     return (
-        Link(path=places.CURRENT, target=f"{places.RELEASES}/{release}"),
-        Link(path=places.SETTINGS_CURRENT, target=f"{places.SETTINGS}/{settings}"),
-        File(path=f"{places.UNITS}/{places.NODE_UNIT}", content=unit.encode()),
+        File(
+            path=secrets,
+            content=target.secrets[target.place.name].content,
+            mode="600",
+            owner=places.OWNER,
+            is_secret=True,
+        ),
+        File(path=nodectl, content=_nodectl(target), mode="755"),
+        *_node_links(release, settings),
+        File(path=unit, content=_node_unit(target, fingerprint).encode()),
         Enabled(unit=places.NODE_UNIT),
         Running(unit=places.NODE_UNIT, fingerprint=fingerprint),
+    )
+
+
+def keep_wants(target: Target) -> tuple[Want, ...]:
+    """Return copies of what a switch writes over, for `back_wants`."""
+    return tuple(Kept(path=path) for path in _single_files(target))
+
+
+def copies(target: Target) -> tuple[str, ...]:
+    """Return where these copies lie."""
+    return tuple(f"{path}{COPY}" for path in _single_files(target))
+
+
+def back_wants(
+    target: Target, *, release_id: str, settings_id: str, fingerprint: str
+) -> tuple[Want, ...]:
+    """Return the switch back to what ran before, as it was: its links, secrets and unit.
+
+    `fingerprint` is what that noted when it was started, empty where that is not known.
+    """
+    return (
+        *(Back(path=path) for path in _single_files(target)),
+        *_node_links(release_id, settings_id),
+        Enabled(unit=places.NODE_UNIT),
+        Running(unit=places.NODE_UNIT, fingerprint=fingerprint or "not known"),
+    )
+
+
+def _single_files(target: Target) -> tuple[str, str, str]:
+    """Return the files of which a box has one version: secrets, `nodectl`, the node's unit."""
+    secrets = f"{places.SECRETS}/{target.place.name}.toml"
+    return secrets, places.NODECTL, f"{places.UNITS}/{places.NODE_UNIT}"
+
+
+def _node_links(release_id: str, settings_id: str) -> tuple[Want, ...]:
+    return (
+        Link(path=places.CURRENT, target=f"{places.RELEASES}/{release_id}"),
+        Link(path=places.SETTINGS_CURRENT, target=f"{places.SETTINGS}/{settings_id}"),
     )
 
 

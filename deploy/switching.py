@@ -7,13 +7,21 @@ before, so that a deployment that broke off is seen and finished.
 """
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy import places
 from deploy.box import Box, NodeState
-from deploy.desired import Target, node_fingerprint, node_wants
+from deploy.desired import (
+    Target,
+    back_wants,
+    copies,
+    keep_wants,
+    node_fingerprint,
+    node_wants,
+)
 from deploy.errors import NodeUnhealthy, StepFailed
 from deploy.wants import Absent, Link, Want
 
@@ -88,16 +96,26 @@ def _switch_to(
         _remember(box, before)
     # what failed was never run: going back later means what ran before that
     earlier = Version(release=state.previous_release, settings=state.previous_settings)
-    problem = _try(box, target, wanted, patience)
+    if not is_first:
+        box.apply(keep_wants(target))
+    fingerprint = _fingerprint(target, wanted)
+    problem = _try(box, _wants(target, wanted), fingerprint, patience)
     if not problem:
+        box.shell.as_root(f"rm -f -- {shlex.join(copies(target))}")
         return True
-    if is_first or before == wanted:
+    if is_first or state.fingerprint == fingerprint:
         raise NodeUnhealthy(
             f"{box.place.name} did not come up: {problem}\n    → see its log: make logs "
             f"BOX={box.place.name}"
         )
     box.say(f"  {box.place.name} did not come up ({problem}); putting back {before.release}")
-    again = _try(box, target, before, patience)
+    back = back_wants(
+        target,
+        release_id=before.release,
+        settings_id=before.settings,
+        fingerprint=state.fingerprint,
+    )
+    again = _try(box, back, state.fingerprint, patience)
     _remember(box, earlier)
     outcome = f"and is well again on {before.release}" if not again else f"and still: {again}"
     raise NodeUnhealthy(
@@ -141,13 +159,13 @@ def _fingerprint(target: Target, version: Version) -> str:
     return node_fingerprint(target, release_id=version.release, settings_id=version.settings)
 
 
-def _try(box: Box, target: Target, version: Version, patience: Patience) -> str:
+def _try(box: Box, wants: tuple[Want, ...], fingerprint: str, patience: Patience) -> str:
     try:
-        box.apply(_wants(target, version))
+        box.apply(wants)
     except StepFailed as failed:  # systemd says so when the start itself fails
         lines = [line for line in str(failed).splitlines() if "\t" not in line]
         return " ".join(lines)
-    return wait_until_well(box, patience, _fingerprint(target, version))
+    return wait_until_well(box, patience, fingerprint)
 
 
 def wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
@@ -155,6 +173,7 @@ def wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
 
     Well: active for systemd, running just this, not restarted since, and seen by the stores. While
     the other box (and with it the stores' majority) was never deployed, systemd's word suffices.
+    An empty fingerprint stands for whatever runs.
     """
     until_s = patience.now_s() + patience.healthy_s
     state = box.node_state()
@@ -163,7 +182,7 @@ def wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
         state = box.node_state()
         if state.restarts > restarts + 1:
             return f"it ended and was started again {state.restarts - restarts} times"
-        is_running = state.is_active and state.fingerprint == fingerprint
+        is_running = state.is_active and fingerprint in {"", state.fingerprint}
         if is_running and state.role_of(box.place.name) in FIT_ROLES:
             return ""
         if is_running and sees_no_majority(state):
@@ -182,7 +201,7 @@ def sees_no_majority(state: NodeState) -> bool:
 def _unwell(box: Box, state: NodeState, fingerprint: str) -> str:
     if not state.is_active:
         return "systemd does not call it active"
-    if state.fingerprint != fingerprint:
+    if fingerprint not in {"", state.fingerprint}:
         return "something else runs than was installed"
     name = box.place.name
     reasons = "; ".join(state.reasons_of(name)) or state.headline

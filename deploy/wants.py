@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass
 from typing import ClassVar
 
 FORBIDDEN = ("\t", "\n", "\0")
+COPY = ".before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,22 @@ class Absent(Listed):
     """Nothing is there."""
 
     KIND: ClassVar[str] = "absent"
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept(Listed):
+    """A copy of a file as it is now lies beside it (COPY), as private as it is."""
+
+    KIND: ClassVar[str] = "kept"
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back(Listed):
+    """A file is as its copy; the copy is gone. Without a copy it stays as it is."""
+
+    KIND: ClassVar[str] = "back"
     path: str
 
 

@@ -11,6 +11,7 @@
 #                                        unit that reads it at its start alone, or -
 #   link PATH TARGET                     switched in one step
 #   absent PATH
+#   kept PATH | back PATH                a copy beside it; as that copy was
 #   packages NAME...                     installed without starting what they bring
 #   enabled UNIT | running UNIT FINGERPRINT | started TIMER
 #   manager PROPERTY VALUE               of PID 1, as systemctl shows it
@@ -145,6 +146,24 @@ want_absent() {
   fi
   changed "absent $1"
   [ -n "$dry" ] || rm -rf -- "$1"
+}
+
+want_kept() { # a copy, until it is put back or taken away
+  tell same "kept $1"
+  if [ -n "$dry" ] || [ ! -e "$1" ]; then return 0; fi
+  note "file$tab$1.before"
+  cp -p "$1" "$1.before.new"
+  sync "$1.before.new"
+  mv -f "$1.before.new" "$1.before"
+}
+
+want_back() {
+  if [ ! -e "$1.before" ]; then
+    tell same "back $1"
+    return
+  fi
+  if cmp -s "$1.before" "$1"; then tell same "back $1"; else changed "file $1, as it was"; fi
+  [ -n "$dry" ] || mv -f "$1.before" "$1"
 }
 
 want_packages() { # "NAME NAME ..."
@@ -302,6 +321,8 @@ while IFS="$tab" read -r kind a b c d e f; do
     file) want_file "$a" "$b" "$c" "$d" "$e" "$f" ;;
     link) want_link "$a" "$b" ;;
     absent) want_absent "$a" ;;
+    kept) want_kept "$a" ;;
+    back) want_back "$a" ;;
     packages) want_packages "$a" ;;
     enabled) want_enabled "$a" ;;
     running) want_running "$a" "$b" ;;

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy import places
-from deploy.wants import File, to_stage
+from deploy.wants import COPY, Back, File, Kept, Want, to_stage
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "deploy" / "board").glob("*.sh"))
@@ -83,3 +84,42 @@ def test_what_would_change_is_one_line_each_also_after_a_file_without_a_last_lin
     )
     shown = "would\tfile /nowhere/{}.json\n    +{{\n    +}}\n"
     assert done.stdout == shown.format("a") + shown.format("b")
+
+
+def applied(root: Path, *wants: Want) -> str:
+    """Run apply.sh with its own folders below `root`; return what it said."""
+    stage = root / "stage"
+    (stage / "files").mkdir(parents=True, exist_ok=True)
+    text = (ROOT / "deploy/board/apply.sh").read_text("utf-8")
+    for folder in ("/run/", "/var/lib/"):
+        (root / folder[1:]).mkdir(parents=True, exist_ok=True)
+        text = text.replace(f"{folder}hotspare-deploy", f"{root}{folder}hotspare-deploy")
+    listed = to_stage(wants)
+    (stage / "wants").write_text(listed.lines)
+    for name, content in listed.files.items():
+        (stage / "files" / name).write_bytes(content)
+    done = subprocess.run(
+        ["sh", "-c", text, "apply.sh", str(stage)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_a_kept_file_comes_back_as_it_was_and_as_private(tmp_path: Path) -> None:
+    secrets, copy = tmp_path / "jetson.toml", tmp_path / f"jetson.toml{COPY}"
+    secrets.write_text("old")
+    secrets.chmod(0o600)
+    assert applied(tmp_path, Kept(path=str(secrets))) == f"same\tkept {secrets}\n"
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    secrets.write_text("new")
+
+    said = applied(tmp_path, Back(path=str(secrets)))
+    assert said == f"changed\tfile {secrets}, as it was\n"
+    assert (secrets.read_text(), stat.S_IMODE(secrets.stat().st_mode)) == ("old", 0o600)
+    assert not copy.exists()
+    assert applied(tmp_path, Back(path=str(secrets))) == f"same\tback {secrets}\n"
+    # a switch that broke off leaves the copy: uninstalling the box takes it away
+    assert f"file\t{copy}\n" in (tmp_path / "var/lib/hotspare-deploy/made").read_text()

@@ -24,6 +24,7 @@ from node.init import GivenSecrets, write_cluster
 from node.init_answers import Answers
 
 ANSWERS = Answers(preferred_host="192.168.1.11", standby_host="192.168.1.12")
+SECRETS_OF_IT = f"{places.SECRETS}/jetson.toml"
 PREVIOUS = (f"{places.BASE}/previous", f"{places.ETC}/previous")
 
 
@@ -33,9 +34,11 @@ class Board(Shell):
 
     target: str = "board"
     links: dict[str, str] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
     fingerprint: str = ""
     is_active: bool = True
     dead: set[str] = field(default_factory=set)
+    dead_with: bytes = b"no such secrets"
     status: dict[str, Any] = field(default_factory=dict)
     stores: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -51,6 +54,9 @@ class Board(Shell):
         self.asked.append(script)
         if "stores show" in script:
             return json.dumps(self.stores)
+        if script.startswith("rm -f -- "):
+            for path in script.split()[3:]:
+                self.contents.pop(path, None)
         if "switchover --to" in script:
             self.status["holder"] = script.partition("--to ")[2].split()[0]
         return "nothing to accept"
@@ -66,6 +72,12 @@ class Board(Shell):
                     self.links[what] = more[0]
                 case "absent":
                     self.links.pop(what, None)
+                case "file":
+                    self.contents[what] = files[f"files/{more[2]}"]
+                case "kept" if what in self.contents:
+                    self.contents[f"{what}.before"] = self.contents[what]
+                case "back" if f"{what}.before" in self.contents:
+                    self.contents[what] = self.contents.pop(f"{what}.before")
                 case "running":
                     self._start(more[0])
         return "changed\tsomething\n"
@@ -75,7 +87,8 @@ class Board(Shell):
         return self.links.get(path, "").rpartition("/")[2]
 
     def _start(self, fingerprint: str) -> None:
-        self.is_active = self.name(places.CURRENT) not in self.dead
+        has_bad = self.contents.get(SECRETS_OF_IT) == self.dead_with
+        self.is_active = self.name(places.CURRENT) not in self.dead and not has_bad
         if not self.is_active:
             raise StepFailed("Job for hotspare-node.service failed")
         self.fingerprint = fingerprint
@@ -188,6 +201,31 @@ def test_what_failed_is_nothing_to_go_back_to(board: Board, box: Box, target: Ta
     with pytest.raises(NodeUnhealthy):
         switch(box, target, Time().patience(), may_stop_trading=False)
     assert not [path for path in PREVIOUS if path in board.links]
+
+
+def test_what_is_put_back_has_its_secrets_and_its_unit_again(
+    board: Board, box: Box, target: Target
+) -> None:
+    """A wrong key lay there after the put-back as before it, and the node stayed down."""
+    unit = f"{places.UNITS}/{places.NODE_UNIT}"
+    before = {SECRETS_OF_IT: b"good", places.NODECTL: b"as test", unit: b"unit of old"}
+    board.contents, board.fingerprint = dict(before), "old"
+    board.dead_with = target.secrets["jetson"].content
+    with pytest.raises(NodeUnhealthy, match="is well again on old"):
+        switch(box, target, Time().patience(), may_stop_trading=False)
+    assert board.contents == before
+    assert (board.fingerprint, board.name(places.CURRENT)) == ("old", "old")
+
+    # and so also where nothing but the secrets is new
+    same = replace(target, release_id="old", settings=SettingsSet(set_id="set-old", files={}))
+    with pytest.raises(NodeUnhealthy, match="is well again on old"):
+        switch(box, same, Time().patience(), may_stop_trading=False)
+    assert board.contents == before
+
+    board.dead_with = b""
+    assert switch(box, target, Time().patience(), may_stop_trading=False)
+    assert board.contents[SECRETS_OF_IT] == target.secrets["jetson"].content
+    assert set(board.contents) == set(before)
 
 
 def test_a_leader_hands_over_first_and_its_successors_strategy_is_accepted(
