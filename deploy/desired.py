@@ -187,21 +187,22 @@ def node_wants(target: Target, *, release_id: str = "", settings_id: str = "") -
     release = release_id or target.release_id
     settings = settings_id or target.settings.set_id
     fingerprint = node_fingerprint(target, release_id=release, settings_id=settings)
-    secrets, nodectl, unit = _single_files(target)
+    _, nodectl, unit = _single_files(target)
     return (
-        File(
-            path=secrets,
-            content=target.secrets[target.place.name].content,
-            mode="600",
-            owner=places.OWNER,
-            is_secret=True,
-        ),
+        *secrets_wants(target),
         File(path=nodectl, content=_nodectl(target), mode="755"),
         *_node_links(release, settings),
         File(path=unit, content=_node_unit(target, fingerprint).encode()),
         Enabled(unit=places.NODE_UNIT),
         Running(unit=places.NODE_UNIT, fingerprint=fingerprint),
     )
+
+
+def secrets_wants(target: Target) -> tuple[Want, ...]:
+    """Return this node's secrets, which count from its next start on."""
+    path, _, _ = _single_files(target)
+    content = target.secrets[target.place.name].content
+    return (File(path=path, content=content, mode="600", owner=places.OWNER, is_secret=True),)
 
 
 def keep_wants(target: Target) -> tuple[Want, ...]:

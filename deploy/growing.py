@@ -20,7 +20,7 @@ from deploy.deployer import (
     prepare,
     refuse_other_profile,
 )
-from deploy.desired import Target
+from deploy.desired import Target, secrets_wants
 from deploy.errors import BoxUnreachable, InventoryRefused
 from deploy.inventory import FILE, WITNESS, BoxPlace, find_place, load_inventory
 from deploy.list_change import ListChange
@@ -162,6 +162,7 @@ def _to_three(boxes: list[Box], wish: Wish, plan: Plan, say: Say) -> int:
         say(f"{box.place.name}: bringing what is new, nothing is switched yet")
         target, _, _ = prepare(box, wish, is_built=False)
         targets.append(bring(box, target, None, None))
+        box.apply(secrets_wants(target))  # the new stores may have passwords of their own
     if wish.is_dry:
         say("both nodes would be paused, told of the new list, restarted with it, and resumed")
     else:
