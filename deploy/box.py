@@ -63,6 +63,11 @@ class NodeState:
         return tuple(self.status.get("spares") or ())
 
     @property
+    def store_errors(self) -> tuple[str, ...]:
+        """What is wrong with each store that gives no usable answer, in words."""
+        return tuple(str(s["error"]) for s in self.status.get("stores") or () if s.get("error"))
+
+    @property
     def headline(self) -> str:
         """What `nodectl status` calls the state of things, empty when it says nothing."""
         return str(self.status.get("headline", ""))

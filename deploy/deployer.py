@@ -317,6 +317,8 @@ def _conclude(box: Box, target: Target, wish: Wish, patience: Patience) -> None:
         other = others[0] if others else ""
         is_primary = other == target.config.cluster.preferred_node
         verb = "deploy-primary" if is_primary else "deploy-standby"
+        for error in state.store_errors:
+            say(f"  note: {error}")
         say(f"fine so far, waiting for the other: make {verb}")
         return
     until_s = patience.now_s() + LEADER_S

@@ -98,8 +98,10 @@ def _switch_to(
     earlier = Version(release=state.previous_release, settings=state.previous_settings)
     if not is_first:
         box.apply(keep_wants(target))
+    # a node that saw the stores must see them afterwards: else it lost them by the switch
+    may_be_alone = is_first or sees_no_majority(state)
     fingerprint = _fingerprint(target, wanted)
-    problem = _try(box, _wants(target, wanted), fingerprint, patience)
+    problem = _try(box, _wants(target, wanted), fingerprint, patience, may_be_alone=may_be_alone)
     if not problem:
         box.shell.as_root(f"rm -f -- {shlex.join(copies(target))}")
         return True
@@ -115,7 +117,7 @@ def _switch_to(
         settings_id=before.settings,
         fingerprint=state.fingerprint,
     )
-    again = _try(box, back, state.fingerprint, patience)
+    again = _try(box, back, state.fingerprint, patience, may_be_alone=may_be_alone)
     _remember(box, earlier)
     outcome = f"and is well again on {before.release}" if not again else f"and still: {again}"
     raise NodeUnhealthy(
@@ -159,21 +161,30 @@ def _fingerprint(target: Target, version: Version) -> str:
     return node_fingerprint(target, release_id=version.release, settings_id=version.settings)
 
 
-def _try(box: Box, wants: tuple[Want, ...], fingerprint: str, patience: Patience) -> str:
+def _try(
+    box: Box,
+    wants: tuple[Want, ...],
+    fingerprint: str,
+    patience: Patience,
+    *,
+    may_be_alone: bool,
+) -> str:
     try:
         box.apply(wants)
     except StepFailed as failed:  # systemd says so when the start itself fails
         lines = [line for line in str(failed).splitlines() if "\t" not in line]
         return " ".join(lines)
-    return wait_until_well(box, patience, fingerprint)
+    return wait_until_well(box, patience, fingerprint, may_be_alone=may_be_alone)
 
 
-def wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
+def wait_until_well(
+    box: Box, patience: Patience, fingerprint: str, *, may_be_alone: bool = False
+) -> str:
     """Return why the node is not well in time; empty when it is.
 
-    Well: active for systemd, running just this, not restarted since, and seen by the stores. While
-    the other box (and with it the stores' majority) was never deployed, systemd's word suffices.
-    An empty fingerprint stands for whatever runs.
+    Well: active for systemd, running just this (an empty fingerprint: whatever runs), not restarted
+    since, and seen by the stores. Where it may be alone, as long as the other box (and with it the
+    stores' majority) was never deployed, systemd's word suffices.
     """
     until_s = patience.now_s() + patience.healthy_s
     state = box.node_state()
@@ -185,7 +196,7 @@ def wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
         is_running = state.is_active and fingerprint in {"", state.fingerprint}
         if is_running and state.role_of(box.place.name) in FIT_ROLES:
             return ""
-        if is_running and sees_no_majority(state):
+        if is_running and may_be_alone and sees_no_majority(state):
             return ""
         patience.sleep(POLL_S)
     return _unwell(box, state, fingerprint)
@@ -194,8 +205,7 @@ def wait_until_well(box: Box, patience: Patience, fingerprint: str) -> str:
 def sees_no_majority(state: NodeState) -> bool:
     """Tell whether too few stores answer to say anything: as before the second box is deployed."""
     stores = state.status.get("stores") or []
-    silent = [store for store in stores if store.get("error")]
-    return bool(stores) and 2 * len(silent) >= len(stores)
+    return bool(stores) and 2 * len(state.store_errors) >= len(stores)
 
 
 def _unwell(box: Box, state: NodeState, fingerprint: str) -> str:
@@ -204,7 +214,7 @@ def _unwell(box: Box, state: NodeState, fingerprint: str) -> str:
     if fingerprint not in {"", state.fingerprint}:
         return "something else runs than was installed"
     name = box.place.name
-    reasons = "; ".join(state.reasons_of(name)) or state.headline
+    reasons = "; ".join((*state.reasons_of(name), *state.store_errors)) or state.headline
     return f"it is {state.role_of(name) or 'not seen by the stores'}: {reasons}"
 
 

@@ -1,7 +1,7 @@
 """Switching a node: who hands over, what is put back, what is refused; on a board of values."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Board(Shell):
     is_active: bool = True
     dead: set[str] = field(default_factory=set)
     dead_with: bytes = b"no such secrets"
+    on_start: Callable[[str], None] | None = None
     status: dict[str, Any] = field(default_factory=dict)
     stores: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -92,6 +93,8 @@ class Board(Shell):
         if not self.is_active:
             raise StepFailed("Job for hotspare-node.service failed")
         self.fingerprint = fingerprint
+        if self.on_start is not None:
+            self.on_start(fingerprint)
 
     def _state(self) -> str:
         previous_release, previous_settings = PREVIOUS
@@ -226,6 +229,32 @@ def test_what_is_put_back_has_its_secrets_and_its_unit_again(
     assert switch(box, target, Time().patience(), may_stop_trading=False)
     assert board.contents[SECRETS_OF_IT] == target.secrets["jetson"].content
     assert set(board.contents) == set(before)
+
+
+def test_a_node_that_lost_the_stores_by_the_switch_is_put_back(
+    board: Board, box: Box, target: Target
+) -> None:
+    """With a wrong password it looked like a first box, whose other one is still to come."""
+
+    def loses_them(fingerprint: str) -> None:
+        board.fingerprint = fingerprint
+        is_new = board.name(places.CURRENT) == "new"
+        board.status["stores"] = [{"error": "wrong password" if is_new else ""}]
+        board.status["nodes"] = [] if is_new else [{"node_id": "jetson", "role": "standby"}]
+
+    board.on_start = loses_them
+    with pytest.raises(
+        NodeUnhealthy, match=r"by the stores: wrong password(?s:.*)well again on old"
+    ):
+        switch(box, target, Time().patience(), may_stop_trading=False)
+    assert board.name(places.CURRENT) == "old"
+
+
+def test_a_box_that_is_alone_before_may_be_alone_afterwards(
+    board: Board, box: Box, target: Target
+) -> None:
+    board.status |= {"stores": [{"error": "nothing listens there"}], "nodes": [], "holder": None}
+    assert switch(box, target, Time().patience(), may_stop_trading=False)
 
 
 def test_a_leader_hands_over_first_and_its_successors_strategy_is_accepted(
