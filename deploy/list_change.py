@@ -52,6 +52,11 @@ class ListChange:
         if self._counts(boxes) or any(_is_our_pause(box) for box in boxes):
             return
         state = boxes[0].node_state()
+        if state.status.get("is_loss_latched"):
+            raise StepFailed(
+                "the daily loss limit stopped new risk, and lifting the pause of this change would "
+                "lift that too\n    → look at it, type nodectl resume, then run this again"
+            )
         if state.holder is None or not state.spares:
             raise StepFailed(
                 f"the pair is not well: {state.headline or 'nothing answers'}\n    → a leader and "
@@ -89,14 +94,16 @@ class ListChange:
             problems = [p for p in both.map(lambda node: self._restart(*node), nodes) if p]
         if problems:
             raise NodeUnhealthy("\n".join((*problems, AGAIN)))
-        if is_ours:
+        if not is_ours:
+            self.say("three stores; the pause from before stays: nodectl resume")
+        elif reason := _why_stay_paused(boxes[0]):
+            self.say(f"three stores; the pair stays paused: {reason}\n    → nodectl resume")
+        else:
             self._resume(boxes[0])
             leader = self._wait_leader(boxes[0])
             took_s = self.patience.now_s() - began_s
             gap = "" if is_begun else f"; nothing was sent for {took_s:.0f} s"
             self.say(f"{leader} leads with three stores{gap}; resting orders stayed")
-        else:
-            self.say("three stores; the pause from before stays: nodectl resume")
 
     def _counts(self, boxes: Sequence[Box]) -> bool:
         return any(_list_of(box).get("counts") == self.config_id for box in boxes)
@@ -169,6 +176,16 @@ def _list_of(box: Box) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _why_stay_paused(box: Box) -> str:
+    """Return what else than this change keeps the pair from trading: a person lifts that (S6)."""
+    status = box.node_state().status
+    if status.get("is_loss_latched"):
+        return "resuming would lift the daily loss limit too"
+    if status.get("is_paused") and not str(status.get("pause_reason")).startswith(REASON):
+        return f"it was paused meanwhile: {status.get('pause_reason')}"
+    return ""
 
 
 def _is_our_pause(box: Box) -> bool:
