@@ -30,6 +30,10 @@ ON, OFF = (
     frozenset({"1", "yes", "y", "true", "on"}),
     frozenset({"", "0", "no", "n", "false", "off"}),
 )
+WITH_BOX = frozenset({"rollback", "logs", "drill", "restore", "uninstall"})
+WITH_HOST = frozenset({"primary", "standby", "witness", "logs", "drill", "restore", "uninstall"})
+BARE = frozenset({"status", "logs", "drill"})
+"""What changes nothing, or cannot be shown without being done."""
 STOPPED_SAID = "\nhotspare: stopped; what is done stays\n    → the same command goes on\n"
 AGAIN = "\n    → mend what is said there, then run the same command again: it resumes"
 
@@ -40,6 +44,7 @@ def main(words: Sequence[str], environ: Mapping[str, str]) -> int:
         _say(f"usage: python -m deploy {' | '.join(VERBS)}")
         return USAGE
     try:
+        _refuse_unused(words[0], environ)
         return VERBS[words[0]](_wish(environ), environ, words[1:])
     except KeyboardInterrupt:
         sys.stderr.write(STOPPED_SAID)
@@ -64,6 +69,24 @@ def _in_words(error: Exception) -> str:
             return f"{error}{AGAIN}"
         case _:
             return str(error)
+
+
+def _refuse_unused(verb: str, environ: Mapping[str, str]) -> None:
+    """Refuse a word said for nothing: the owner meant one box, and both would be changed."""
+    for name, verbs in (
+        ("HOST", WITH_HOST),
+        ("BOX", WITH_BOX),
+        ("DRY_RUN", frozenset(VERBS) - BARE),
+    ):
+        if environ.get(name) and verb not in verbs:
+            known = ", ".join(sorted(map(_target, verbs)))
+            said = f"make {_target(verb)} does not know {name}="
+            raise DeployError(f"{said}\n    → leave it out; it is for: {known}")
+
+
+def _target(verb: str) -> str:
+    """Return what the Makefile calls it."""
+    return f"deploy-{verb}" if verb in {"primary", "standby", "witness"} else verb
 
 
 def _wish(environ: Mapping[str, str]) -> Wish:

@@ -144,3 +144,14 @@ def test_a_sudo_password_that_is_not_taken_is_said_at_once(
     code, said = typed("primary")
     assert (code, "jetson: sudo does not take this password" in said) == (1, True), said
     assert "note:" not in said
+
+
+@pytest.mark.parametrize(
+    ("verb", "word"),
+    [("upgrade", "BOX"), ("backup", "BOX"), ("status", "HOST"), ("upgrade", "HOST"),
+     ("drill", "DRY_RUN")],
+)  # fmt: skip
+def test_a_word_that_would_count_for_nothing_is_refused(typed: Typed, verb: str, word: str) -> None:
+    """`make upgrade BOX=jetson` changed both boxes, `make drill DRY_RUN=1` hurt the pair."""
+    code, said = typed(verb, **{word: "1"})
+    assert (code, f"make {verb} does not know {word}=" in said) == (1, True), said
