@@ -177,7 +177,10 @@ def _split(text: str) -> list[str]:
 
 
 def _ask_secrets(answers: Answers) -> GivenSecrets:
-    say(f"\n{KEY_RIGHTS}\nLeave a key empty to put it into the file later.\n")
+    if answers.is_own_paper:
+        say("\nThe keys of the paper exchange are made up; there is nothing to fetch.\n")
+    else:
+        say(f"\n{KEY_RIGHTS}\nLeave a key empty to put it into the file later.\n")
     keys: dict[str, tuple[str, str]] = {}
     for node_id in () if answers.is_own_paper else answers.node_ids:
         key = typer.prompt(f"API key of {node_id}", default="", hide_input=True, show_default=False)

@@ -287,6 +287,17 @@ def test_init_asks_about_ten_questions_and_hides_secrets(tmp_path: Path) -> None
     assert shown["risk"]["daily_loss_limit"] == "10"
 
 
+def test_init_for_its_own_paper_exchange_speaks_of_no_key_that_could_be_left_empty(
+    tmp_path: Path,
+) -> None:
+    """None is asked for: they are made up."""
+    answers = ["test", "two-boxes", "", "192.168.1.11,192.168.1.12", *("",) * 6]
+    code, text = run_nodectl("init", "-d", tmp_path, input="\n".join(answers) + "\n")
+    assert code == 0, text
+    assert "keys of the paper exchange are made up" in text
+    assert "Leave a key empty" not in text
+
+
 def test_init_of_prod_with_a_witness_asks_for_addresses_and_chat(tmp_path: Path) -> None:
     """The addresses come in one line; real money wants to know whom to tell."""
     answers = [
