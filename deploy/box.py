@@ -94,9 +94,17 @@ class Box:
 
     @property
     def facts(self) -> BoxFacts:
-        """What the box is; looked at once."""
+        """What the box is; looked at once. Raises BoxUnfit where its shell speaks in between."""
         if self._facts is None:
-            self._facts = read_facts(self.shell.look(script("facts.sh")))
+            said = self.shell.look(script("facts.sh"))
+            noise = [line for line in said.splitlines() if line.strip() and "=" not in line]
+            if noise:
+                raise BoxUnfit(
+                    f"{self.shell.target}: its shell prints {noise[0].strip()[:60]!r} by itself, "
+                    "which would stand in every answer\n    → let ~/.bashrc, or whatever prints "
+                    "it, be silent where there is no terminal"
+                )
+            self._facts = read_facts(said)
         return self._facts
 
     def refuse_unfit(self) -> None:

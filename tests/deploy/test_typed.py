@@ -155,3 +155,14 @@ def test_a_word_that_would_count_for_nothing_is_refused(typed: Typed, verb: str,
     """`make upgrade BOX=jetson` changed both boxes, `make drill DRY_RUN=1` hurt the pair."""
     code, said = typed(verb, **{word: "1"})
     assert (code, f"make {verb} does not know {word}=" in said) == (1, True), said
+
+
+def test_a_shell_that_greets_is_said(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its words were taken for the name of a wheel that is missing there."""
+    box = a_box(tmp_path, sudo="free")
+    box.write_text(box.read_text().replace("cat >/dev/null", "cat >/dev/null; echo Welcome back"))
+    monkeypatch.setenv(SSH_VARIABLE, str(box))
+    code, said = typed("primary")
+    assert (code, "its shell prints 'Welcome back' by itself" in said) == (1, True), said
