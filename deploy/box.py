@@ -63,6 +63,11 @@ class NodeState:
         return tuple(self.status.get("spares") or ())
 
     @property
+    def is_paused(self) -> bool:
+        """Whether a person stopped trading: then nobody hands over, and a restart stops nothing."""
+        return bool(self.status.get("is_paused"))
+
+    @property
     def store_errors(self) -> tuple[str, ...]:
         """What is wrong with each store that gives no usable answer, in words."""
         return tuple(str(s["error"]) for s in self.status.get("stores") or () if s.get("error"))
@@ -75,10 +80,11 @@ class NodeState:
     @property
     def leads(self) -> str:
         """Who leads, and with which spare, in one sentence; empty when nothing is known."""
+        paused = "PAUSED (nodectl resume): " if self.is_paused else ""
         if self.holder is None or not self.headline:
-            return self.headline
+            return f"{paused}{self.headline}" if self.headline else ""
         spare = f"spare: {', '.join(self.spares)}" if self.spares else "NO SPARE"
-        return f"{self.holder} leads ({self.headline}), {spare}"
+        return f"{paused}{self.holder} leads ({self.headline}), {spare}"
 
 
 @dataclass(slots=True)

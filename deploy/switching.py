@@ -89,7 +89,11 @@ def _switch_to(
         box.apply(_wants(target, wanted))
         return True
     if state.is_active and state.holder == box.place.name:
-        _hand_over(box, state, patience, may_stop_trading=may_stop_trading)
+        if state.is_paused:
+            for spare in state.spares[:1]:
+                _accept(box, spare)
+        else:
+            _hand_over(box, state, patience, may_stop_trading=may_stop_trading)
     before = Version(release=state.release, settings=state.settings)
     is_first = not before.release
     if not is_first and before != wanted:

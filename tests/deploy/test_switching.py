@@ -276,6 +276,18 @@ def test_a_leader_without_a_spare_is_left_alone(board: Board, box: Box, target: 
     assert switch(box, target, Time().patience(), may_stop_trading=True)
 
 
+def test_a_paused_leader_is_switched_without_a_hand_over(
+    board: Board, box: Box, target: Target
+) -> None:
+    """Whoever paused because of a bug can bring its remedy; nobody may take over while paused."""
+    board.status |= {"holder": "jetson", "spares": ["raspberrypi"], "is_paused": True}
+    assert switch(box, target, Time().patience(), may_stop_trading=False)
+    assert not [words for words in board.asked if "switchover" in words]
+    assert [words for words in board.asked if "strategy accept raspberrypi" in words]
+    state = replace(box.node_state(), status=board.status | {"holder": None})
+    assert state.leads == "PAUSED (nodectl resume): trading"
+
+
 def test_another_list_of_stores_is_never_brought_by_the_way(
     board: Board, box: Box, target: Target
 ) -> None:
