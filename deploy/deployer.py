@@ -319,7 +319,8 @@ def _conclude(box: Box, target: Target, wish: Wish, patience: Patience) -> None:
         verb = "deploy-primary" if is_primary else "deploy-standby"
         for error in state.store_errors:
             say(f"  note: {error}")
-        say(f"fine so far, waiting for the other: make {verb}")
+        profile = f" PROFILE={target.config.cluster.profile}" if wish.is_profile_said else ""
+        say(f"fine so far, waiting for the other: make {verb}{profile}")
         return
     until_s = patience.now_s() + LEADER_S
     while state.holder is None and patience.now_s() < until_s:

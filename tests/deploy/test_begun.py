@@ -6,6 +6,7 @@ import pytest
 
 from deploy.backup import restore
 from deploy.begun import FILE, has_begun, remember
+from deploy.box import NodeState
 from deploy.deployer import Wish, deploy
 from node.config_model import Config
 from tests.deploy.known_box import KnownBox, no_waiting, reach_known_box
@@ -63,3 +64,15 @@ def test_a_folder_that_takes_nothing_is_said_and_fails_nothing(config: Config) -
     remember(config, said.append)
     assert "cannot be written" in said[0]
     assert "mend that" in said[0]
+
+
+def test_the_other_box_is_to_get_the_profile_that_was_said(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the pair is two clusters, each with one node."""
+    box = reach_known_box(monkeypatch, config)
+    monkeypatch.setattr(NodeState, "is_seen", lambda *_: False)
+    deploy(NODE, Wish(config=config, is_profile_said=True), box.say, no_waiting())
+    assert box.said[-1].endswith(f"make deploy-standby PROFILE={config.cluster.profile}")
+    deploy(NODE, Wish(config=config), box.say, no_waiting())
+    assert box.said[-1].endswith("make deploy-standby")
