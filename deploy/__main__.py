@@ -10,6 +10,7 @@ Exit codes: 0 done (or nothing to do) · 1 could not be done · 4 mend configura
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -211,5 +212,11 @@ VERBS: Mapping[str, Callable[[Wish, Mapping[str, str], Sequence[str]], int]] = {
 }
 
 
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed leaves no connection
+        signal.signal(number, _stop)
     raise SystemExit(main(sys.argv[1:], os.environ))

@@ -1,6 +1,11 @@
 """What a wrong word after `make` is answered: what, where, how to mend; never a traceback."""
 
 import getpass
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,3 +171,30 @@ def test_a_shell_that_greets_is_said(
     monkeypatch.setenv(SSH_VARIABLE, str(box))
     code, said = typed("primary")
     assert (code, "its shell prints 'Welcome back' by itself" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_is_closed_leaves_no_connection(
+    typed: Typed, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The kept one would stay open for two hours, and whoever sits down there is root on a box."""
+    del typed  # the cluster's folder is what is needed
+    noted, ssh = tmp_path / "noted", tmp_path / "ssh"
+    ssh.write_text(
+        f'#!/bin/sh\necho "$*" >>{noted}\n'
+        'case " $* " in *" -M -N -f "* | *" -O exit "*) exit 0 ;; esac\nexec sleep 60\n'
+    )
+    ssh.chmod(0o755)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy", "status"],
+        env={**os.environ, "CLUSTER": str(tmp_path / "home"), SSH_VARIABLE: str(ssh)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline_s = time.monotonic() + 60
+    while not noted.exists() or noted.read_text().count("\n") < 2:
+        assert time.monotonic() < deadline_s, "it does not look at the box"
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(60) == 130
+    assert " -O exit " in noted.read_text().splitlines()[-1]
