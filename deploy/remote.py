@@ -61,12 +61,25 @@ def uninstall(wish: Wish, name: str, *, is_state_kept: bool, say: Say) -> int:
     """
     place = find_place(wish.config, name, host=wish.host)
     with connected(place, wish, say) as box:
-        if place.is_node and not wish.is_forced and not wish.is_dry:
-            state = box.node_state()
-            if state.is_active and (stops := why_trading_stops(state, name)):
+        if not wish.is_forced and not wish.is_dry:
+            state = box.node_state() if place.is_node else _seen_by_a_node(wish, say)
+            if state is not None and state.is_active and (stops := why_trading_stops(state, name)):
                 raise DeployError(stops)
         words = [w for w, on in (("keep-state", is_state_kept), ("dry", wish.is_dry)) if on]
         return box.told(box.shell.as_root(script("uninstall.sh"), *words))
+
+
+def _seen_by_a_node(wish: Wish, say: Say) -> NodeState | None:
+    """Return how things look from a box that runs a node; None where none can be reached."""
+    for name in node_names(wish.config):
+        try:
+            with connected(find_place(wish.config, name), wish, say) as box:
+                state = box.node_state()
+                if state.is_active:
+                    return state
+        except (BoxUnreachable, BoxUnfit):
+            continue
+    return None
 
 
 def why_trading_stops(state: NodeState, name: str) -> str:
@@ -84,7 +97,8 @@ def why_trading_stops(state: NodeState, name: str) -> str:
         return ""
     return (
         f"without the lease store on {name} no majority of stores is left: {state.holder} stops "
-        "trading\n    → uninstall the other box first, or say FORCE=1"
+        "trading\n    → bring a silent store back (make status), uninstall the leader's box first, or say "
+        "FORCE=1"
     )
 
 

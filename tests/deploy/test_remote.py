@@ -1,11 +1,22 @@
 """Taking a box away is refused where that would stop trading."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy import remote
 from deploy.box import NodeState
+from deploy.deployer import Wish
+from deploy.errors import DeployError
+from deploy.inventory import BoxPlace
 from deploy.remote import why_trading_stops
+from node.config_model import Topology
+from node.init import GivenSecrets, write_cluster
+from node.init_answers import Answers
 
 
 def seen(holder: str | None, **stores: str) -> NodeState:
@@ -41,3 +52,51 @@ def test_a_box_that_trading_needs_stays(state: NodeState, words: str) -> None:
 )
 def test_a_box_that_trading_does_not_need_may_go(state: NodeState) -> None:
     assert why_trading_stops(state, "raspberrypi") == ""
+
+
+class SeenBox:
+    """A box that says this of its node, and takes an uninstalling."""
+
+    def __init__(self, state: NodeState) -> None:
+        self.state, self.shell, self.gone = state, self, False
+
+    def node_state(self) -> NodeState:
+        """Return it."""
+        return self.state
+
+    def as_root(self, *_: str) -> str:
+        """Run uninstall.sh."""
+        self.gone = True
+        return "changed\tall of it\n"
+
+    def told(self, said: str) -> int:
+        """Count its lines."""
+        return len(said.splitlines())
+
+
+@pytest.mark.parametrize("pi", ["", "silent"])
+def test_a_witness_stays_while_its_store_is_one_of_the_two_that_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pi: str
+) -> None:
+    """It runs no node that could be asked: another box is."""
+    answers = Answers(
+        topology=Topology.THREE_STORES,
+        preferred_host="192.168.1.11",
+        standby_host="192.168.1.12",
+        witness_host="192.168.1.13",
+    )
+    wish = Wish(config=write_cluster(tmp_path, answers, GivenSecrets()).config)
+    witness = SeenBox(replace(seen(None), is_active=False))
+    jetson = SeenBox(seen("jetson", jetson="", raspberrypi=pi, witness=""))
+
+    @contextmanager
+    def connected(place: BoxPlace, *_: object) -> Iterator[SeenBox]:
+        yield witness if place.name == "witness" else jetson
+
+    monkeypatch.setattr(remote, "connected", connected)
+    if pi:
+        with pytest.raises(DeployError, match="jetson stops trading"):
+            remote.uninstall(wish, "witness", is_state_kept=False, say=print)
+    else:
+        assert remote.uninstall(wish, "witness", is_state_kept=False, say=print) == 1
+    assert witness.gone == (not pi)
