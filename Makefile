@@ -153,7 +153,7 @@ arch: $(STAMP) ## check the import contracts
 	@$(BIN)/lint-imports
 
 .PHONY: check
-check: lint types arch test ## everything CI runs
+check: lint types arch test ## linters, types, import contracts, tests (CI adds sim, chaos, boxes)
 
 .PHONY: lock
 lock: ## resolve the locked requirements anew (needs uv)
