@@ -97,8 +97,8 @@ def why_trading_stops(state: NodeState, name: str) -> str:
         return ""
     return (
         f"without the lease store on {name} no majority of stores is left: {state.holder} stops "
-        "trading\n    → bring a silent store back (make status), uninstall the leader's box first, or say "
-        "FORCE=1"
+        "trading\n    → bring a silent store back (make status), uninstall the leader's box first, "
+        "or say FORCE=1"
     )
 
 
