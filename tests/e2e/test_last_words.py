@@ -80,7 +80,8 @@ def test_a_takeover_whose_process_is_killed_before_it_could_tell_is_told_late(
     pair.wait(lambda: not pair.node(PI).is_running, "the new leader to be killed")
     assert spoiler.has_struck
     (epoch,) = pair.epochs(PI)
-    (finished,) = pair.events(PI, "takeover.finished")
+    # The log's own thread may not have got to write that it is finished: the journal has it.
+    assert any(f"takeover:{epoch}" in documents for documents in pair.documents())
     assert told_of(pair, epoch) == []
 
     since = pair.stage.role_changes(PI)
@@ -97,5 +98,4 @@ def test_a_takeover_whose_process_is_killed_before_it_could_tell_is_told_late(
     pair.story.wait_spare(PI)
     assert len(told_of(pair, epoch)) == 1
     assert len(pair.events(PI, "takeover.told_late")) == 1
-    assert finished["epoch"] == epoch
     pair.judge()

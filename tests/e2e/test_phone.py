@@ -1,6 +1,7 @@
 """Commands by phone to a running pair, against a local Bot API server.
 
-One pair lives through the whole file, test after test: the order of the tests is the story.
+One pair lives through the whole file, test after test: the order of the tests is the story, so
+one worker runs them all.
 """
 
 import re
@@ -15,7 +16,7 @@ from node.demo.stores import ServerMissing, find_server
 from tests.support.bad_stage import JETSON, PI, Trial, changed, mover_plan, running_trial
 from tests.support.phone_server import PERSON, PhoneServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("phone")]
 
 STRANGER = 666
 TRADING, NOBODY = 0, 2
