@@ -77,7 +77,8 @@ while IFS="$tab" read -r kind what; do
       esac
       [ -d "$what" ] || continue
       case $what in
-        /opt/hotspare* | /etc/hotspare* | /var/lib/hotspare* | /var/backups/hotspare* | /var/log/journal)
+        /var/log/journal) tell "remove $what" ;; # below, when nothing writes there any more
+        /opt/hotspare* | /etc/hotspare* | /var/lib/hotspare* | /var/backups/hotspare*)
           tell "remove $what"
           do_it rm -rf -- "$what"
           ;;
@@ -123,6 +124,11 @@ else
 fi
 if grep -qxF "file$tab/etc/systemd/journald.conf.d/60-hotspare.conf" "$book/made"; then
   systemctl restart systemd-journald.service # it keeps its log as before
+fi
+if [ "$keep" != yes ] && grep -qxF "dir$tab/var/log/journal" "$book/made"; then
+  # only now: told to keep its log on the card, journald makes the folder again at the next line
+  rm -rf /var/log/journal
+  systemctl restart systemd-journald.service
 fi
 systemctl reset-failed 'hotspare-*' 2>/dev/null || true
 # last: until then a run that broke off is typed again
