@@ -33,7 +33,7 @@ unit: $(STAMP) ## run the tests without real node processes
 
 .PHONY: e2e
 e2e: $(STAMP) ## run the tests with real node processes
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m e2e $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m e2e $(PYTEST)
 
 .PHONY: sim
 sim: $(STAMP) ## run the production pair in simulated storms: 40 seeds, 27 cluster hours

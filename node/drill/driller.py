@@ -31,8 +31,9 @@ from node.role import Role
 
 # How long a request that cannot be carried out yet is kept.
 REQUEST_S = 10.0
-# How long a crash waits for an order to be in flight; a quiet strategy places none.
-CRASH_WAIT_S = 3.0
+# How long a crash waits for an order to be in flight, some candles of a busy strategy on a slow
+# board; a quiet one places none.
+CRASH_WAIT_S = 8.0
 # Beyond the hang limit and the lease: by then the kernel's fence has long ended the process.
 HANG_EXTRA_S = 2.0
 # So that the log's own thread has written what happens next.

@@ -22,7 +22,7 @@ from tests.support.bad_stage import (
     write_private,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("bad_access")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 TRADING_ALONE, CANNOT_TELL = 1, 3
 

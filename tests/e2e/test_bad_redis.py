@@ -14,7 +14,7 @@ import pytest
 from node.demo.stores import ServerMissing, find_server
 from tests.support.bad_stage import JETSON, PI, Trial, mover_plan, running_trial
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("bad_redis")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 WITNESS = 2
 TRADING = 0

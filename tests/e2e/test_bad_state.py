@@ -22,7 +22,7 @@ from tests.support.bad_stage import JETSON, PI, Trial, added, mover_plan, runnin
 from tests.support.disks import fill
 from tests.support.redis_servers import identity_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("bad_state")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 MEND = 4
 

@@ -16,7 +16,7 @@ from node.demo.stores import ServerMissing, find_server
 from tests.support.bad_stage import JETSON, PI, Trial, changed, mover_plan, running_trial
 from tests.support.phone_server import PERSON, PhoneServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("phone")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 STRANGER = 666
 TRADING, NOBODY = 0, 2
