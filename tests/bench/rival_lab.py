@@ -103,7 +103,7 @@ class RivalLab:
             self._start_bots(LEFT)
             self.wait(lambda: self.senders() == set(SYSTEMS), f"{LEFT} to lead every system")
             self._start_bots(RIGHT)
-            time.sleep(WARM_S)
+            time.sleep(WARM_S)  # part of what is measured: every system has renewed before it
         except BaseException:
             self._stack.close()
             raise
@@ -133,7 +133,7 @@ class RivalLab:
         ]
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(2 * self.ttl_s)
+        time.sleep(2 * self.ttl_s)  # the pause itself is what is measured
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

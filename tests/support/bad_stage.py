@@ -21,7 +21,7 @@ from election.model import NodeId
 from election.peek import merged_members
 from node.demo.checker import check_run, load_run, render
 from node.demo.node_process import NodeProcess
-from node.demo.stage import CLUSTER, NODES, Stage, StagePlan, StrategyPart
+from node.demo.stage import CLUSTER, NODES, Stage, StagePlan, StageTimeout, StrategyPart
 from node.demo.story import Story
 
 JETSON, PI = NODES
@@ -194,7 +194,7 @@ class Trial:
         """Wait until the condition gives something true; a variant's console is shown if not."""
         try:
             return self.stage.wait_for(condition, what, timeout_s=timeout_s)
-        except Exception as error:
+        except StageTimeout as error:
             for node in nodes:
                 error.add_note(node.console.read_text("utf-8", "replace")[-4000:])
             raise

@@ -181,6 +181,14 @@ class Pair:
             if all(e.get(key) == value for key, value in fields.items())
         ]
 
+    def accounted_for(self, node_id: str) -> set[str]:
+        """Return the client order ids of which a node found out what became of them."""
+        return {
+            str(e["client_order_id"])
+            for name in ("order.resolved", "order.adopted", "order.done")
+            for e in self.events(node_id, name)
+        }
+
     def told(self, kind: str, *nodes: str) -> list[dict[str, Any]]:
         """Return the delivered messages of one kind, of these nodes or of all."""
         return [e for n in nodes or NODES for e in self.events(n, "alert.delivered", kind=kind)]
