@@ -42,6 +42,16 @@ def test_a_script_uses_the_places_that_the_laptop_knows(path: Path) -> None:
     assert set(used) <= known
 
 
+def test_the_scripts_know_the_same_services_that_set_a_clock() -> None:
+    """facts.sh says whether one is there, apply.sh switches one on where none is."""
+    lists = {
+        found.group(1)
+        for path in SCRIPTS
+        for found in re.finditer(r'^CLOCKS="([^"]+)"', path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert len(lists) == 1
+
+
 def test_a_card_is_told_by_the_user_whose_folder_it_is() -> None:
     """Root would follow a link that a node which was taken over put there."""
     if os.geteuid() != 0:
