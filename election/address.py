@@ -20,6 +20,9 @@ class StoreAddress:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     db: int = 0
+    # While the pair grows from this one store to three: the config id of the old list, under which
+    # the record here stays meanwhile. Such a store is needed in every decision (quorum.py).
+    old_list: str = ""
     # Set in a running node only: what a drill may cut off.
     cut: StoreCut | None = field(default=None, repr=False, compare=False)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from election.instants import Instant, holder_elapsed_s
 from election.model import Incarnation, Released, StoreName
+from election.quorum import Quorum
 from election.signals import NO_INC, NO_WID, Call, Command, Publish, Verb
 
 _FAREWELLS_MAX = 4  # per store; the oldest are the closest to running out by themselves
@@ -41,9 +42,9 @@ class _Handover:
 class Calls:
     """Call slots, one a store, and the commands of the step under way."""
 
-    def __init__(self, *, majority: int, ttl_s: float) -> None:
+    def __init__(self, quorum: Quorum, *, ttl_s: float) -> None:
         """Nothing under way."""
-        self._majority = majority
+        self._quorum = quorum
         self._ttl_s = ttl_s
         self._under_way: dict[StoreName, Call] = {}
         self._farewells: dict[StoreName, deque[Farewell]] = {}
@@ -142,7 +143,7 @@ class Calls:
         handover = self._handover
         if handover is None:
             return
-        is_acknowledged = len(handover.acked) >= self._majority
+        is_acknowledged = self._quorum.is_met(handover.acked)
         is_over = not handover.waiting or holder_elapsed_s(handover.queued, now) > self._ttl_s
         if is_acknowledged or is_over:
             self._handover = None

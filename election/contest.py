@@ -56,7 +56,7 @@ def renew_first(world: World, tenure: Tenure, now: Instant) -> None:
     """Begin a renewal round if a majority names this attempt but was not counted (R7)."""
     mine = [o.name for o in world.observed if o.shows(world.identity, tenure.epoch)]
     free = [name for name in mine if world.calls.is_free(name)]
-    if len(free) < world.observed.majority:
+    if not world.observed.quorum.is_met(free):
         return
     round_ = tenure.begin_round(now)
     for name in free:

@@ -39,6 +39,7 @@ class ControlReading:
     records: Mapping[str, ControlRecord]
     answered: tuple[StoreName, ...]
     total: int
+    is_majority: bool
     problems: tuple[str, ...]
     silent: Mapping[StoreName, str]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from election.model import StoreName
+from election.quorum import Quorum
 
 T = TypeVar("T")
 P_co = TypeVar("P_co", covariant=True)
@@ -32,16 +33,16 @@ class Fleet(Protocol[P_co]):
         ...
 
     @property
-    def majority(self) -> int:
-        """How many stores decide."""
+    def quorum(self) -> Quorum:
+        """Which stores decide."""
         ...
 
     def ask(
-        self, call: Callable[[P_co], T], *, enough: int | None = None, grace_s: float = 0.0
+        self, call: Callable[[P_co], T], *, enough: Quorum | None = None, grace_s: float = 0.0
     ) -> FleetAnswers[T]:
         """Let each store answer; `call` may raise StoreUnreachable.
 
-        With `enough`, the others are awaited for `grace_s` only, once so many have answered.
+        With `enough`, the others are awaited for `grace_s` only, once such have answered.
         """
         ...
 

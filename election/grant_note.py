@@ -88,7 +88,13 @@ class GrantNote:
             "node_id": identity.node_id,
             "nonce": identity.nonce,
             "stores": [
-                {"name": a.name, "host": a.host, "port": a.port, "username": a.username}
+                {
+                    "name": a.name,
+                    "host": a.host,
+                    "port": a.port,
+                    "username": a.username,
+                    "old_list": a.old_list,
+                }
                 for a in addresses
             ],
             "facts": dict(facts),
@@ -182,6 +188,7 @@ def read_grant(state_dir: Path) -> GrantLeft | None:
                     host=str(s["host"]),
                     port=int(s["port"]),
                     username=s["username"],
+                    old_list=str(s.get("old_list", "")),  # absent in notes of older releases
                 )
                 for s in note["stores"]
             ),

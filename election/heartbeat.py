@@ -9,8 +9,8 @@ Rules of this file:
 - A turn never blocks: calls go to the crew, events to `on_event`, which must only publish.
 - The work loop drives `progress`, `settle`, `close_gate`, `release`, `set_eligibility`,
   `raise_floor`; each returns at once.
-- If the coordinator crashes, the gate closes for good, the fence stays armed, and an `Anomaly`
-  that is fatal is published: this process must end.
+- If the coordinator crashes, the gate closes for good, the fence stays armed, and a fatal `Anomaly`
+  is published: this process must end.
 """
 
 import random
@@ -86,24 +86,25 @@ class Heartbeat:
         build_crew: BuildCrew = ThreadCrew,
         stood_down: str = "",
         grant_note: GrantNotes | None = None,
+        needed: StoreName | None = None,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
         Args:
             identity: who contends.
             timing: validated timing.
-            stores: one or three, in configured order; closed at `stop`.
+            stores: one or three, in order; closed at `stop`.
             epoch_file: read here, once.
-            fence: the kernel fence, or `NoFence` in `dev`.
-            clock: the lease clock.
-            on_event: called from the coordinator's turns; must only publish (for example
-                `loop.call_soon_threadsafe`) and must not raise.
+            fence: of the kernel, or `NoFence` in `dev`.
+            clock: of the lease.
+            on_event: called from the coordinator's turns; only publishes, never raises.
             random_source: numbers in [0, 1) for back-off.
-            min_floor: highest epoch known from client order ids at the venue.
+            min_floor: highest epoch known from the venue.
             note: tells the next start what froze; None writes none.
-            build_crew: on what turns and calls run; threads unless a simulation has its own.
-            stood_down: why a promise on disk keeps this node from contending, empty for none.
+            build_crew: on what turns and calls run.
+            stood_down: why a promise on disk keeps it from contending, empty for none.
             grant_note: tells a stop hook what to release (R16); None writes none.
+            needed: of every decision, while the pair grows from it (quorum.py).
         """
         self._identity, self._timing = identity, timing
         self._clock, self._on_event = clock, on_event
@@ -125,6 +126,7 @@ class Heartbeat:
             disk_epoch=disk_epoch,
             floor=min_floor,
             stood_down=stood_down,
+            needed=needed,
         )
         self._machine_guard = threading.Lock()  # held for a step or a view, never for I/O
         self._permit = LeasePermit(
@@ -211,7 +213,7 @@ class Heartbeat:
     def settle(self) -> bool:
         """Take the fence away after the gate was closed; False while a write is in flight.
 
-        Call it from the work loop's own thread when `Lapsed`, `Deposed` or `Released` arrives.
+        Call it from the work loop's thread when `Lapsed`, `Deposed` or `Released` arrives;
         `progress` and the end of the last write do the same.
         """
         return self._permit.settle()
@@ -230,8 +232,7 @@ class Heartbeat:
 
     def set_eligibility(self, reasons: tuple[str, ...]) -> None:
         """Set the node's reasons not to contend; empty means that it may. A holder keeps it."""
-        trouble = (self._disk_trouble,) if self._disk_trouble else ()
-        asked = EligibilitySet(reasons=(*reasons, *trouble))
+        asked = EligibilitySet(reasons=(*reasons, *filter(None, [self._disk_trouble])))
         if asked != self._asked:  # the work loop says it every turn
             self._asked = asked
             self._crew.post(asked)

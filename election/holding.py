@@ -92,10 +92,11 @@ def is_expired(world: World, tenure: Tenure, now: Instant) -> bool:
 
 def deposing(world: World, tenure: Tenure) -> LeaseRecord | None:
     """Return the rival's newest record if a majority names rivals, else None (R8)."""
-    rivals = [o.record for o in world.observed.rivals(tenure.epoch) if o.record is not None]
-    if len(rivals) < world.observed.majority:
+    rivals = world.observed.rivals(tenure.epoch)
+    if not world.observed.quorum.may_name([o.name for o in rivals]):
         return None
-    return max(rivals, key=lambda record: record.epoch)
+    records = [o.record for o in rivals if o.record is not None]
+    return max(records, key=lambda record: record.epoch)
 
 
 def describe_lapse(world: World, hang: str) -> str:

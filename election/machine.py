@@ -42,6 +42,7 @@ from election.model import (
 from election.observation import Change, Observation
 from election.observed import NOBODY, Observed
 from election.promises import PeerFacts, Promises
+from election.quorum import Quorum
 from election.signals import (
     Answered,
     Command,
@@ -81,22 +82,22 @@ class LeaseMachine:
         disk_epoch: int,
         floor: int = 0,
         stood_down: str = "",
+        needed: StoreName | None = None,
     ) -> None:
         """Begin as a contender that has seen nothing and may not contend yet.
 
         Args:
             identity: who contends.
-            timing: validated timing.
-            stores: one or three names, in configured order.
+            timing: validated.
+            stores: one or three.
             disk_epoch: highest epoch this node ever asked for.
             floor: highest epoch known from elsewhere (client order ids at the venue).
             stood_down: why a promise on disk keeps this node from contending, empty for none.
+            needed: the store that every decision needs while the pair grows from it (quorum.py).
         """
-        if len(stores) not in (1, 3) or len(set(stores)) != len(stores):
-            raise ValueError(f"the lease needs 1 or 3 distinct stores; they were {list(stores)}")
-        self.observed = observed = Observed(stores, identity=identity, timing=timing)
-        calls = Calls(majority=observed.majority, ttl_s=timing.ttl_ms / 1000)
-        self._world = World(identity=identity, timing=timing, observed=observed, calls=calls)
+        quorum = Quorum(tuple(stores), needed)
+        self.observed = observed = Observed(quorum, identity=identity, timing=timing)
+        self._world = World(identity, timing, observed, Calls(quorum, ttl_s=timing.ttl_ms / 1000))
         self._standing = Standing(self._world)
         self._looking = Looking(timing=timing, tick_s=self._world.tick_s)
         self.promises = Promises(self._world, self._standing, stood_down=stood_down)
@@ -118,8 +119,8 @@ class LeaseMachine:
         """Take in what happened; return what to do, in this order.
 
         Args:
-            stimulus: what happened.
-            now: this instant, not earlier than any instant in the stimulus.
+            stimulus: what happened, not later than `now`.
+            now: this instant.
             chance: a fresh random number in [0, 1), for the wait after a failed attempt.
         """
         match stimulus:
@@ -239,7 +240,7 @@ class LeaseMachine:
     def _try_contend(self, now: Instant) -> None:
         if self._standing.is_waiting(now) or self._obstacles(now):
             return
-        if len(contest.free_and_takeable(self._world, now)) >= self._world.observed.majority:
+        if self._world.observed.quorum.is_met(contest.free_and_takeable(self._world, now)):
             self._highest = max(self._highest, self._world.observed.max_epoch)
             self._standing.persist(self._highest + 1, now)
 
@@ -250,7 +251,7 @@ class LeaseMachine:
         self._epoch_error = ""
         stores = contest.free_and_takeable(self._world, now)
         is_highest = epoch > max(self._highest, self._world.observed.max_epoch)
-        is_possible = len(stores) >= self._world.observed.majority and is_highest
+        is_possible = self._world.observed.quorum.is_met(stores) and is_highest
         self._highest = max(self._highest, epoch)
         if is_possible and not self._obstacles(now):
             self._standing.begin(epoch, stores, now)
@@ -271,9 +272,8 @@ class LeaseMachine:
         call, reply, calls = answered.call, answered.reply, self._world.calls
         if not calls.finish(call):
             return
-        observation = self._world.observed[call.store]
+        observation = (observed := self._world.observed)[call.store]
         change = observation.note_reply(reply, sent=answered.sent, received=answered.received)
-        observed = self._world.observed
         observed.max_epoch = max(observed.max_epoch, observation.max_epoch)
         if observation.record is not None:
             observed.longest_ttl_ms = max(observed.longest_ttl_ms, observation.record.ttl_ms)
@@ -296,13 +296,12 @@ class LeaseMachine:
         is_write = call.verb in (Verb.ACQUIRE, Verb.RENEW, Verb.REASSERT)
         if is_write and reply.is_ok:
             is_back = tenure.is_back(call.store, reply.inc, call.verb)
-            if tenure.note_ack(call.store, reply.inc, call.round_id, observed.majority):
+            if tenure.note_ack(call.store, reply.inc, call.round_id, observed.quorum):
                 self._standing.count(now, chance)
             if is_back and self._standing.grant is tenure:
                 self._publish(Reincarnated(name=call.store))
             return
-        is_mine = observed[call.store].shows(self._world.identity, tenure.epoch)
-        if not is_mine:
+        if not (is_mine := observed[call.store].shows(self._world.identity, tenure.epoch)):
             tenure.incs.pop(call.store, None)
         if self._standing.grant is tenure:
             if not self._is_hung:  # a refusal showed what is there: repair within this round
@@ -312,7 +311,7 @@ class LeaseMachine:
             contest.renew_first(self._world, tenure, now)
         else:
             tenure.refused_by.add(call.store)
-            if not tenure.can_succeed(observed.majority):
+            if not tenure.can_succeed(observed.quorum):
                 self._standing.give_up(f"{call.store} answered {reply.refusal.value}", now, chance)
 
     def _take_failure(self, failed: Failed) -> None:
@@ -394,6 +393,7 @@ class LeaseMachine:
             holder=self.promises.facts(now),
             stood_down=self.promises.reason,
             max_epoch=self.max_epoch,
+            joins_in_s=self._world.observed.joins_in_s(now),
         )
 
     def _publish(self, event: LeaseEvent) -> None:

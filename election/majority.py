@@ -2,8 +2,8 @@
 
 Rules of this file: no connection and no thread. Each decision is a walk (walks.py) that asks all
 stores at once through a `Fleet` and judges what came back; what one store does with a call is
-behind its port. Real servers (redis_ledger.py, redis_control.py, redis_members.py) and simulated
-ones run the same decisions.
+behind its port. A majority is what the fleet's quorum says (quorum.py). Real servers
+(redis_ledger.py, redis_control.py, redis_members.py) and simulated ones run the same decisions.
 """
 
 import itertools
@@ -91,16 +91,16 @@ class LedgerMajority:
     ) -> Walk[LedgerAnswer]:
         """Write to all; return as soon as a majority has decided."""
         known = dict(self._incarnations())
-        majority, stamp = self._fleet.majority, (epoch, next(self._numbers))
+        quorum, stamp = self._fleet.quorum, (epoch, next(self._numbers))
 
         def write_one(store: LedgerPort) -> None:
             store.write_ledger(known.get(store.name), stamp, puts, deletes)
 
         found: FleetAnswers[None] = yield partial(
-            self._fleet.ask, write_one, enough=majority, grace_s=WRITE_GRACE_S
+            self._fleet.ask, write_one, enough=quorum, grace_s=WRITE_GRACE_S
         )
         accepted_by = tuple(found.answers)
-        is_accepted = len(accepted_by) >= majority
+        is_accepted = quorum.is_met(accepted_by)
         return LedgerAnswer(
             is_accepted=is_accepted,
             reason="" if is_accepted else tell(found.problems),
@@ -111,7 +111,7 @@ class LedgerMajority:
     def read_named(self) -> Walk[Mapping[StoreName, Mapping[str, str]]]:
         """Return the documents by store; every accepted write is in some store of any majority."""
         found: FleetAnswers[Mapping[str, str]] = yield partial(
-            self._fleet.ask, _read_ledger, enough=self._fleet.majority, grace_s=READ_GRACE_S
+            self._fleet.ask, _read_ledger, enough=self._fleet.quorum, grace_s=READ_GRACE_S
         )
         return found.answers
 
@@ -173,13 +173,14 @@ class ControlMajority:
         found: FleetAnswers[Shown] = yield partial(
             self._fleet.ask,
             _read_control,
-            enough=self._fleet.majority,
+            enough=self._fleet.quorum,
             grace_s=LATE_STORE_GRACE_S,
         )
         return ControlReading(
             records=merge_controls(shown.records for shown in found.answers.values()),
             answered=tuple(found.answers),
             total=len(self._fleet.names),
+            is_majority=self._fleet.quorum.is_met(found.answers),
             problems=tuple(
                 f"store {name}: {text}"
                 for name, shown in found.answers.items()
@@ -211,11 +212,11 @@ class ControlMajority:
                     raise StoreUnreachable(f"{store.name} refused: {said.detail}")
 
         found: FleetAnswers[None] = yield partial(
-            self._fleet.ask, push_one, enough=self._fleet.majority, grace_s=LATE_STORE_GRACE_S
+            self._fleet.ask, push_one, enough=self._fleet.quorum, grace_s=LATE_STORE_GRACE_S
         )
         return ControlPut(
             accepted_by=tuple(found.answers),
-            is_majority=len(found.answers) >= self._fleet.majority,
+            is_majority=self._fleet.quorum.is_met(found.answers),
             version=max((record.version for record in known), default=0),
             problems=found.problems,
         )
@@ -232,7 +233,7 @@ class ControlMajority:
         older = (said.version for said in found.answers.values() if said.outcome == OLDER)
         put = ControlPut(
             accepted_by=stored,
-            is_majority=len(stored) >= self._fleet.majority,
+            is_majority=self._fleet.quorum.is_met(stored),
             version=record.version,
             problems={**found.problems, **refused},
         )
@@ -272,7 +273,7 @@ class MemberMajority:
             store.publish(node_id, nonce, beat, body)
 
         found: FleetAnswers[None] = yield partial(
-            self._fleet.ask, publish_one, enough=self._fleet.majority, grace_s=LATE_STORE_GRACE_S
+            self._fleet.ask, publish_one, enough=self._fleet.quorum, grace_s=LATE_STORE_GRACE_S
         )
         return MemberPublish(accepted_by=tuple(found.answers), problems=found.problems)
 
@@ -281,7 +282,7 @@ class MemberMajority:
         found: FleetAnswers[Mapping[NodeId, MemberReading]] = yield partial(
             self._fleet.ask,
             _read_members,
-            enough=self._fleet.majority,
+            enough=self._fleet.quorum,
             grace_s=LATE_STORE_GRACE_S,
         )
         return merge_members(found.answers)

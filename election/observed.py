@@ -1,15 +1,16 @@
 """All stores as this node sees them: what a majority says (R6, R13).
 
-Rules of this file: every question is answered from the last reply of each store; `majority` of
+Rules of this file: every question is answered from the last reply of each store; a quorum of
 the *configured* stores decides, never of the reachable ones. One store is the case n = 1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from election.instants import Instant
 from election.model import Identity, Incarnation, LeaseState, LeaseTiming, NodeId, StoreName
 from election.observation import Observation
+from election.quorum import Quorum
 
 
 class Named(NamedTuple):
@@ -26,12 +27,13 @@ NOBODY = Named(None, 0, "")
 class Observed:
     """The observations of all configured stores."""
 
-    def __init__(
-        self, names: Sequence[StoreName], *, identity: Identity, timing: LeaseTiming
-    ) -> None:
-        """Nothing seen yet."""
+    def __init__(self, quorum: Quorum, *, identity: Identity, timing: LeaseTiming) -> None:
+        """Nothing seen yet. Raises ValueError unless it is one store or three."""
+        names = quorum.stores
+        if len(names) not in (1, 3) or len(set(names)) != len(names):
+            raise ValueError(f"the lease needs 1 or 3 distinct stores; they were {list(names)}")
         self._by_name = {name: Observation(name=name) for name in names}
-        self.majority = len(self._by_name) // 2 + 1  # how many stores decide
+        self.quorum = quorum
         self._identity = identity
         self._timing = timing
         self.longest_ttl_ms = timing.ttl_ms
@@ -52,7 +54,7 @@ class Observed:
     @property
     def has_majority(self) -> bool:
         """True while a majority of the stores answers usably."""
-        return sum(not observation.is_lost for observation in self) >= self.majority
+        return self.quorum.is_met([o.name for o in self if not o.is_lost])
 
     def incarnations(self) -> dict[StoreName, Incarnation]:
         """Return the life of each store as it was seen last, whoever is named there."""
@@ -67,16 +69,28 @@ class Observed:
 
     def takeable(self, now: Instant) -> tuple[StoreName, ...]:
         """Return the stores whose record may be taken now."""
-        identity, timing, ttl_ms = self._identity, self._timing, self.longest_ttl_ms
-        waits = [(o.name, o.takeable_in_s(identity, timing, ttl_ms, now)) for o in self]
-        return tuple([name for name, wait_s in waits if wait_s is not None and wait_s <= 0])
+        return tuple([name for name, wait_s in self._waits_s(now).items() if wait_s <= 0])
 
     def takeable_in_s(self, now: Instant) -> float | None:
         """Return seconds until a majority may be taken, None when that cannot be told."""
+        return self.quorum.is_met_in_s(self._waits_s(now))
+
+    def joins_in_s(self, now: Instant) -> float | None:
+        """Return seconds until the stores beside the needed one may be used, None if unknown.
+
+        A new store names nobody, which counts once it was watched like any record (R5, R6): until
+        then a node of a pair that grows could not take the lease over, however it is asked.
+        """
+        if self.quorum.needed is None:
+            return 0.0
+        waits_s = self._waits_s(now)
+        named = {o.name: 0.0 for o in self if o.record and o.record.state is not LeaseState.VOID}
+        return self.quorum.others_in_s({**waits_s, **{n: 0.0 for n in named if n in waits_s}})
+
+    def _waits_s(self, now: Instant) -> dict[StoreName, float]:
         identity, timing, ttl_ms = self._identity, self._timing, self.longest_ttl_ms
-        waits = [o.takeable_in_s(identity, timing, ttl_ms, now) for o in self]
-        known_s = sorted([wait_s for wait_s in waits if wait_s is not None])
-        return None if len(known_s) < self.majority else known_s[self.majority - 1]
+        waits = [(o.name, o.takeable_in_s(identity, timing, ttl_ms, now)) for o in self]
+        return {name: wait_s for name, wait_s in waits if wait_s is not None}
 
     def rivals(self, epoch: int) -> tuple[Observation, ...]:
         """Return the stores that were granted to somebody else under `epoch` or later."""
@@ -84,18 +98,19 @@ class Observed:
 
     def named(self) -> Named:
         """Return whom a majority of the records, reachable or remembered, names as holder."""
-        records = [o.record for o in self._by_name.values() if o.record is not None]
         held = [
-            (record.node_id, record.nonce, record.epoch)
-            for record in records
-            if record.state is LeaseState.HELD
+            (o.name, (record.node_id, record.nonce, record.epoch), record.label)
+            for o in self._by_name.values()
+            if (record := o.record) is not None and record.state is LeaseState.HELD
         ]
-        for vote in held:
-            if held.count(vote) >= self.majority:
-                node_id, nonce, epoch = vote
-                labels = (record.label for record in records if record.nonce == nonce)
-                return Named(node_id, epoch, next(labels, ""))
-        return NOBODY
+        found = NOBODY
+        for _, vote, label in held:
+            names = [name for name, other, _ in held if other == vote]
+            if len(names) >= self.quorum.size:
+                return Named(vote[0], vote[2], label)
+            if self.quorum.may_name(names):
+                found = Named(vote[0], vote[2], label)
+        return found
 
     def restart(self, now: Instant) -> None:
         """Start every timer from zero."""

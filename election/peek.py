@@ -10,7 +10,6 @@ import contextlib
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,6 +20,7 @@ from election.errors import StoreUnreachable
 from election.member_record import MemberReading, merge_members, parse_members
 from election.model import Incarnation, LeaseRecord, LeaseState, NodeId, StoreName
 from election.one_shot import exchange, login_commands
+from election.quorum import Quorum, quorum_of
 from election.redis_errors import explain, unreachable
 from election.redis_info import facts_of, parse_info, refuse_server
 from election.redis_reply import documents_of, fields_of, keys_of, parse_record, time_us_of
@@ -50,6 +50,7 @@ class StorePeek:
     control: Mapping[str, ControlRecord] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    is_needed: bool = False  # in every decision, while the pair grows from it (quorum.py)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +65,14 @@ class ClusterPeek:
         return tuple(store for store in self.stores if store.error is None)
 
     @property
-    def majority(self) -> int:
-        """How many stores decide."""
-        return len(self.stores) // 2 + 1
+    def quorum(self) -> Quorum:
+        """Which stores decide."""
+        return quorum_of((store.name, store.is_needed) for store in self.stores)
+
+    @property
+    def has_majority(self) -> bool:
+        """True when the stores that answered decide."""
+        return self.quorum.is_met([store.name for store in self.answered])
 
 
 def peek(addresses: Sequence[StoreAddress], *, cluster_id: str, timeout_s: float) -> ClusterPeek:
@@ -107,7 +113,12 @@ def _look(address: StoreAddress, cluster_id: str, deadline_s: float) -> StorePee
 
 
 def _failed(address: StoreAddress, error: str) -> StorePeek:
-    return StorePeek(name=address.name, address_text=_short(address), error=error)
+    return StorePeek(
+        name=address.name,
+        address_text=_short(address),
+        error=error,
+        is_needed=bool(address.old_list),
+    )
 
 
 def _short(address: StoreAddress) -> str:
@@ -154,6 +165,7 @@ def _picture(address: StoreAddress, cluster_id: str, replies: Sequence[Reply]) -
     return StorePeek(
         name=address.name,
         address_text=_short(address),
+        is_needed=bool(address.old_list),
         server_version=facts.version,
         info=info,
         inc=facts.inc,
@@ -209,9 +221,12 @@ class HolderSeen:
 
 def majority_holder(seen: ClusterPeek) -> HolderSeen | None:
     """Return the holder named by a majority of all stores, the silent ones counted as against."""
-    votes = Counter(_vote(store.record) for store in seen.answered if store.record is not None)
-    for (state, nonce, epoch), count in votes.items():
-        if state is LeaseState.HELD and count >= seen.majority:
+    votes: dict[tuple[LeaseState, str, int], list[StoreName]] = {}
+    for store in seen.answered:
+        if store.record is not None and store.record.state is LeaseState.HELD:
+            votes.setdefault(_vote(store.record), []).append(store.name)
+    for (_, nonce, epoch), names in sorted(votes.items(), key=lambda vote: -len(vote[1])):
+        if seen.quorum.may_name(names):
             return _holder(seen, nonce, epoch)
     return None
 

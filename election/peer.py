@@ -37,7 +37,8 @@ class PeerStatus:
     """What one node says about itself, directly.
 
     `stood_down` is the id of the promise it gave ("" for none); `relies_on` the id of the promise
-    that lets it trade on without a store; `ttl_ms` is its own.
+    that lets it trade on without a store; `ttl_ms` is its own. `old_list_id` is the list that the
+    node may still use while the pair grows from it (quorum.py), empty for none.
     """
 
     cluster_id: str
@@ -51,6 +52,12 @@ class PeerStatus:
     lives: Mapping[StoreName, SeenLife]
     stood_down: str = ""
     relies_on: str = ""
+    old_list_id: str = ""
+
+    @property
+    def list_ids(self) -> frozenset[str]:
+        """The store lists that it may use."""
+        return frozenset({self.config_id, self.old_list_id} - {""})
 
 
 def render_status(status: PeerStatus) -> str:
@@ -70,6 +77,7 @@ def render_status(status: PeerStatus) -> str:
             "lives": {name: [life.inc, round(life.age_s, 3)] for name, life in lives.items()},
             "stood_down": status.stood_down,
             "relies_on": status.relies_on,
+            "old_list_id": status.old_list_id,
         },
     )
 
@@ -111,6 +119,7 @@ def parse_status(text: str) -> PeerStatus:
                 lives={StoreName(str(name)): _life(life) for name, life in lives.items()},
                 stood_down=stood_down,
                 relies_on=relies_on,
+                old_list_id=str(body.get("old_list_id", "")),  # absent in older releases
             )
         case {"v": int(v)} if v != _FORMAT:
             raise ValueError(f"the peer's status has format {v}, this program knows {_FORMAT}")
@@ -147,9 +156,9 @@ class Exchange:
 class ServerCheck:
     """Remembers what proves that two nodes speak to different servers. Not thread-safe."""
 
-    def __init__(self, *, config_id: str, stores: Sequence[StoreName]) -> None:
+    def __init__(self, *, list_ids: frozenset[str], stores: Sequence[StoreName]) -> None:
         """Nothing is proven."""
-        self._config_id = config_id
+        self._list_ids = list_ids
         self._stores = tuple(stores)
         self._own: dict[StoreName, _Span] = {}
         self._theirs: dict[StoreName, _Span] = {}
@@ -171,7 +180,7 @@ class ServerCheck:
             self._peer_nonce = status.nonce
             self._theirs = {}
         self._other_config = ""
-        if status.config_id != self._config_id:
+        if self._list_ids.isdisjoint(status.list_ids):
             self._other_config = (
                 f"configuration: {peer} says directly that it has another store list than this "
                 "node; make both cluster.toml equal and restart the node that changes"

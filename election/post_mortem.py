@@ -119,7 +119,7 @@ def _said_by(
         1,
         keys_of(me.cluster_id).lease,
         me.cluster_id,
-        me.config_id,
+        address.old_list or me.config_id,
         secrets.token_hex(8),
         inc,
         me.nonce,

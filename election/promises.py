@@ -23,7 +23,8 @@ HOLDS_OFF = "it stood down until a moment ago and waits one ttl"
 class PeerFacts(NamedTuple):
     """What the other node may know of this one, at one instant.
 
-    `stood_down` says why this node does not contend, empty when it made no promise.
+    `stood_down` says why this node does not contend, empty when it made no promise; `joins_in_s`
+    when the new stores of a pair that grows may be used (observed.py).
     """
 
     at: Instant
@@ -31,6 +32,7 @@ class PeerFacts(NamedTuple):
     holder: HolderFacts
     stood_down: str
     max_epoch: int
+    joins_in_s: float | None = 0.0
 
 
 class Promises:

@@ -15,6 +15,7 @@ from election.connections import StoreConnection
 from election.errors import StoreUnreachable
 from election.fleet import FleetAnswers
 from election.model import StoreName
+from election.quorum import Quorum, quorum_of
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -34,6 +35,7 @@ class StoreFleet:
         self._timeout_s = request_timeout_ms / 1000
         self._connections = {address.name: StoreConnection(address) for address in addresses}
         assert len(self._connections) == len(addresses), "store names are unique"
+        self._quorum = quorum_of((a.name, bool(a.old_list)) for a in addresses)
         self._threads = {
             name: ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{purpose}-{name}")
             for name in self._connections
@@ -46,9 +48,9 @@ class StoreFleet:
         return tuple(self._connections)
 
     @property
-    def majority(self) -> int:
-        """How many stores decide."""
-        return len(self._connections) // 2 + 1
+    def quorum(self) -> Quorum:
+        """Which stores decide."""
+        return self._quorum
 
     @property
     def failing(self) -> frozenset[StoreName]:
@@ -59,13 +61,13 @@ class StoreFleet:
         self,
         call: Callable[[StoreConnection, float], T],
         *,
-        enough: int | None = None,
+        enough: Quorum | None = None,
         grace_s: float = 0.0,
     ) -> FleetAnswers[T]:
         """Run `call(connection, deadline_s)` for each store; return within the request timeout.
 
         `call` may raise `StoreUnreachable`, which becomes that store's problem. With `enough`,
-        the others are awaited for `grace_s` only, once so many have answered or can no longer
+        the others are awaited for `grace_s` only, once such have answered or can no longer
         answer, and not at all if the last call to each of them failed: a box without power costs
         nothing then. What was sent to them goes on.
         """
@@ -123,12 +125,13 @@ class StoreFleet:
 
 
 def _is_decided(
-    futures: Mapping[Future[T], StoreName], waiting: set[Future[T]], enough: int
+    futures: Mapping[Future[T], StoreName], waiting: set[Future[T]], enough: Quorum
 ) -> bool:
-    """Tell whether so many have answered, or too many have failed for that."""
-    failed = sum(1 for future in futures if future not in waiting and future.exception())
-    answered = len(futures) - len(waiting) - failed
-    return answered >= enough or answered + len(waiting) < enough
+    """Tell whether enough have answered, or too many have failed for that."""
+    is_done = {future: future not in waiting for future in futures}
+    answered = [n for f, n in futures.items() if is_done[f] and not f.exception()]
+    possible = [*answered, *(n for f, n in futures.items() if not is_done[f])]
+    return enough.is_met(answered) or not enough.is_met(possible)
 
 
 class PortFleet(Generic[P]):
@@ -144,12 +147,12 @@ class PortFleet(Generic[P]):
         return self._fleet.names
 
     @property
-    def majority(self) -> int:
-        """How many stores decide."""
-        return self._fleet.majority
+    def quorum(self) -> Quorum:
+        """Which stores decide."""
+        return self._fleet.quorum
 
     def ask(
-        self, call: Callable[[P], T], *, enough: int | None = None, grace_s: float = 0.0
+        self, call: Callable[[P], T], *, enough: Quorum | None = None, grace_s: float = 0.0
     ) -> FleetAnswers[T]:
         """Let each store answer, as `StoreFleet.ask`."""
         port_of = self._port_of

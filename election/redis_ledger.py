@@ -46,7 +46,8 @@ class _Port:
         if inc is None:
             raise StoreUnreachable(f"{place}: it has not been observed yet")
         ledger, keys = self._ledger, self._ledger.keys
-        arguments: list[Argument] = [ledger.identity.cluster_id, ledger.identity.config_id, inc]
+        config_id = self._connection.address.old_list or ledger.identity.config_id
+        arguments: list[Argument] = [ledger.identity.cluster_id, config_id, inc]
         epoch, number = stamp
         arguments += [ledger.identity.nonce, epoch, LEDGER_BYTES_MAX, number, len(puts)]
         for key, text in puts.items():

@@ -160,12 +160,13 @@ class RedisStore:
             raise StoreUnreachable(
                 f"{self._connection.address.text}: an earlier call has not ended; nothing was sent"
             )
+        config_id = self._connection.address.old_list or identity.config_id
         try:
             reply = run_script(
                 self._connection,
                 self._scripts[name],
                 keys=(self._key,),
-                arguments=(identity.cluster_id, identity.config_id, new_wid, *arguments),
+                arguments=(identity.cluster_id, config_id, new_wid, *arguments),
                 deadline_s=deadline_s,
             )
             return self._parsed(reply)

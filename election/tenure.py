@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from election.instants import Instant, is_later
 from election.model import Incarnation, NodeId, StoreName
 from election.promise import Promise
+from election.quorum import Quorum
 from election.signals import Verb
 
 _ROUNDS_MAX = 8  # answers of older rounds prove less than what is already counted
@@ -66,7 +67,7 @@ class Tenure:
         del self.rounds[:-_ROUNDS_MAX]
         return self.rounds[-1]
 
-    def note_ack(self, store: StoreName, inc: Incarnation, round_id: int, majority: int) -> bool:
+    def note_ack(self, store: StoreName, inc: Incarnation, round_id: int, quorum: Quorum) -> bool:
         """Count an acknowledgement; tell whether it proves a longer validity than before."""
         self.incs[store] = inc
         self.held_at.add(store)
@@ -74,7 +75,7 @@ class Tenure:
             if round_.round_id != round_id:
                 continue
             round_.acked.add(store)
-            if len(round_.acked) >= majority:
+            if quorum.is_met(round_.acked):
                 if self.proven is None or is_later(self.proven, round_.sent):
                     self.proven = round_.sent
                 return self._count(round_)
@@ -101,6 +102,6 @@ class Tenure:
             self.counted = round_.sent
         return is_newer
 
-    def can_succeed(self, majority: int) -> bool:
-        """Tell whether the attempt may still reach a majority of the stores it asked."""
-        return len(self.asked - self.refused_by) >= majority
+    def can_succeed(self, quorum: Quorum) -> bool:
+        """Tell whether the attempt may still reach a quorum of the stores it asked."""
+        return quorum.is_met(self.asked - self.refused_by)

@@ -7,7 +7,7 @@ from election.model import Identity, LeaseTiming
 from election.observed import Observed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class World:
     """One node's identity, timing, observations and calls."""
 

@@ -20,7 +20,7 @@ from election.control_record import (
     render_control,
 )
 from election.member_record import MemberReading
-from election.model import NodeId
+from election.model import NodeId, StoreName
 from election.ports import ControlRecords, MemberRecords
 from exchange.errors import JournalError
 from exchange.ports import JournalDisk
@@ -126,7 +126,7 @@ class ClusterWatch:
             self._own, is_first_start_allowed=False, restored=self._restored
         )
         self.members: Mapping[NodeId, MemberReading] = {}
-        self.stores_answered = 0
+        self.stores_answered: tuple[StoreName, ...] = ()
         self.has_looked = False
 
     @property
@@ -151,12 +151,12 @@ class ClusterWatch:
         )
         if members:
             self.members, self._members_at_s = members, self._monotonic_s()
-        self.stores_answered = len(reading.answered)
+        self.stores_answered = reading.answered
         # A store that does not answer is the lease's to tell; a record that is garbage is not.
         for problem in reading.problems:
             if "control record" in problem:
                 self._note_unreadable(problem)
-        has_majority = 2 * len(reading.answered) > reading.total
+        has_majority = reading.is_majority
         is_first = self._merge(
             reading.records,
             # With too few stores an absent record proves nothing.

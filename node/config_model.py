@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, StringConstraints
 
-from election.model import LeaseTiming
+from election.model import LeaseTiming, StoreName
+from election.quorum import Quorum
 from node.config_box import DeadmanConfig, HealthConfig
 from node.config_section import PositiveMs, Section
 
@@ -76,6 +77,11 @@ class ClusterConfig(Section):
     accept_standby_risk: bool = False
     """two-boxes only: true turns the warning that losing the standby's box stops trading into one
     quiet line. Default false: it must have been read once."""
+
+    grown_from: Name | None = None
+    """Only while a pair with one store becomes one with three: the name of that store. Every
+    decision needs it then, so that the other node may still use the old list. Removed when both
+    nodes have the new list (`nodectl stores settle`). Default none."""
 
     accept_no_peer: bool = False
     """prod without the peer endpoint: true accepts what then goes undetected. Default false."""
@@ -353,6 +359,24 @@ class Config(Section):
     def config_id(self) -> str:
         """Hash of the ordered store list: nodes that differ in it must not contend (R3)."""
         return store_list_id(self.stores)
+
+    @property
+    def old_list_id(self) -> str:
+        """Hash of the one-store list that this one grows from (R3); empty when it does not."""
+        name = self.cluster.grown_from
+        return "" if name is None else store_list_id(s for s in self.stores if s.name == name)
+
+    @property
+    def list_ids(self) -> frozenset[str]:
+        """The store lists by which this node may hold the lease: two only while the pair grows."""
+        return frozenset({self.config_id, self.old_list_id} - {""})
+
+    @property
+    def quorum(self) -> Quorum:
+        """Which of the stores decide."""
+        needed = self.cluster.grown_from
+        names = tuple(StoreName(store.name) for store in self.stores)
+        return Quorum(names, None if needed is None else StoreName(needed))
 
     def timing(self) -> LeaseTiming:
         """Return the lease's timing. Raises election.errors.TimingRefused (also when loading)."""

@@ -156,6 +156,19 @@ def _check_stores(parts: Parts) -> Iterator[Problem]:
             )
 
 
+def _check_growth(parts: Parts) -> Iterator[Problem]:
+    """While a pair grows, the old list's store is one of three and stays where it was."""
+    if parts.stores is None or parts.cluster is None or parts.cluster.grown_from is None:
+        return
+    name, names = parts.cluster.grown_from, [store.name for store in parts.stores]
+    if len(names) != max(STORE_COUNTS[Topology.SINGLE_HOST]) or name not in names:
+        yield Problem(
+            path="cluster.grown_from",
+            message=f"{name!r} is not one of three stores: {', '.join(names)}",
+            mend="name the store that was the only one, or remove the line",
+        )
+
+
 def _check_store_places(parts: Parts) -> Iterator[Problem]:
     if parts.stores is None or parts.cluster is None:
         return
@@ -340,6 +353,7 @@ def _check_symbols(parts: Parts) -> Iterator[Problem]:
 CHECKS: tuple[Callable[[Parts], Iterator[Problem]], ...] = (
     _check_nodes,
     _check_stores,
+    _check_growth,
     _check_store_places,
     _check_peer,
     _check_timing,

@@ -17,7 +17,7 @@ class EligibilityFacts:
     """What is known about this node now.
 
     `account` is what the node's own signed call returned, `expected_account` what the holder
-    published (None when no holder ever did). `peer_config_ids` are those of fresh members only.
+    published (None when no holder ever did). `peer_list_ids` are those of fresh members only.
     """
 
     is_ready: bool
@@ -28,8 +28,8 @@ class EligibilityFacts:
     expected_account: str | None
     clock_error_ms: float | None
     clock_error_ms_max: float
-    config_id: str
-    peer_config_ids: tuple[tuple[str, str], ...]  # (node id, config id)
+    list_ids: frozenset[str]  # of the store lists that this node may use (R3)
+    peer_list_ids: tuple[tuple[str, frozenset[str]], ...]  # (node id, its lists)
     resource_reasons: tuple[str, ...]
     journal_error: str
     fence_error: str
@@ -50,8 +50,8 @@ def judge_eligibility(facts: EligibilityFacts) -> tuple[str, ...]:
     reasons.extend(_judge_venue(facts))
     reasons.extend(
         f"configuration: {node} has another store list than this node; make both equal"
-        for node, config_id in facts.peer_config_ids
-        if config_id != facts.config_id
+        for node, list_ids in facts.peer_list_ids
+        if facts.list_ids.isdisjoint(list_ids)
     )
     reasons.extend(facts.peer_reasons)
     reasons.extend(facts.resource_reasons)

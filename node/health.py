@@ -50,9 +50,9 @@ class Health:
         latches: Latches,
         peers: Mapping[str, Member],
         *,
-        peer_configs: Mapping[str, str],
+        peer_configs: Mapping[str, frozenset[str]],
         fresh_s: float,
-        config_id: str,
+        list_ids: frozenset[str],
         clock_error_ms_max: float,
         peer_reasons: tuple[str, ...] = (),
     ) -> EligibilityFacts:
@@ -66,8 +66,8 @@ class Health:
             expected_account=latches.account,
             clock_error_ms=self.clock_error_ms,
             clock_error_ms_max=clock_error_ms_max,
-            config_id=config_id,
-            peer_config_ids=tuple(
+            list_ids=list_ids,
+            peer_list_ids=tuple(
                 (node_id, peer_configs[node_id])
                 for node_id, member in sorted(peers.items())
                 if member.age_s <= fresh_s and node_id in peer_configs

@@ -1,10 +1,11 @@
 """What a node says about itself on the member board: facts for status and eligibility."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import isfinite
 from types import MappingProxyType
 
+from election.model import StoreName
 from node.config_model import Config
 from node.health import Health
 from node.role import has_lease
@@ -21,7 +22,8 @@ def member_body(
     now_wall_ms: int,
     now_s: float,
     step_age_s: float | None,
-    stores_answered: int | None = None,
+    stores_answered: Collection[StoreName] | None = None,
+    joins_in_s: float | None = 0.0,
     venue_now_ms: int | None = None,
     shift: Mapping[str, int] = MappingProxyType({}),
 ) -> Mapping[str, object]:
@@ -37,6 +39,8 @@ def member_body(
         now_s: monotonic.
         stores_answered: stores that answered the last look, None before the first. A node that
             is cut off still shows itself in the store on its own box.
+        joins_in_s: when the new stores of a pair that grows may be used, None while they do not
+            answer.
         venue_now_ms: the venue's time now, None while it is not known.
         shift: the last order and the last closed gate (shift_times.py).
         step_age_s: since the work loop's last completed step, None before the first. The board is
@@ -47,8 +51,13 @@ def member_body(
     if step_age_s is not None and step_age_s > config.lease.hang_limit_ms / 1000:
         reasons.append(f"work loop: it has completed no step for {step_age_s:.0f} s")
     total = len(config.stores)
-    if stores_answered is not None and 2 * stores_answered <= total and not has_lease(health.role):
-        reasons.append(f"stores: it reaches {stores_answered} of {total}, no majority")
+    if not has_lease(health.role):
+        if stores_answered is not None and not config.quorum.is_met(stores_answered):
+            reasons.append(f"stores: it reaches {len(stores_answered)} of {total}, no majority")
+        elif joins_in_s is None:
+            reasons.append("stores: none of the new ones answers")
+        elif joins_in_s > 0:
+            reasons.append(f"stores: the new ones are watched for another {joins_in_s:.0f} s")
     return {
         "role": health.role.value,
         "since_wall_ms": health.role_since_wall_ms or now_wall_ms,
@@ -72,6 +81,7 @@ def member_body(
         "version": program_version(),
         "profile": config.cluster.profile.value,
         "config_id": config.config_id,
+        "old_list_id": config.old_list_id,
         "fingerprint": fingerprint,
         "strategies": [f"{s.use} {' '.join(s.symbols)}" for s in config.strategies],
         "account": health.account,

@@ -25,6 +25,7 @@ from node.latch_watch import LatchWatch
 from node.logs import log_event
 from node.parts import NodeParts
 from node.picture import missing_spare, positions_in, resting_in, spare_at_start
+from node.replacing import list_ids_of
 from node.role import Role, has_lease
 from node.successor import Successor
 from node.takeover import TakeoverReport
@@ -102,10 +103,10 @@ class Overseer:
         await self._latches.step(active, is_mine_to_say=is_mine_to_say)
         await self._watch_fitness(now_s)
 
-    def peer_configs(self) -> dict[str, str]:
-        """Return the store-list hash that each other member announces."""
+    def peer_configs(self) -> dict[str, frozenset[str]]:
+        """Return the store lists that each other member announces."""
         return {
-            str(node_id): str(member.body["config_id"])
+            str(node_id): list_ids_of(member.body)
             for node_id, member in self.parts.watch.members.items()
             if "config_id" in member.body and node_id != self.parts.node_id
         }
@@ -232,14 +233,12 @@ class Overseer:
 
     async def on_store(self, event: StoreLost | StoreBack) -> None:
         """Tell that a store was lost or is back."""
-        config, now_s = self.parts.config, self.parts.monotonic_s()
-        total = len(config.stores)
+        quorum, now_s = self.parts.config.quorum, self.parts.monotonic_s()
         if isinstance(event, StoreLost):
             self._stores_lost[event.name] = now_s
             self._store_error = f"store {event.name}: {event.error}"
             log_event("store.lost", store=event.name, reason=event.error)
-            left = total - len(self._stores_lost)
-            has_majority = 2 * left > total
+            has_majority = quorum.is_met(set(quorum.stores) - set(self._stores_lost))
             meaning = "trading goes on" if has_majority else "no majority: the holder must stop"
             if self.parts.relies_on_promise():
                 has_majority, meaning = True, "trading goes on: the other node has stood down"
@@ -340,10 +339,10 @@ class Overseer:
         if notice is None or not (has_lease(parts.health.role) or is_mine_to_say):
             return
         reason = "; ".join(parts.health.reasons) or "this node waits for the lease"
-        total = len(parts.config.stores)
-        if parts.watch.stores_answered * 2 <= total:
+        quorum = parts.config.quorum
+        if not quorum.is_met(parts.watch.stores_answered):
             reason = "too few lease stores answer, so nobody can prove that the other is dead"
-        elif 2 * len(self._stores_lost) >= total:
+        elif not quorum.is_met(set(quorum.stores) - set(self._stores_lost)):
             reason = f"too few lease stores are usable here; {self._store_error}"
         log_event("trading.nobody", reason=reason)
         silent_ms = 0 if since_s is None else int((now_s - since_s) * 1000)

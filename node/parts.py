@@ -79,7 +79,7 @@ class NodeParts:
 
     def peer_reasons(self) -> tuple[str, ...]:
         """Return why this node must not lead: other servers (R13), or an old store list (R3)."""
-        old = replaced_reason(self.watch.latches, self.identity.config_id)
+        old = replaced_reason(self.watch.latches, self.config.list_ids)
         different = () if self.peer is None else self.peer.reasons
         return (*different, *filter(None, [old]))
 

@@ -109,6 +109,7 @@ class PeerDesk:
             PeerStatus(
                 cluster_id=identity.cluster_id,
                 config_id=identity.config_id,
+                old_list_id=self.config.old_list_id,
                 node_id=identity.node_id,
                 nonce=identity.nonce,
                 is_holder=bool(facts.holder.epoch),

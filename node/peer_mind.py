@@ -12,6 +12,7 @@ from election.heartbeat import Heartbeat
 from election.peer import Exchange, PeerStatus, ServerCheck
 from election.promise import PromiseMemory, PromiseState
 from election.walks import Walk
+from node.config_model import Config
 from node.peer_desk import DONE, Outcome
 from node.peer_picture import PeerPicture
 
@@ -28,6 +29,11 @@ class MindedDesk(Protocol):
     @property
     def memory(self) -> PromiseMemory:
         """What this node remembers of its promise."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """The configuration of this node."""
         ...
 
     def end(self) -> Outcome:
@@ -67,7 +73,7 @@ class PeerMind:
         self._desk, self._heartbeat, self._peer = desk, heartbeat, peer
         self._ask, self._tell, self._monotonic_s, self._is_cut = ask, tell, monotonic_s, is_cut
         self._check = ServerCheck(
-            config_id=heartbeat.identity.config_id,
+            list_ids=frozenset({heartbeat.identity.config_id, desk.config.old_list_id} - {""}),
             stores=[o.name for o in heartbeat.view().stores],
         )
         self.problem = self._error = ""

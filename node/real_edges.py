@@ -335,6 +335,7 @@ def store_addresses(config: Config, secrets: Secrets) -> tuple[StoreAddress, ...
             port=store.port,
             username=store.username,
             password=secrets.store_password(store.name),
+            old_list=config.old_list_id if store.name == config.cluster.grown_from else "",
         )
         for store in config.stores
     )

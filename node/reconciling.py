@@ -99,11 +99,10 @@ class Reconciling:
     async def _gather(self) -> Trader | None:
         """Merge the copies and bind the write path of this grant; None: too few stores."""
         parts, granted = self._parts, self._granted
-        majority = len(parts.config.stores) // 2 + 1
         if self._pushing is None:
             # Beside the rest: a store of the box that died is awaited for a moment.
             self._pushing = asyncio.ensure_future(parts.watch.push())
-        merged = await self._standby.gather(stores_min=majority)
+        merged = await self._standby.gather(quorum=parts.config.quorum)
         if merged is None:
             # What the last holder journalled is in some store of any majority, not in any store.
             log_event("takeover.retried", reason="too few stores showed their journal")

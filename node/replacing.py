@@ -121,6 +121,12 @@ def plan_growth(present: Sequence[StoreConfig], wanted: Sequence[StoreConfig]) -
     return change
 
 
+def list_ids_of(body: Mapping[str, Any]) -> frozenset[str]:
+    """Return the store lists that a member says it may use; empty when it says none."""
+    said = (body.get("config_id"), body.get("old_list_id"))
+    return frozenset(str(list_id) for list_id in said if list_id)
+
+
 # --- may it be done now -----------------------------------------------------------------------
 
 
@@ -133,7 +139,7 @@ def refuse_now(
     without: Sequence[str],
 ) -> str:
     """Return why the change may not begin, empty when it may."""
-    if len(seen.answered) < seen.majority:
+    if not seen.has_majority:
         return (
             f"{len(seen.answered)} of {len(seen.stores)} present stores answer; a majority of them "
             "must be told"
@@ -178,7 +184,7 @@ def is_free(seen: ClusterPeek) -> bool:
     A store that was away when the lease was given up still names one: that is watched for a ttl.
     """
     free = [s for s in seen.answered if s.record is None or s.record.state is not LeaseState.HELD]
-    return len(free) >= seen.majority
+    return seen.quorum.is_met([s.name for s in free])
 
 
 def highest_epoch(*pictures: ClusterPeek) -> int:
@@ -226,10 +232,10 @@ def refuse_resume(
     return ""
 
 
-def replaced_reason(latches: Latches, config_id: str) -> str:
-    """Return why this node must not act: its store list was replaced; empty when it was not."""
+def replaced_reason(latches: Latches, list_ids: frozenset[str]) -> str:
+    """Return why a node of these lists must not act: another one counts; empty when not."""
     record = latches.records.get(STORES)
-    if record is None or record.value.get("config_id") in {None, config_id}:
+    if record is None or record.value.get("config_id") in {None, *list_ids}:
         return ""
     listed = record.value.get("stores")
     stores = ", ".join(str(s) for s in listed) if isinstance(listed, list) else "another list"

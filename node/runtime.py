@@ -313,7 +313,7 @@ class Runtime:
                 peer_configs=self.overseer.peer_configs(),
                 peer_reasons=(*parts.peer_reasons(), *filter(None, [promised])),
                 fresh_s=parts.fresh_s,
-                config_id=parts.identity.config_id,
+                list_ids=parts.config.list_ids,
                 clock_error_ms_max=parts.config.health.max_clock_error_ms,
             )
             if self._stop_reason:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from election.model import NEVER_S
+from election.quorum import Quorum
 from exchange.errors import JournalError, VenueError, VenueRefused
 from exchange.identity import cluster_tag, highest_epoch
 from exchange.journal import Merged, merge
@@ -77,15 +78,15 @@ class Standby:
         """Check the venue in the next turn: what was measured of its clock is void."""
         self._venue_due_s = 0.0
 
-    async def gather(self, *, stores_min: int = 0) -> Merged | None:
+    async def gather(self, *, quorum: Quorum | None = None) -> Merged | None:
         """Merge the journal of every store that answers with this disk's copy.
 
         Returns:
-            None when fewer than `stores_min` stores showed theirs.
+            None when the stores that showed theirs are no `quorum`.
         """
         named = await asyncio.to_thread(self.ledger.read_named)
         self.on_step("journal read")
-        if len(named) < stores_min:
+        if quorum is not None and not quorum.is_met(named):
             return None
         sources: list[tuple[str, Mapping[str, str]]] = [
             (f"store {name}", documents) for name, documents in named.items()

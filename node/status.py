@@ -23,6 +23,7 @@ from election.peek import (
 from exchange.journal import merge
 from node.config_model import Config, Topology
 from node.latches import Latches, merge_latches
+from node.replacing import list_ids_of
 from node.role import PEOPLES_WORDS, Role
 from node.status_model import (
     StatusView,
@@ -64,7 +65,7 @@ def build_status(seen: ClusterPeek, config: Config, *, now_wall_ms: int) -> Stat
         now_wall_ms: Unix time for display, and for which day is today (UTC).
     """
     remarks: list[str] = []
-    lease = _Lease(seen=majority_holder(seen), is_known=len(seen.answered) >= seen.majority)
+    lease = _Lease(seen=majority_holder(seen), is_known=seen.has_majority)
     members = {str(n): m for n, m in merged_members(seen).items()}
     latches, _ = merge_latches(merged_control(seen), is_first_start_allowed=False)
     merged = merge(named_documents(seen))
@@ -225,7 +226,7 @@ def _compare(
     remarks += [
         f"{n} has another store list than this machine's cluster.toml: make them equal"
         for n, m in sorted(fresh.items())
-        if m.body.get("config_id") not in (None, config.config_id)
+        if config.list_ids.isdisjoint(list_ids_of(m.body) or config.list_ids)
     ]
     remarks += [
         f"{n} does not hear {m.body.get('peer')} directly: {m.body['peer_error']}"

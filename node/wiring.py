@@ -168,6 +168,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
         note=edges.fence_note(),
         grant_note=edges.grant_note(identity),
         build_crew=edges.build_crew,
+        needed=config.quorum.needed,
         stood_down=describe(memory, {n: config.label_of(n) for n in config.nodes}),
     )
     peer = edges.peer(heartbeat, memory)
@@ -203,6 +204,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
                 now_s=edges.monotonic_s(),
                 step_age_s=heartbeat.progress_age_s(),
                 stores_answered=watch.stores_answered if watch.has_looked else None,
+                joins_in_s=heartbeat.peer_facts().joins_in_s,
                 venue_now_ms=link.clock.now_ms(),
             ),
             **picture_body(None if peer is None else peer.picture()),

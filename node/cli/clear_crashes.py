@@ -40,7 +40,7 @@ def clear_crashes(
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)
     seen = look(settings, secrets)
-    if len(seen.answered) < seen.majority:
+    if not seen.has_majority:
         said = "; ".join(str(s.error) for s in seen.stores if s.error)
         raise CommandRefused(f"no majority of the stores answers: {said}", mend="bring them back")
     waiting = _waiting(seen)

@@ -82,17 +82,25 @@ def open_secrets(config: Config, node: str | None) -> Secrets:
 
 def store_addresses(config: Config, secrets: Secrets) -> tuple[StoreAddress, ...]:
     """Return where the stores are and how to log in."""
-    return tuple(address_of(store, secrets) for store in config.stores)
+    return tuple(
+        address_of(
+            store,
+            secrets,
+            old_list=config.old_list_id if store.name == config.cluster.grown_from else "",
+        )
+        for store in config.stores
+    )
 
 
-def address_of(store: StoreConfig, secrets: Secrets) -> StoreAddress:
-    """Return where one store is and how to log in."""
+def address_of(store: StoreConfig, secrets: Secrets, *, old_list: str = "") -> StoreAddress:
+    """Return where one store is and how to log in; `old_list` as in `StoreAddress`."""
     return StoreAddress(
         name=StoreName(store.name),
         host=store.host,
         port=store.port,
         username=store.username,
         password=secrets.store_password(store.name),
+        old_list=old_list,
     )
 
 

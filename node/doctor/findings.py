@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from node.config_model import Config, Topology
 from node.deadman import Watched
-from node.doctor.losses import survives_box, topology_row
+from node.doctor.losses import has_majority_without, survives_box, topology_row
 from node.doctor.outside import NodeSeen
 from node.peer_rules import peer_sentence
 from node.status_model import StatusView, Verdict
@@ -120,8 +120,7 @@ def check_peer(facts: DoctorFacts) -> Iterator[Finding]:
 def check_stores(facts: DoctorFacts) -> Iterator[Finding]:
     """Stores that do not answer, and majorities that are one loss away."""
     silent = [store for store in facts.status.stores if store.error]
-    left = len(facts.status.stores) - len(silent)
-    has_majority = 2 * left > len(facts.status.stores)
+    has_majority = has_majority_without(facts.config, [store.name for store in silent])
     for store in silent:
         yield Finding(
             level=Level.LOOK if has_majority else Level.ACT,

@@ -37,8 +37,7 @@ class Loss:
 
 def has_majority_without(config: Config, lost: Collection[str]) -> bool:
     """Tell whether enough stores are left to decide when these are gone."""
-    left = sum(1 for store in config.stores if store.name not in lost)
-    return 2 * left > len(config.stores)
+    return config.quorum.is_met([name for name in config.quorum.stores if name not in lost])
 
 
 def stores_on(config: Config, box: str) -> tuple[str, ...]:

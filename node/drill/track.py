@@ -121,16 +121,17 @@ class Track:
         self, seen: ClusterPeek, epoch: int | None, now_s: float, *, is_first: bool
     ) -> float | None:
         """Return when a majority had been written under this epoch, None when none was."""
-        at_s = sorted(
-            now_s - (store.record_age_s or 0.0)
+        at_s = {
+            store.name: now_s - (store.record_age_s or 0.0)
             for store in seen.answered
             if store.record is not None
             and store.record.state is LeaseState.HELD
             and store.record.epoch == epoch
-        )
-        if len(at_s) < seen.majority:
-            return None
-        return at_s[seen.majority - 1] if is_first else at_s[-seen.majority]
+        }
+        if is_first:
+            return seen.quorum.is_met_in_s(at_s)
+        last_s = seen.quorum.is_met_in_s({name: -written_s for name, written_s in at_s.items()})
+        return None if last_s is None else -last_s
 
     def _silence_of(self, seen: ClusterPeek, name: str) -> float:
         ages = [s.record_age_s or 0.0 for s in seen.answered if s.name == name and s.record]

@@ -19,6 +19,7 @@ from election.majority import (
 )
 from election.member_record import MemberPublish, MemberReading
 from election.model import Identity, Incarnation, NodeId, StoreName
+from election.quorum import Quorum
 from election.walks import Walk
 from node.sim.fleet import SimFleet
 from node.sim.loop import Deferred
@@ -64,10 +65,10 @@ class _Ports:
 
     def __init__(self, fleet: SimFleet, identity: Identity) -> None:
         self._fleet, self._identity = fleet, identity
-        self.names, self.majority = fleet.names, fleet.majority
+        self.names, self.quorum = fleet.names, fleet.quorum
 
     def ask(
-        self, call: Callable[[LedgerPort], object], *, enough: int | None, grace_s: float
+        self, call: Callable[[LedgerPort], object], *, enough: Quorum | None, grace_s: float
     ) -> "Deferred[FleetAnswers[object]]":
         return self._fleet.ask(
             lambda store: call(_Port(store, self._identity)), enough=enough, grace_s=grace_s

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from election.errors import StoreUnreachable
 from election.fleet import FleetAnswers
 from election.model import StoreName
+from election.quorum import Quorum
 from node.sim.loop import Deferred
 from node.sim.network import Wire
 from node.sim.process import SimProcess
@@ -112,7 +113,9 @@ class Connection:
 class _Question(Generic[T]):
     """One question to all stores, and who has answered."""
 
-    def __init__(self, process: SimProcess, size: int, enough: int | None, grace_s: float) -> None:
+    def __init__(
+        self, process: SimProcess, size: int, enough: Quorum | None, grace_s: float
+    ) -> None:
         self.outcome: Deferred[FleetAnswers[T]] = Deferred()
         self._process, self._size = process, size
         self._enough, self._grace_s = enough, grace_s
@@ -133,8 +136,8 @@ class _Question(Generic[T]):
         if not waiting:
             self.finish()
         elif self._enough is not None and not self._is_decided:
-            answered = len(self._answers)
-            if answered >= self._enough or answered + waiting < self._enough:
+            possible = [name for name in self._names if name not in self._problems]
+            if self._enough.is_met(self._answers) or not self._enough.is_met(possible):
                 self._is_decided = True
                 self._process.world.after(self._grace_s, self.end_late)
 
@@ -174,6 +177,7 @@ class SimFleet:
             store.name: Connection(process, store, wires[store.name], has_journal=has_journal)
             for store in process.box.stores
         }
+        self._quorum = Quorum(tuple(self._connections))
 
     @property
     def names(self) -> tuple[StoreName, ...]:
@@ -181,12 +185,12 @@ class SimFleet:
         return tuple(self._connections)
 
     @property
-    def majority(self) -> int:
-        """How many stores decide."""
-        return len(self._connections) // 2 + 1
+    def quorum(self) -> Quorum:
+        """Which stores decide."""
+        return self._quorum
 
     def ask(
-        self, call: Callable[[SimStore], T], *, enough: int | None = None, grace_s: float = 0.0
+        self, call: Callable[[SimStore], T], *, enough: Quorum | None = None, grace_s: float = 0.0
     ) -> Deferred[FleetAnswers[T]]:
         """Ask every store; the answer comes as `StoreFleet.ask` would return it."""
         world = self._process.world

@@ -90,7 +90,7 @@ class SimDesk:
 
     def __init__(self, process: SimProcess, desk: PeerDesk) -> None:
         """Bind the desk."""
-        self._desk = desk
+        self._desk, self.config = desk, desk.config
         self._turns = OneByOne(process, patience_s=ANSWER_S)
 
     @property

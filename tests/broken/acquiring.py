@@ -17,13 +17,13 @@ VARIANTS = (
         edits=(
             Edit(
                 MACHINE,
-                "if len(contest.free_and_takeable(self._world, now)) >= "
-                "self._world.observed.majority:",
-                "if len(contest.free_and_takeable(self._world, now)) >= 1:",
+                "if self._world.observed.quorum.is_met("
+                "contest.free_and_takeable(self._world, now)):",
+                "if contest.free_and_takeable(self._world, now):",
             ),
             Edit(
                 MACHINE,
-                "is_possible = len(stores) >= self._world.observed.majority and is_highest",
+                "is_possible = self._world.observed.quorum.is_met(stores) and is_highest",
                 "is_possible = len(stores) >= 1 and is_highest",
             ),
         ),
@@ -34,9 +34,7 @@ VARIANTS = (
         rules="R13",
         removed="One acknowledgement of three grants the lease.",
         harm="Each box finds one store that it can reach: two holders.",
-        edits=(
-            Edit("election/observed.py", "majority = len(self._by_name) // 2 + 1", "majority = 1"),
-        ),
+        edits=(Edit("election/quorum.py", "len(self.stores) // 2 + 1)", "1)"),),
         proof=InWeather(setup="hostile", stores=3, seed=0, within=100, shows="in flight"),
     ),
     Variant(
@@ -60,7 +58,7 @@ VARIANTS = (
                 "            and o.record.inc == o.inc\n"
                 "        ]\n"
                 "        is_idle = self._standing.phase is Phase.CONTENDING\n"
-                "        if is_idle and len(own) >= self._world.observed.majority and (\n"
+                "        if is_idle and self._world.observed.quorum.is_met(own) and (\n"
                 "            self._standing._is_settled\n"
                 "        ):\n"
                 "            seen = self._world.observed\n"
@@ -93,7 +91,7 @@ VARIANTS = (
                 "                if o.inc is not None and o.shows(\n"
                 "                    self._world.identity, tenure.epoch\n"
                 "                ) and tenure.note_ack(\n"
-                "                    o.name, o.inc, tenure.newest.round_id, observed.majority\n"
+                "                    o.name, o.inc, tenure.newest.round_id, observed.quorum\n"
                 "                ):\n"
                 "                    self._standing.count(now, chance)\n",
             ),

@@ -107,8 +107,8 @@ VARIANTS = (
         edits=(
             Edit(
                 ELIGIBILITY,
-                "        if config_id != facts.config_id\n",
-                "        if not config_id\n",
+                "        if facts.list_ids.isdisjoint(list_ids)\n",
+                "        if not list_ids\n",
             ),
         ),
         proof=_FIT,

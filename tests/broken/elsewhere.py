@@ -90,9 +90,9 @@ VARIANTS = (
         "stops trading.)",
         edits=(
             Edit(
-                "election/machine.py",
-                "if len(stores) not in (1, 3) or len(set(stores)) != len(stores):",
-                "if len(set(stores)) != len(stores):",
+                "election/observed.py",
+                "if len(names) not in (1, 3) or len(set(names)) != len(names):",
+                "if len(set(names)) != len(names):",
             ),
         ),
         proof=ByTests(tests=("tests/election/test_observation.py",)),

@@ -11,11 +11,11 @@ MEMORY = "election/memory_store.py"
 
 _FROM_REPLY = Edit(
     MACHINE,
-    "            if tenure.note_ack(call.store, reply.inc, call.round_id, observed.majority):\n",
+    "            if tenure.note_ack(call.store, reply.inc, call.round_id, observed.quorum):\n",
     "            for round_ in tenure.rounds:\n"
     "                if round_.round_id == call.round_id:\n"
     "                    round_.sent = now\n"
-    "            if tenure.note_ack(call.store, reply.inc, call.round_id, observed.majority):\n",
+    "            if tenure.note_ack(call.store, reply.inc, call.round_id, observed.quorum):\n",
 )
 
 VARIANTS = (

@@ -120,7 +120,9 @@ class BlindBoard(ControlBoard):
     """A writer that heard nothing before it wrote, as when all stores were silent just then."""
 
     def read(self) -> ControlReading:
-        return ControlReading(records={}, answered=(), total=3, problems=(), silent={})
+        return ControlReading(
+            records={}, answered=(), total=3, is_majority=False, problems=(), silent={}
+        )
 
 
 def blind_board_of(servers: list[StoreServer], wait: Callable[[float], None]) -> BlindBoard:

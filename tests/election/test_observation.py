@@ -20,6 +20,7 @@ from election.model import (
 )
 from election.observation import Observation
 from election.observed import Observed
+from election.quorum import Quorum
 
 TIMING = LeaseTiming()
 LIFE = Incarnation("run:replid")
@@ -36,6 +37,8 @@ RECORD = LeaseRecord(
     wid=WriteId("w1"),
     inc=LIFE,
 )
+
+XYZ = Quorum(tuple(StoreName(n) for n in "xyz"))
 
 
 def at(seconds: float) -> Instant:
@@ -106,7 +109,7 @@ def test_store_is_lost_after_the_second_silence_and_back_with_the_next_word() ->
 )
 def test_majority_of_the_configured_stores_answers(silent: str, *, has_majority: bool) -> None:
     """What the note for the stop hook says: a death while it was False was the network's."""
-    observed = Observed([StoreName(n) for n in "xyz"], identity=ME, timing=TIMING)
+    observed = Observed(XYZ, identity=ME, timing=TIMING)
     for name in silent:
         for _ in range(2):
             observed[StoreName(name)].note_failure("timeout")
@@ -115,7 +118,7 @@ def test_majority_of_the_configured_stores_answers(silent: str, *, has_majority:
 
 def test_lives_of_the_stores_that_were_seen_are_remembered() -> None:
     """What the note for the stop hook releases by, whoever is named there (R16)."""
-    observed = Observed([StoreName(n) for n in "xyz"], identity=ME, timing=TIMING)
+    observed = Observed(XYZ, identity=ME, timing=TIMING)
     see(observed[StoreName("y")], shown(RECORD), 3.0)
     assert observed.incarnations() == {"y": LIFE}
     assert [o.life for o in observed] == [None, (LIFE, at(3.0)), None]

@@ -50,7 +50,7 @@ def seen(inc: str, age_s: float = 0.1) -> dict[StoreName, SeenLife]:
 
 
 def new_check() -> ServerCheck:
-    return ServerCheck(config_id="c", stores=[X])
+    return ServerCheck(list_ids=frozenset({"c"}), stores=[X])
 
 
 def tell(check: ServerCheck, now_s: float, own: str, theirs: str, age_s: float = 0.1) -> None:

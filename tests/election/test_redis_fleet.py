@@ -38,7 +38,7 @@ class Bench:
     def ask(self) -> tuple[tuple[str, ...], float]:
         """Return who answered, and after how long."""
         begun_s = time.monotonic()
-        found = self.fleet.ask(self.call, enough=2, grace_s=GRACE_S)
+        found = self.fleet.ask(self.call, enough=self.fleet.quorum, grace_s=GRACE_S)
         return tuple(found.answers), time.monotonic() - begun_s
 
 

@@ -59,7 +59,7 @@ class Rig:
             {},
             peer_configs={},
             fresh_s=5.0,
-            config_id="",
+            list_ids=frozenset(),
             clock_error_ms_max=500.0,
         )
         return facts.is_ready

@@ -257,5 +257,5 @@ def test_stores_alone_do_not_retire_a_list(pair: Puppets, servers: list[StoreSer
     assert usable == [True, False, True]
     kept = parse_control(STORES, str(text))
     latches = Latches(records={STORES: kept}, is_complete=True)
-    assert replaced_reason(latches, report["old"])
-    assert not replaced_reason(latches, report["new"])
+    assert replaced_reason(latches, frozenset({report["old"]}))
+    assert not replaced_reason(latches, frozenset({report["new"]}))

@@ -11,6 +11,7 @@ from alerts.model import Kind, Verdict
 from alerts.render import NOT_KNOWN, render_instant, render_row
 from election.control_record import ControlRecord
 from election.model import StoreBack, StoreLost, StoreName
+from election.quorum import Quorum
 from exchange.findings import Findings
 from exchange.journal import Change, Journal
 from node.box_watch import BoxWatch
@@ -25,6 +26,9 @@ from node.takeover import TakeoverReport
 from node.teller import Teller
 from node.watch import Member
 from tests.support.trading_rig import Ear, Rig, buy, wanting
+
+
+QUORUM = Quorum(tuple(StoreName(n) for n in ("pi", "jetson", "witness")))
 
 
 class QuietBox:
@@ -49,7 +53,7 @@ class World:
             latches=self.latches,
             has_looked=True,
             members={},
-            stores_answered=3,
+            stores_answered=QUORUM.stores,
             peers=lambda: {"raspberrypi": self.peer},
             unreadable=(),
         )
@@ -57,7 +61,7 @@ class World:
         preferred = "raspberrypi" if is_spare_preferred else "jetson"
         profile = SimpleNamespace(value="test")
         strategies = (SimpleNamespace(use="grid", symbols=("ETH/USDT",)),)
-        stores = tuple(SimpleNamespace(name=n, host="store") for n in ("pi", "jetson", "witness"))
+        stores = tuple(SimpleNamespace(name=n, host="store") for n in QUORUM.stores)
         config = SimpleNamespace(
             timing=lambda: SimpleNamespace(takeable_after_s=6.0),
             health=HealthConfig(),
@@ -69,6 +73,7 @@ class World:
             label_of=lambda name: name,
             nodes=dict.fromkeys(("jetson", "raspberrypi"), SimpleNamespace(host=None)),
             stores=stores,
+            quorum=QUORUM,
             strategies=strategies,
             venue=SimpleNamespace(read_budget_s=4.0, exchange="paper"),
         )

@@ -206,9 +206,9 @@ def test_freedom_needs_a_majority_and_epochs_come_from_every_store() -> None:
 def test_node_with_the_old_file_knows_it_from_its_disk(change: Change) -> None:
     """R3: the record binds whoever reads it, and says what to do; the new list is free."""
     told = latches(record(change))
-    assert "192.168.1.20:7000" in replaced_reason(told, change.old_id)
-    assert not replaced_reason(told, change.new_id)
-    assert not replaced_reason(latches(), change.old_id)
+    assert "192.168.1.20:7000" in replaced_reason(told, frozenset({change.old_id}))
+    assert not replaced_reason(told, frozenset({change.new_id}))
+    assert not replaced_reason(latches(), frozenset({change.old_id}))
 
 
 def test_resume_waits_for_both_nodes(change: Change) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import cast
 
 from alerts.model import Kind
+from election.model import StoreName
+from election.quorum import Quorum
 from election.redis_ledger import RedisLedger
 from exchange.errors import JournalError
 from exchange.journal_file import JournalFile
@@ -120,7 +122,7 @@ async def test_too_few_stores_give_no_journal_to_take_over_with() -> None:
     """What one store shows may be without the last intents."""
     node = await bench()
     node.ledger.silent = {"a", "b"}
-    assert await node.standby.gather(stores_min=2) is None
+    assert await node.standby.gather(quorum=Quorum(tuple(StoreName(n) for n in "abc"))) is None
     assert await node.standby.gather() is not None
 
 

@@ -40,6 +40,7 @@ class MemoryControl:
                 records=records,
                 answered=self.up,
                 total=len(NAMES),
+                is_majority=2 * len(self.up) > len(NAMES),
                 problems=self.problems,
                 silent=dict.fromkeys(self.down, "no answer"),
             )

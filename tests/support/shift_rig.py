@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
-from election.model import Granted, NodeId, Released
+from election.model import Granted, NodeId, Released, StoreName
+from election.quorum import Quorum
 from election.redis_ledger import RedisLedger
 from exchange.journal_file import JournalFile
 from node.mailbox import LeaseMailbox
@@ -102,6 +103,9 @@ class People:
         self.told.append(f"differs {epoch}: {', '.join(symbols)}")
 
 
+ABC = Quorum(tuple(StoreName(n) for n in "abc"))
+
+
 class NamedLedger:
     """Adds the reading side of the ledger; `silent` stores do not answer a read."""
 
@@ -136,7 +140,7 @@ class ShiftRig:
         self.parts = cast(
             "NodeParts",
             SimpleNamespace(
-                config=SimpleNamespace(stores=("a", "b", "c"), venue=venue),
+                config=SimpleNamespace(quorum=ABC, venue=venue),
                 node_id="jetson",
                 identity=SimpleNamespace(nonce="n1"),
                 heartbeat=self.lease,
