@@ -27,7 +27,6 @@ from node.teller import Teller
 from node.watch import Member
 from tests.support.trading_rig import Ear, Rig, buy, wanting
 
-
 QUORUM = Quorum(tuple(StoreName(n) for n in ("pi", "jetson", "witness")))
 
 
