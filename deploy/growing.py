@@ -1,9 +1,8 @@
 """`make deploy-witness`: the third store; and a pair with one store becomes one with three (R3).
 
-Rules of this file: no node gets the new list before `nodectl stores grow` has closed the old one
-(ADR 0052); everything that takes long is brought before the pause; each step is asked for, never
-remembered, so that the same command finishes what broke off. The laptop's cluster.toml is changed
-when the new list counts, not before.
+Rules of this file: the pair trades on (ADR 0056, list_change.py); everything that takes long is
+brought before the first switch; each step is asked for, never remembered, so that the same command
+finishes what broke off. The laptop's cluster.toml is changed when the new list counts, not before.
 """
 
 from collections.abc import Callable
@@ -20,12 +19,13 @@ from deploy.deployer import (
     prepare,
     refuse_other_profile,
 )
-from deploy.desired import Target, secrets_wants
+from deploy.desired import secrets_wants, settings_wants
 from deploy.errors import BoxUnreachable, InventoryRefused
 from deploy.inventory import FILE, WITNESS, BoxPlace, find_place, load_inventory
-from deploy.list_change import ListChange
-from deploy.settings import read_settings
+from deploy.list_change import ListChange, NodePlan, list_of
+from deploy.settings import SettingsSet, read_settings
 from deploy.store_list import (
+    between_text,
     difference,
     grown_inventory,
     grown_text,
@@ -34,7 +34,7 @@ from deploy.store_list import (
 )
 from deploy.switching import Patience
 from election.durable import write_all
-from node.config_model import Config, Topology
+from node.config_model import Config, Topology, store_list_id
 from node.topology import topology_sentence
 
 Ask = Callable[[str], None]
@@ -121,8 +121,8 @@ def _show(plan: Plan, say: Say) -> None:
         if shown:
             say(shown)
     say(
-        "the pair pauses for the change: resting orders stay, nothing is sent until both nodes "
-        "use the new list"
+        "the pair trades on meanwhile: each node is restarted twice, the spare first, and the "
+        "leader hands over"
     )
 
 
@@ -153,21 +153,38 @@ def _nodes(stack: ExitStack, wish: Wish, say: Say, *, is_needed: bool) -> list[B
 
 
 def _to_three(boxes: list[Box], wish: Wish, plan: Plan, say: Say) -> int:
-    targets: list[Target] = []
+    plans: list[NodePlan] = []
     change = ListChange(config_id=wish.config.config_id, say=say, patience=Patience())
     if not change.is_missing(boxes):
         return 0
     change.refuse_unfit(boxes)
+    between = _between(boxes, wish)
     for box in boxes:
         say(f"{box.place.name}: bringing what is new, nothing is switched yet")
         target, _, _ = prepare(box, wish, is_built=False)
-        targets.append(bring(box, target, None, None))
-        box.apply(secrets_wants(target))  # the new stores may have passwords of their own
+        new = bring(box, target, None, None)
+        on_the_way = replace(new, config=between[0], settings=between[1])
+        box.apply(settings_wants(on_the_way))
+        box.apply(secrets_wants(new))  # the new stores may have passwords of their own
+        plans.append(NodePlan(box=box, between=on_the_way, new=new))
     if wish.is_dry:
-        say("both nodes would be paused, told of the new list, restarted with it, and resumed")
+        say("each node would be restarted twice, the spare first, the leader handing over")
     else:
-        change.run(list(zip(boxes, targets, strict=True)), write=lambda: _write(plan))
+        change.run(plans, write=lambda: _write(plan))
     return 1 + sum(box.changes for box in boxes)
+
+
+def _between(boxes: list[Box], wish: Wish) -> tuple[Config, SettingsSet]:
+    """Return the list that needs the old store in every decision, as a node will read it."""
+    config = wish.config
+    assert config.path is not None
+    used = {said.get(key) for said in map(list_of, boxes) for key in ("config_id", "old_list_id")}
+    old = [store.name for store in config.stores if store_list_id([store]) in used]
+    if not old:  # both use the new list already, and the old store's name plays no part any more
+        old = [store.name for store in config.stores if store.name in config.nodes]
+    text = config.path.read_bytes() if wish.text is None else wish.text
+    settings = read_settings(config, between_text(text.decode(), old[0]).encode())
+    return read_grown(config, settings), settings
 
 
 def _write(plan: Plan) -> None:

@@ -1,29 +1,35 @@
-"""The moment in which a running pair goes from one store to three: pause, walk, restart, resume.
+"""A running pair goes from one store to three: two rolling switches, and what is said between them.
 
-Rules of this file (R3, ADR 0052): a node gets the new settings only when the stores say that the
-new list counts; a pause that a person set before stays; whatever broke off is asked for and
-finished.
+Rules of this file (R3, ADR 0056): no node gets the new list while another one may use the old one.
+First both get the list between, which needs the old store in every decision; then the stores and
+both disks are told that the new list counts; then both get the new one. The leader hands over each
+time, so the pair trades on. Nothing is remembered here: what broke off is asked for and goes on.
 """
 
 import json
-import shlex
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from deploy import places
-from deploy.box import Box, Say
-from deploy.desired import Target, node_fingerprint, node_wants
-from deploy.errors import NodeUnhealthy, StepFailed
-from deploy.switching import POLL_S, Patience, wait_until_well
+from deploy.box import Box, NodeState, Say
+from deploy.desired import Target
+from deploy.errors import DeployError, StepFailed
+from deploy.switching import POLL_S, Patience, switch
 from deploy.wants import Absent
-from node.cli.decide import NOT_SEEN
-from node.cli.store_move import UNDONE
 
-REASON = "deploy-witness: the list of stores changes"
-AGAIN = "    → say the same command again; nobody trades meanwhile, resting orders stay"
-TRIES = 5
+AGAIN = "    → mend that and say the same command again: it goes on; the pair is safe as it is"
+TRIES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePlan:
+    """One node's box, with what it gets on the way and at the end."""
+
+    box: Box
+    between: Target
+    new: Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,159 +41,127 @@ class ListChange:
     patience: Patience
 
     def is_missing(self, boxes: Sequence[Box]) -> bool:
-        """Whether a node uses another list, or our pause still stands."""
+        """Whether a node uses another list, or something is left to say or move."""
         return any(
-            _list_of(box).get("config_id") != self.config_id or _is_our_pause(box) for box in boxes
+            said.get("config_id") != self.config_id
+            or said.get("old_list_id")
+            or said.get("next_step")
+            for said in map(list_of, boxes)
         )
 
     def refuse_unfit(self, boxes: Sequence[Box]) -> None:
-        """Raise StepFailed unless the pair is well, or the change has begun already."""
+        """Raise StepFailed unless the pair is well or paused, or the change has begun already."""
         for box in boxes:
-            can = box.shell.as_root(f"{places.NODECTL} stores grow --help </dev/null || echo no")
+            can = box.shell.as_root(f"{places.NODECTL} stores settle --help </dev/null || echo no")
             if can.strip().endswith("no"):
                 raise StepFailed(
-                    f"{box.place.name} runs a release that cannot change its list of stores\n"
-                    "    → first: make upgrade"
+                    f"{box.place.name} runs a release that cannot change its list of stores while "
+                    "it trades\n    → first: make upgrade"
                 )
-        if self._counts(boxes) or any(_is_our_pause(box) for box in boxes):
+        lists = [list_of(box) for box in boxes]
+        if self._counts(boxes) or any(said.get("old_list_id") for said in lists):
             return
         state = boxes[0].node_state()
-        if state.status.get("is_loss_latched"):
-            raise StepFailed(
-                "the daily loss limit stopped new risk, and lifting the pause of this change would "
-                "lift that too\n    → look at it, type nodectl resume, then run this again"
-            )
-        if state.holder is None or not state.spares:
+        if not state.is_paused and (state.holder is None or not state.spares):
             raise StepFailed(
                 f"the pair is not well: {state.headline or 'nothing answers'}\n    → a leader and "
                 "a fit spare are needed first: make status"
             )
 
-    def run(self, nodes: Sequence[tuple[Box, Target]], *, write: Callable[[], None]) -> None:
+    def run(self, plans: Sequence[NodePlan], *, write: Callable[[], None]) -> None:
         """Do it.
 
         Args:
-            nodes: both nodes' boxes, with what they get.
+            plans: both nodes.
             write: keeps the new list on the laptop, once it counts.
 
         Raises:
             StepFailed: a step was not finished.
-            NodeUnhealthy: a node did not come up with the new list.
+            NodeUnhealthy: a node did not come up with its next list; it was put back.
         """
         is_done = False
         try:
-            self._run(nodes, write)
+            self._run(plans, write)
             is_done = True
+        except DeployError as error:
+            raise type(error)(f"{error}\n{AGAIN}") from error
         finally:
             if not is_done:  # also by Ctrl-C, or a connection that broke off
-                self.say("note: the change of the list is not finished: the pair may be paused")
+                self.say("note: the change of the list is not finished")
 
-    def _run(self, nodes: Sequence[tuple[Box, Target]], write: Callable[[], None]) -> None:
-        boxes = [box for box, _ in nodes]
-        began_s = self.patience.now_s()
-        is_begun = is_ours = any(_is_our_pause(box) for box in boxes)
+    def _run(self, plans: Sequence[NodePlan], write: Callable[[], None]) -> None:
+        boxes = [plan.box for plan in plans]
         if not self._counts(boxes):
-            is_ours |= self._pause(boxes[0])
-            self._walk(nodes[0])
+            self._switch_all(plans, "the list between", lambda plan: plan.between)
+            self.say("saying on both disks that the new list counts")
+            self._settle(boxes[0], is_last=False)
         write()
-        with ThreadPoolExecutor(len(nodes)) as both:
-            problems = [p for p in both.map(lambda node: self._restart(*node), nodes) if p]
-        if problems:
-            raise NodeUnhealthy("\n".join((*problems, AGAIN)))
-        if not is_ours:
-            self.say("three stores; the pause from before stays: nodectl resume")
-        elif reason := _why_stay_paused(boxes[0]):
-            self.say(f"three stores; the pair stays paused: {reason}\n    → nodectl resume")
-        else:
-            self._resume(boxes[0])
-            leader = self._wait_leader(boxes[0])
-            took_s = self.patience.now_s() - began_s
-            gap = "" if is_begun else f"; nothing was sent for {took_s:.0f} s"
-            self.say(f"{leader} leads with three stores{gap}; resting orders stayed")
-
-    def _counts(self, boxes: Sequence[Box]) -> bool:
-        return any(_list_of(box).get("counts") == self.config_id for box in boxes)
-
-    def _pause(self, box: Box) -> bool:
-        """Pause, unless somebody did; return whether the pause is ours."""
-        if box.node_state().status.get("is_paused"):
-            return _is_our_pause(box)
-        self.say("pausing")
-        box.shell.as_root(f"{places.NODECTL} pause --reason {shlex.quote(REASON)} </dev/null")
-        return True
-
-    def _walk(self, node: tuple[Box, Target]) -> None:
-        box, target = node
-        file = f"{places.SETTINGS}/{target.settings.set_id}/cluster.toml"
-        self.say("closing the old list, carrying journal, latches and epoch to the new one")
-        said = ""
-        for _ in range(TRIES):
-            said = box.shell.as_root(
-                f"{places.NODECTL} stores grow {file} </dev/null 2>&1; echo code=$?"
-            )
-            code = said.rpartition("code=")[2].strip()
-            if code == "0":
-                return
-            if code != str(UNDONE):
-                break
-            self.patience.sleep(POLL_S)
-        raise StepFailed(f"the list of stores is not changed yet:\n{said.strip()[-800:]}\n{AGAIN}")
-
-    def _restart(self, box: Box, target: Target) -> str:
-        """Switch a node to the new list; return what is wrong, empty when it is well."""
-        release = box.facts.release  # what runs stays: only the list changes
-        fingerprint = node_fingerprint(target, release_id=release)
-        try:
-            box.apply(node_wants(target, release_id=release))
+        self._switch_all(plans, "the new list", lambda plan: plan.new)
+        self.say("moving the old store to the new list")
+        self._settle(boxes[0], is_last=True)
+        for box in boxes:
             # settings from before are of the old list: nobody may go back to them
             box.apply(
                 (Absent(path=f"{places.BASE}/previous"), Absent(path=f"{places.ETC}/previous"))
             )
-        except StepFailed as failed:
-            return str(failed)
-        problem = wait_until_well(box, self.patience, fingerprint)
-        return f"{box.place.name} did not come up with the new list: {problem}" if problem else ""
+        state = self._wait(boxes[0], lambda state: state.is_paused or bool(state.spares))
+        self.say(f"three stores; {state.leads or 'see make status'}")
 
-    def _resume(self, box: Box) -> None:
+    def _counts(self, boxes: Sequence[Box]) -> bool:
+        return any(list_of(box).get("counts") == self.config_id for box in boxes)
+
+    def _switch_all(
+        self, plans: Sequence[NodePlan], what: str, target_of: Callable[[NodePlan], Target]
+    ) -> None:
+        """Give both nodes their next list, the leader last: it hands over before."""
+        holder = next((h for plan in plans if (h := plan.box.node_state().holder)), None)
+        for plan in sorted(plans, key=lambda plan: plan.box.place.name == holder):
+            box, name = plan.box, plan.box.place.name
+            # a spare that has just started watches the new stores for a ttl before it is one
+            self._wait(box, partial(_can_be_switched, name))
+            self.say(f"{name}: switching to {what}")
+            if not switch(box, target_of(plan), self.patience, may_stop_trading=False):
+                self.say(f"{name}: uses it already")
+
+    def _wait(self, box: Box, is_so: Callable[[NodeState], bool]) -> NodeState:
+        """Wait until it is so, or the patience is over; return what was seen last."""
         until_s = self.patience.now_s() + self.patience.healthy_s
-        while True:
-            said = box.shell.as_root(f"{places.NODECTL} resume </dev/null 2>&1; echo code=$?")
-            code = said.rpartition("code=")[2].strip()
-            if code in {"0", str(NOT_SEEN)}:  # lifted, a node has not shown it yet
+        state = box.node_state()
+        while not is_so(state) and self.patience.now_s() < until_s:
+            self.patience.sleep(POLL_S)
+            state = box.node_state()
+        return state
+
+    def _settle(self, box: Box, *, is_last: bool) -> None:
+        """Let the box take the next step for the pair (`nodectl stores settle`)."""
+        said = ""
+        for _ in range(TRIES):
+            said, _, code = box.shell.as_root(
+                f"{places.NODECTL} stores settle --json </dev/null 2>&1; echo code=$?"
+            ).rpartition("code=")
+            if code.strip() == "0" or (not is_last and _is_report(said)):
                 return
-            if self.patience.now_s() > until_s:
-                raise StepFailed(f"the pause could not be lifted:\n{said.strip()[-800:]}\n{AGAIN}")
-            self.patience.sleep(POLL_S)
-
-    def _wait_leader(self, box: Box) -> str:
-        until_s = self.patience.now_s() + self.patience.healthy_s
-        while (holder := box.node_state().holder) is None:
-            if self.patience.now_s() > until_s:
-                raise StepFailed(f"nobody took the lease in time\n    → make status\n{AGAIN}")
-            self.patience.sleep(POLL_S)
-        return holder
+            self.patience.sleep(POLL_S)  # what was just started shows itself within seconds
+        raise StepFailed(f"the new list is not in use everywhere yet:\n{said.strip()[-800:]}")
 
 
-def _list_of(box: Box) -> dict[str, Any]:
+def _can_be_switched(name: str, state: NodeState) -> bool:
+    """Tell whether a node does not lead, or may hand over."""
+    return state.is_paused or state.holder != name or any(n != name for n in state.spares)
+
+
+def list_of(box: Box) -> dict[str, Any]:
     """Return which list the box's node is configured with, and which one counts."""
     said = box.shell.as_root(f"{places.NODECTL} stores show --json </dev/null || :")
+    return found if isinstance(found := _parsed(said), dict) else {}
+
+
+def _is_report(said: str) -> bool:
+    return isinstance(_parsed(said), dict)
+
+
+def _parsed(said: str) -> object:
     try:
-        found = json.loads(said)
+        return json.loads(said)
     except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _why_stay_paused(box: Box) -> str:
-    """Return what else than this change keeps the pair from trading: a person lifts that (S6)."""
-    status = box.node_state().status
-    if status.get("is_loss_latched"):
-        return "resuming would lift the daily loss limit too"
-    if status.get("is_paused") and not str(status.get("pause_reason")).startswith(REASON):
-        return f"it was paused meanwhile: {status.get('pause_reason')}"
-    return ""
-
-
-def _is_our_pause(box: Box) -> bool:
-    status = box.node_state().status
-    return bool(status.get("is_paused")) and str(status.get("pause_reason")).startswith(REASON)
+        return None

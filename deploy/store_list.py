@@ -63,6 +63,17 @@ def grown_text(text: str, config: Config, witness_host: str) -> str:
     return f"{block}\n{added}" + (f"\n{rest}" if rest else "")
 
 
+def between_text(text: str, name: str) -> str:
+    """Return cluster.toml of three stores with the line that every decision needs the old store.
+
+    Args:
+        text: with topology three-stores.
+        name: of the store that was the only one.
+    """
+    pattern = rf'(?m)^\s*topology\s*=\s*["\']{Topology.THREE_STORES}["\'].*\n'
+    return re.sub(pattern, rf'\g<0>grown_from = "{name}"\n', text, count=1)
+
+
 def read_grown(config: Config, settings: SettingsSet) -> Config:
     """Return what a node will read; the files lie elsewhere for this one look.
 

@@ -9,8 +9,9 @@ before, so that a deployment that broke off is seen and finished.
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from deploy import places
 from deploy.box import Box, NodeState
@@ -24,6 +25,7 @@ from deploy.desired import (
 )
 from deploy.errors import NodeUnhealthy, StepFailed
 from deploy.wants import Absent, Link, Want
+from node.config_model import Config
 
 HEALTHY_S = 240.0
 """A Nano imports and loads markets for half a minute; the peer must be heard, too."""
@@ -144,8 +146,7 @@ def refuse_other_stores(box: Box, target: Target, state: NodeState, wanted: Vers
         said = json.loads(box.shell.as_root(f"{places.NODECTL} stores show --json </dev/null || :"))
     except ValueError:
         said = {}
-    wished = target.config.config_id
-    if wished in {said.get("config_id"), said.get("counts")}:
+    if may_follow(target.config, said):
         return
     if not said and not state.is_active:
         return  # what lies there cannot be read, and runs nowhere
@@ -155,6 +156,24 @@ def refuse_other_stores(box: Box, target: Target, state: NodeState, wanted: Vers
         "[[stores]] back as they were and run: make deploy-witness; else see "
         "docs/replacing-a-store.md"
     )
+
+
+def may_follow(config: Config, said: Mapping[str, Any]) -> bool:
+    """Tell whether a node may go over to this list from the one that it uses.
+
+    The list on the way from one store to three follows either of them and is followed by the new
+    one once that counts, else by the old one (ADR 0056).
+
+    Args:
+        config: with the list that is wished.
+        said: what `nodectl stores show --json` says of the one in use.
+    """
+    used, old, counts = said.get("config_id"), said.get("old_list_id"), said.get("counts")
+    if config.old_list_id:
+        return used in config.list_ids
+    if old:
+        return config.config_id == str(used if counts == used else old)
+    return config.config_id in {used, counts}
 
 
 def _wants(target: Target, version: Version) -> tuple[Want, ...]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from alerts.events import TakeoverFacts
 from alerts.model import Kind, Verdict
 from alerts.render import render_instant
-from election.model import StoreBack, StoreLost
 from exchange.journal import Journal, merge
 from node.active import Active
 from node.beat_watch import BeatWatch
@@ -27,6 +26,7 @@ from node.parts import NodeParts
 from node.picture import missing_spare, positions_in, resting_in, spare_at_start
 from node.replacing import list_ids_of
 from node.role import Role, has_lease
+from node.store_watch import StoreWatch
 from node.successor import Successor
 from node.takeover import TakeoverReport
 from node.topology import topology_sentence
@@ -61,13 +61,12 @@ class Overseer:
     beat: BeatWatch = field(init=False)
     _hold: HoldWatch = field(init=False)
     outside: DeadmanWatch = field(init=False)
+    stores: StoreWatch = field(init=False)
     _trading: TradingWatch = field(init=False)
     _preferred: PreferredWatch = field(init=False)
     _latches: LatchWatch = field(init=False)
     _spare_lost_s: float | None = None
     _remember_due_s: float = 0.0
-    _stores_lost: dict[str, float] = field(default_factory=dict)
-    _store_error: str = ""
 
     def __post_init__(self) -> None:
         """Set the patience from the configured timing."""
@@ -78,6 +77,7 @@ class Overseer:
         self.care = BoxCare(self.parts)
         self.beat = BeatWatch(self.parts)
         self.outside = DeadmanWatch(self.parts)
+        self.stores = StoreWatch(self.parts, is_speaker=self._is_speaker)
         self._latches = LatchWatch(self.parts)
         ttl_s = config.timing().takeable_after_s
         self._trading = TradingWatch(patience_s=2 * ttl_s + 2)
@@ -229,52 +229,6 @@ class Overseer:
             verdict=Verdict.NOTHING_TO_DO if successor else None,
         )
 
-    # --- stores ------------------------------------------------------------------------------
-
-    async def on_store(self, event: StoreLost | StoreBack) -> None:
-        """Tell that a store was lost or is back."""
-        quorum, now_s = self.parts.config.quorum, self.parts.monotonic_s()
-        if isinstance(event, StoreLost):
-            self._stores_lost[event.name] = now_s
-            self._store_error = f"store {event.name}: {event.error}"
-            log_event("store.lost", store=event.name, reason=event.error)
-            has_majority = quorum.is_met(set(quorum.stores) - set(self._stores_lost))
-            meaning = "trading goes on" if has_majority else "no majority: the holder must stop"
-            if self.parts.relies_on_promise():
-                has_majority, meaning = True, "trading goes on: the other node has stood down"
-            await self._tell_store(
-                Kind.STORE_LOST,
-                event.name,
-                {
-                    "reason": event.error,
-                    "meaning": meaning,
-                    "fix": f"look at power and network of {event.name}'s box, and at the store's "
-                    "own log",
-                },
-                verdict=None if has_majority else Verdict.ACT,
-            )
-            return
-        since_s = self._stores_lost.pop(event.name, now_s)
-        log_event("store.back", store=event.name, away_s=round(now_s - since_s, 1))
-        await self._tell_store(
-            Kind.STORE_BACK, event.name, {"away": f"{now_s - since_s:.0f} s"}, verdict=None
-        )
-
-    async def _tell_store(
-        self, kind: Kind, name: str, facts: dict[str, str], *, verdict: Verdict | None
-    ) -> None:
-        # Both nodes see it; the one that trades tells, or the first one that is left.
-        if not (has_lease(self.parts.health.role) or self._is_speaker()):
-            return
-        total = len(self.parts.config.stores)
-        counts = {"stores_ok": str(total - len(self._stores_lost)), "stores_all": str(total)}
-        await self.parts.teller.tell(
-            kind,
-            f"{name}:{self.parts.wall_ms()}",
-            {"store": name, **counts, **facts},
-            verdict=verdict,
-        )
-
     # --- watches -----------------------------------------------------------------------------
 
     async def _watch_spare(self, now_s: float) -> None:
@@ -342,8 +296,8 @@ class Overseer:
         quorum = parts.config.quorum
         if not quorum.is_met(parts.watch.stores_answered):
             reason = "too few lease stores answer, so nobody can prove that the other is dead"
-        elif not quorum.is_met(set(quorum.stores) - set(self._stores_lost)):
-            reason = f"too few lease stores are usable here; {self._store_error}"
+        elif not self.stores.has_majority:
+            reason = f"too few lease stores are usable here; {self.stores.error}"
         log_event("trading.nobody", reason=reason)
         silent_ms = 0 if since_s is None else int((now_s - since_s) * 1000)
         journal = self._journal(trader)

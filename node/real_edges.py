@@ -168,15 +168,16 @@ class RealEdges:
         """Return what the state directory remembers of a promise.
 
         A disk without memory is a question only where a promise could have been given: a pair on
-        two boxes with one store. That this box has no key or no hosts proves nothing: its earlier
-        card may have had them.
+        two boxes with one store, also while it grows. That this box has no key or no hosts proves
+        nothing: its earlier card may have had them.
         """
         file = DiskPromiseFile(self._state_dir / PROMISE_FILE)
         memory = file.load()
         if file.warning:
             log_event("promise.unreadable", reason=file.warning)
         is_single = self._config.cluster.topology is Topology.SINGLE_HOST
-        could_have = len(self._config.nodes) == PAIR and len(self._config.stores) == 1
+        had_one = len(self._config.stores) == 1 or bool(self._config.cluster.grown_from)
+        could_have = len(self._config.nodes) == PAIR and had_one
         is_open = memory.state is PromiseState.UNKNOWN and not file.warning
         if is_open and (is_single or not could_have):
             with contextlib.suppress(PromiseFileUnusable):  # then it is asked again next time

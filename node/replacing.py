@@ -19,13 +19,12 @@ from node.config_model import StoreConfig, store_list_id
 from node.latches import STORES, Latches
 
 FRESH_S: Final = 5.0
-GROWN: Final = 3
 _PORT_MAX: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The wish: one store of the list is replaced, or the only one gets two more."""
+    """The wish: one store of the list is replaced, or the only one gets two more (growing.py)."""
 
     old: tuple[StoreConfig, ...]
     new: tuple[StoreConfig, ...]
@@ -103,24 +102,6 @@ def plan_change(stores: Sequence[StoreConfig], old: str, address: str, name: str
     return Change(old=tuple(stores), new=new)
 
 
-def plan_growth(present: Sequence[StoreConfig], wanted: Sequence[StoreConfig]) -> Change:
-    """Return the change from one store to three, the present one among them.
-
-    Other changes of several stores at once are refused: with fewer than all of the old list in
-    the new one, more would have to be told than `refuse_now` and the walk make sure of.
-
-    Raises:
-        ValueError: it is another change.
-    """
-    change = Change(old=tuple(present), new=tuple(wanted))
-    if (len(change.old), len(change.new)) != (1, GROWN) or change.removed:
-        raise ValueError(
-            f"from {', '.join(s.name for s in present)} to {', '.join(s.name for s in wanted)} is "
-            "not one store that gets two more beside it"
-        )
-    return change
-
-
 def list_ids_of(body: Mapping[str, Any]) -> frozenset[str]:
     """Return the store lists that a member says it may use; empty when it says none."""
     said = (body.get("config_id"), body.get("old_list_id"))
@@ -152,13 +133,13 @@ def refuse_now(
         )
     if not latches.is_paused:
         return "the cluster is not paused"
-    relying = [n for n in nodes if _is_fresh(m := members.get(n)) and m and m.body.get("relies_on")]
+    relying = [n for n in nodes if is_fresh(m := members.get(n)) and m and m.body.get("relies_on")]
     if relying:
         return (
             f"{relying[0]} trades by the promise of the other node, which cannot be carried over: "
             "end it first (nodectl stand-down --end)"
         )
-    gone = [n for n in nodes if n not in without and not _is_fresh(members.get(n))]
+    gone = [n for n in nodes if n not in without and not is_fresh(members.get(n))]
     if gone and known is None:
         return (
             f"{', '.join(gone)} is not heard: a node that does not run cannot learn that its "
@@ -173,9 +154,13 @@ def acknowledged(record: ControlRecord, members: Mapping[str, MemberReading]) ->
     return tuple(
         node
         for node, member in members.items()
-        if member.body.get("config_id") == wanted
-        or _at_least(member.body.get("stores_kept"), record.version)
+        if member.body.get("config_id") == wanted or keeps(record, members, node)
     )
+
+
+def keeps(record: ControlRecord, members: Mapping[str, MemberReading], node: str) -> bool:
+    """Tell whether a node has this decision, or a later one, on its disk."""
+    return node in members and _at_least(members[node].body.get("stores_kept"), record.version)
 
 
 def is_free(seen: ClusterPeek) -> bool:
@@ -200,7 +185,8 @@ def highest_epoch(*pictures: ClusterPeek) -> int:
     )
 
 
-def _is_fresh(member: MemberReading | None) -> bool:
+def is_fresh(member: MemberReading | None) -> bool:
+    """Tell whether a member was heard of lately."""
     return member is not None and member.age_s <= FRESH_S
 
 
@@ -219,7 +205,7 @@ def refuse_resume(
     if record is None:
         return ""
     wanted = str(record.value.get("config_id", ""))
-    fresh = {n: str(m.body.get("config_id", "")) for n, m in members.items() if _is_fresh(m)}
+    fresh = {n: str(m.body.get("config_id", "")) for n, m in members.items() if is_fresh(m)}
     old = sorted(n for n, config_id in fresh.items() if config_id != wanted)
     if old:
         return f"{', '.join(old)} still uses the store list from before it was replaced"

@@ -36,6 +36,7 @@ from node.drill.keeper import DrillKeeper
 from node.duplicate import DuplicateWatch, duplicate_in_words
 from node.eligibility import judge_eligibility, without_figures
 from node.expecting import Expecting
+from node.growing import is_expected
 from node.logs import log_event
 from node.overseer import Overseer
 from node.parts import NodeParts
@@ -263,7 +264,7 @@ class Runtime:
             case HolderChanged():
                 log_event("lease.holder_changed", holder=event.holder, lease_epoch=event.epoch)
             case StoreLost() | StoreBack():
-                await self.overseer.on_store(event)
+                await self.overseer.stores.note(event)
             case Reincarnated():
                 log_event("store.reincarnated", store=event.name)
                 await self.shift.push_again()
@@ -277,7 +278,8 @@ class Runtime:
         if event.code in CLOCK_FAULTS:  # R0: the venue's time was measured before it
             self.parts.link.clock.invalidate()
             self.standby.ask_venue_soon()
-        if event.code in NOT_FOR_PHONES:
+        latches = self.parts.watch.latches
+        if event.code in NOT_FOR_PHONES or is_expected(latches, self.parts.config, event.detail):
             return
         await self.parts.teller.tell(
             Kind.ERROR if event.is_fatal else Kind.DEGRADED,

@@ -22,6 +22,7 @@ from election.peek import (
 )
 from exchange.journal import merge
 from node.config_model import Config, Topology
+from node.growing import growth_of, next_step
 from node.latches import Latches, merge_latches
 from node.replacing import list_ids_of
 from node.role import PEOPLES_WORDS, Role
@@ -86,6 +87,9 @@ def build_status(seen: ClusterPeek, config: Config, *, now_wall_ms: int) -> Stat
     spares = tuple(n.node_id for n in nodes if n.is_spare)
     verdict = _judge(lease, members, latches, silent_s, spares, config)
     remarks += _compare(seen, members, config, lease)
+    growth = growth_of(config, latches, members)
+    if growth is not None and (step := next_step(growth, tuple(config.nodes))):
+        remarks.append(f"the pair grows from one store to three; next: {step}")
     takeover = last_takeover_of(merged.journal, remarks)
     since_wall_ms = _since(lease, takeover, members)
     today = datetime.fromtimestamp(now_wall_ms / 1000, UTC).date().isoformat()
@@ -301,7 +305,7 @@ def _store_line(store: StorePeek) -> StoreLine:
 
 
 def _topology(config: Config) -> str:
-    is_quiet = config.cluster.topology is not Topology.TWO_BOXES
+    is_quiet = config.cluster.topology is not Topology.TWO_BOXES and not config.cluster.grown_from
     return "" if is_quiet or config.cluster.accept_standby_risk else topology_sentence(config)
 
 

@@ -24,6 +24,11 @@ def topology_sentence(config: Config) -> str:
                 f"{config.lease.ttl_ms / 1000:g} s, because nobody can prove that the other side "
                 "is dead; protective orders stay at the venue."
             )
+        case Topology.THREE_STORES if config.cluster.grown_from:
+            return (
+                f"The pair grows from one store to three: until that is finished every decision "
+                f"needs the store on {config.cluster.grown_from} and one more."
+            )
         case Topology.THREE_STORES:
             return (
                 f"Three stores: the loss of {preferred}, of {standby} or of any one store does "

@@ -1,4 +1,4 @@
-"""The walk of `nodectl stores replace | grow`: one step after the other, each can be said again.
+"""The walk of `nodectl stores replace`: one step after the other, each can be said again.
 
 Rules of this file: it asks and tells stores; what may be done is judged in node/replacing.py. A
 step that did not reach enough stores ends the walk with what is missing; nobody leads meanwhile.
@@ -7,16 +7,16 @@ step that did not reach enough stores ends the walk with what is missing; nobody
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from election.control_record import merge_controls
 from election.errors import StoreUnreachable
-from election.model import LeaseState, Refusal, StoreReply
 from election.peek import ClusterPeek, merged_control, merged_members, peek
 from election.redis_control import ControlBoard
-from election.redis_move import StoreMover, key_of
+from election.redis_move import StoreMover
 from exchange.journal import merge
 from node.cli.common import address_of, wall_ms, who_asks
+from node.cli.store_record import POLL_S, move_record, open_mover
 from node.config import Config
 from node.config_model import StoreConfig
 from node.errors import CommandRefused
@@ -25,7 +25,6 @@ from node.replacing import Change, acknowledged, highest_epoch, is_free, refuse_
 from node.secrets import Secrets
 
 EFFECT_S = 30.0  # nodes look each second; the leader drains before it gives the lease up
-POLL_S = 0.3
 UNDONE = 3  # exit code: begun, not finished; say it again
 
 
@@ -100,7 +99,7 @@ class Move:
     def _close_old(self) -> None:
         """Give a majority of the present stores the new list: the old one is refused there."""
         for store in self.change.old:
-            with self._mover(store) as mover:
+            with open_mover(self.config, self.secrets, store) as mover:
                 if self._close_one(mover, store):
                     self.report.moved.append(store.name)
         needed = len(self.change.old) // 2 + 1
@@ -108,39 +107,13 @@ class Move:
             raise self._undone(f"{len(self.report.moved)} of the present stores took it, {needed} "
                                "are needed")  # fmt: skip
 
-    def _close_one(self, mover: "_Mover", store: StoreConfig) -> bool:
-        try:
-            seen = mover.it.observe(self.change.old_id)
-            if _is_of(seen, self.change.new_id):
-                return True
-            if not seen.is_ok or seen.record is None:
-                self.report.problems.append(f"{store.name}: {seen.detail or seen.refusal}")
-                return False
-            is_silent = seen.record.state is LeaseState.HELD and self._is_unchanged(mover, seen)
-            reply = mover.it.move(
-                seen,
-                old=self.change.old_id,
-                new=self.change.new_id,
-                max_epoch=0,
-                is_silent=is_silent,
+    def _close_one(self, mover: StoreMover, store: StoreConfig) -> bool:
+        problem = move_record(self.config, mover, self.change.old_id, self.change.new_id)
+        if problem:
+            self.report.problems.append(
+                problem if store.name in problem else f"{store.name}: {problem}"
             )
-        except StoreUnreachable as error:
-            self.report.problems.append(str(error))
-            return False
-        if not reply.is_ok:
-            self.report.problems.append(f"{store.name}: {reply.detail or reply.refusal}")
-        return reply.is_ok
-
-    def _is_unchanged(self, mover: "_Mover", seen: StoreReply) -> bool:
-        """Watch a held record for as long as a contender must (R6)."""
-        assert seen.record is not None, "watched without a record"
-        ttl_s = max(seen.record.ttl_ms, self.config.lease.ttl_ms) / 1000
-        until_s = time.monotonic() + ttl_s * (1 + self.config.lease.drift)
-        while time.monotonic() < until_s:
-            time.sleep(POLL_S)
-            if key_of(mover.it.observe(self.change.old_id)) != key_of(seen):
-                return False
-        return True
+        return not problem
 
     def _carry(self, seen: ClusterPeek) -> None:
         """Bring latches, journal and the highest epoch to the new list."""
@@ -148,7 +121,7 @@ class Move:
         merged = merge([(s.name, s.documents) for s in (*seen.answered, *now.answered)])
         epoch = highest_epoch(seen, now, self._look(self.change.new))
         for store in self.change.new:
-            with self._mover(store) as mover:
+            with open_mover(self.config, self.secrets, store) as mover:
                 if self._carry_one(mover, store, merged.journal.documents(), epoch):
                     self.report.ready.append(store.name)
         # By version: a second look that misses a store must not carry an older pause along.
@@ -160,13 +133,13 @@ class Move:
                                f"{needed} are needed")  # fmt: skip
 
     def _carry_one(
-        self, mover: "_Mover", store: StoreConfig, documents: dict[str, str], epoch: int
+        self, mover: StoreMover, store: StoreConfig, documents: dict[str, str], epoch: int
     ) -> bool:
         try:
             self._close_one(mover, store)  # a server that was used before still has the old list
-            seen = mover.it.observe(self.change.new_id)
+            seen = mover.observe(self.change.new_id)
             if seen.is_ok and seen.record is not None and seen.record.max_epoch < epoch:
-                seen = mover.it.move(
+                seen = mover.move(
                     seen,
                     old=self.change.new_id,
                     new=self.change.new_id,
@@ -176,7 +149,7 @@ class Move:
             if not seen.is_ok:
                 self.report.problems.append(f"{store.name}: {seen.detail or seen.refusal}")
                 return False
-            mover.it.carry(documents, config_id=self.change.new_id)
+            mover.carry(documents, config_id=self.change.new_id)
         except StoreUnreachable as error:
             self.report.problems.append(str(error))
             return False
@@ -205,15 +178,6 @@ class Move:
             said = "; ".join(f"{name}: {why}" for name, why in put.problems.items())
             raise self._undone(f"no majority took the control records: {said}")
 
-    def _mover(self, store: StoreConfig) -> "_Mover":
-        return _Mover(
-            StoreMover(
-                address_of(store, self.secrets),
-                cluster_id=self.config.cluster_id,
-                request_timeout_ms=self.config.lease.request_timeout_ms,
-            )
-        )
-
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         until_s = time.monotonic() + EFFECT_S
         while not condition():
@@ -228,21 +192,3 @@ class Move:
             mend="nobody leads meanwhile; mend that and say the same command again",
             exit_code=UNDONE,
         )
-
-
-@dataclass(slots=True)
-class _Mover:
-    """A mover that is closed when its block ends."""
-
-    it: StoreMover
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.it.close()
-
-
-def _is_of(reply: StoreReply, config_id: str) -> bool:
-    is_other = reply.refusal is Refusal.OTHER_CONFIG
-    return is_other and reply.record is not None and reply.record.config_id == config_id

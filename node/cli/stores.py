@@ -1,13 +1,12 @@
 """nodectl stores: the lease stores, and the safe ways to give the cluster another list (R3)."""
 
 import difflib
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from election.durable import write_all
-from election.peek import merged_control
+from election.peek import merged_control, merged_members
 from node.cli.common import (
     ConfigOption,
     JsonOption,
@@ -20,16 +19,13 @@ from node.cli.common import (
     say_json,
 )
 from node.cli.store_move import UNDONE, Move, Report
+from node.cli.store_settle import settle_list
 from node.config import Config
 from node.config_rules import check_config
 from node.errors import CommandRefused
+from node.growing import growth_of, next_step
 from node.latches import STORES, merge_latches
-from node.replacing import (
-    Change,
-    edit_file,
-    plan_change,
-    plan_growth,
-)
+from node.replacing import Change, edit_file, plan_change
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 WriteOption = Annotated[bool, typer.Option("--write", help="Change this machine's cluster.toml.")]
@@ -67,17 +63,23 @@ def show(
             "server": s.server_version,
             "state": "" if s.record is None else str(s.record.state),
             "names": "" if s.record is None else str(s.record.node_id),
-            "is_this_list": s.record is None or s.record.config_id == settings.config_id,
+            "is_this_list": s.record is None
+            or s.record.config_id == (settings.old_list_id if s.is_needed else settings.config_id),
         }
         for s in seen.stores
     ]
-    is_current = record is None or record.value.get("config_id") in {None, settings.config_id}
+    is_current = record is None or record.value.get("config_id") in {None, *settings.list_ids}
+    members = {str(n): m for n, m in merged_members(seen).items()}
+    growth = growth_of(settings, latches, members)
+    step = "" if growth is None else next_step(growth, tuple(settings.nodes))
     if as_json:
         counts = None if record is None else record.value.get("config_id")
         say_json(
             {
                 "config_id": settings.config_id,
+                "old_list_id": settings.old_list_id,
                 "counts": counts,
+                "next_step": step,
                 "is_current": is_current,
                 "stores": rows,
             }
@@ -92,8 +94,12 @@ def show(
                 say(f"! store {row['name']}: {problem}")
         if not is_current and record is not None:
             say(f"! the store list was replaced by {record.by}: this cluster.toml is old")
-    is_good = is_current and all(
-        not r["error"] and not r["problems"] and r["is_this_list"] for r in rows
+        if step:
+            say(f"! the pair grows from one store to three; next: {step}")
+    is_good = (
+        is_current
+        and not step
+        and all(not r["error"] and not r["problems"] and r["is_this_list"] for r in rows)
     )
     raise typer.Exit(0 if is_good else 1)
 
@@ -123,6 +129,11 @@ def replace(
     """
     settings = open_config(config, profile)
     secrets = open_secrets(settings, node)
+    if settings.cluster.grown_from:
+        raise CommandRefused(
+            "the pair grows from one store to three",
+            mend="finish that first: make deploy-witness, or nodectl stores settle",
+        )
     try:
         change = plan_change(settings.stores, old, address, name)
     except ValueError as error:
@@ -141,56 +152,42 @@ def replace(
 
 
 @app.command()
-def grow(
-    wanted: Annotated[Path, typer.Argument(help="The cluster.toml with three stores.")],
+def settle(
     config: ConfigOption = None,
     node: NodeOption = None,
     profile: ProfileOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Go from one lease store to three, with the cluster paused; `make deploy-witness` runs it.
+    """Take the next step of a pair that grows from one store to three, while it trades.
 
-    The same walk as `replace`, to the list of another cluster.toml, which both boxes must get
-    afterwards; say it again after any interruption. No node may use that file before it is done:
-    two of its stores are a majority that the present holder knows nothing of.
+    `make deploy-witness` runs it twice: once when both nodes use the list between (grown_from in
+    cluster.toml), to say durably that the new list counts; and once when both use the new list, to
+    move the old store's record to it. Say it again after any interruption.
 
-    Exit codes: 0 done, both boxes need the new file and a restart · 1 refused, nothing changed ·
-    3 begun, not finished: say it again · 4 mend configuration or secrets.
+    Exit codes: 0 the pair has three stores · 1 refused, nothing changed · 3 it says what comes
+    next; say it again then · 4 mend configuration or secrets.
     """
     settings = open_config(config, profile)
-    target = open_config(wanted, profile)
-    secrets = open_secrets(settings, node)
-    if target.cluster_id != settings.cluster_id or set(target.nodes) != set(settings.nodes):
-        raise CommandRefused(
-            f"{wanted} is of another cluster, or has other nodes",
-            mend="change topology and [[stores]] only",
-        )
-    if target.config_id == settings.config_id:
-        say("nothing to do: this list is in use here already")
-        return
-    try:
-        change = plan_growth(settings.stores, target.stores)
-    except ValueError as error:
-        raise CommandRefused(str(error), mend="see docs/replacing-a-store.md") from None
-    open_lists = [s.name for s in change.added if secrets.store_password(s.name) is None]
-    if open_lists:
-        raise CommandRefused(
-            f"there is no password for {', '.join(open_lists)}",
-            mend="put stores.default.password into the secrets of both nodes",
-        )
-    report = Report(change=change)
-    Move(settings, secrets, change, report, ()).run()
+    done = settle_list(settings, open_secrets(settings, node))
     if as_json:
-        say_json(_to_json(report))
-    else:
-        say(
-            f"the list is now {', '.join(s.name for s in change.new)}. Told: "
-            f"{', '.join(report.told)}. Ready: {', '.join(report.ready)}.\n"
-            f"next: put {wanted} in place on both boxes, restart both nodes, nodectl resume"
+        say_json(
+            {
+                "told": done.told,
+                "moved": done.moved,
+                "problems": done.problems,
+                "next_step": done.next_step,
+            }
         )
-        for problem in report.problems:
+    else:
+        say(f"told that the new list counts: {', '.join(done.told)}")
+        if done.moved:
+            say(f"under the new list: {', '.join(done.moved)}")
+        for problem in done.problems:
             say(f"! {problem}")
+        say(f"next: {done.next_step}" if done.next_step else "the pair has three stores")
+    if done.next_step:
+        raise typer.Exit(UNDONE)
 
 
 def _check_new_list(config: Config, change: Change) -> None:

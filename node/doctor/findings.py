@@ -132,6 +132,18 @@ def check_stores(facts: DoctorFacts) -> Iterator[Finding]:
         )
 
 
+def check_growth(facts: DoctorFacts) -> Iterator[Finding]:
+    """A pair that stays on its way from one store to three gained nothing yet."""
+    if name := facts.config.cluster.grown_from:
+        yield Finding(
+            level=Level.LOOK,
+            area="stores",
+            what=f"the pair is on its way from the store on {name} to three: until that is "
+            f"finished every decision needs {name} and one more",
+            fix="finish it: make deploy-witness, or by hand nodectl stores settle",
+        )
+
+
 def check_one_machine(facts: DoctorFacts) -> Iterator[Finding]:
     """Three stores that are two machines are no majority."""
     if facts.config.cluster.topology is Topology.SINGLE_HOST:
@@ -272,6 +284,7 @@ def check_warnings(facts: DoctorFacts) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[DoctorFacts], Iterator[Finding]], ...] = (
     check_lease,
     check_stores,
+    check_growth,
     check_one_machine,
     check_topology,
     check_peer,

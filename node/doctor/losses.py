@@ -77,6 +77,12 @@ def topology_row(config: Config) -> Row:
             meaning="shows failovers between processes; survives no loss of the machine",
             is_good=False,
         )
+    if config.cluster.grown_from:
+        return Row(
+            where=f"on {config.cluster.grown_from} and one more of {', '.join(names)}",
+            meaning="on the way from one store to three: finish with make deploy-witness",
+            is_good=False,
+        )
     if len(names) > 1:
         outside = [name for name in names if name not in config.nodes]
         return Row(

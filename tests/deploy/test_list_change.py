@@ -1,106 +1,269 @@
-"""What a change of the list may lift, and what it says when it breaks off."""
+"""The change of the list on a pair of values: in which order, and wherever it breaks off."""
 
+import json
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from deploy.box import NodeState
-from deploy.errors import BoxUnreachable, StepFailed
-from deploy.list_change import REASON, ListChange
+from deploy import list_change
+from deploy.box import Box, NodeState
+from deploy.desired import Target
+from deploy.errors import BoxUnreachable, NodeUnhealthy, StepFailed
+from deploy.list_change import ListChange, NodePlan
 from deploy.switching import Patience
+from node.cli.store_move import UNDONE
+
+OLD, BETWEEN, NEW = "old", "between", "new"
+JETSON, PI = "jetson", "raspberrypi"
 
 
-@pytest.mark.parametrize("broken", [BoxUnreachable("jetson: the connection broke off"),
-                                    KeyboardInterrupt()])  # fmt: skip
-def test_whoever_breaks_it_off_is_told_that_nobody_may_trade(
-    monkeypatch: pytest.MonkeyPatch, broken: BaseException
-) -> None:
-    """Ctrl-C or a lost box in the middle leaves the pair paused, in no words of its own."""
-
-    def breaks_off(*_: object) -> None:
-        raise broken
-
-    said: list[str] = []
-    monkeypatch.setattr(ListChange, "_counts", breaks_off)
-    change = ListChange(config_id="new", say=said.append, patience=Patience())
-    with pytest.raises(type(broken)):
-        change.run([], write=lambda: None)
-    assert said == ["note: the change of the list is not finished: the pair may be paused"]
+class BrokenOff(Exception):  # noqa: N818  (a lost laptop is no error of ours)
+    """The laptop is gone."""
 
 
 @dataclass
-class SeenBox:
-    """A box whose node says this; notes what is typed there."""
+class Home:
+    """A pair whose nodes use one of the three lists; breaks off after `lives` steps."""
 
-    status: dict[str, Any]
-    ran: list[str] = field(default_factory=list)
+    uses: dict[str, str] = field(default_factory=lambda: {JETSON: OLD, PI: OLD})
+    holder: str | None = JETSON
+    is_paused: bool = False
+    is_told: bool = False
+    is_moved: bool = False
+    is_release_old: bool = False
+    written: int = 0
+    previous: set[str] = field(default_factory=lambda: {JETSON, PI})
+    lives: int = 10**9
+    steps: list[str] = field(default_factory=list)
+    warming: int = 0  # looks until a spare that has just started is one
+    now_s: float = 0.0
+
+    def step(self, what: str) -> None:
+        """Do something, unless the laptop is gone."""
+        if self.lives <= 0:
+            raise BrokenOff
+        self.lives -= 1
+        self.steps.append(what)
+
+    def switch(self, box: Box, target: Target, _: Patience, *, may_stop_trading: bool) -> bool:
+        """Give a node a list, as deploy.switching does, and judge the pair."""
+        assert not may_stop_trading
+        name, wished = box.place.name, cast("str", target)
+        if self.uses[name] == wished:
+            return False
+        self.step(f"{name} {wished}")
+        if self.holder == name and not self.is_paused:
+            assert not self.warming, "there is no fit spare: trading would stop"
+            self.holder = JETSON if name == PI else PI
+        if wished == NEW:
+            assert self.is_told, "the new list is used before it counts"
+        self.uses[name] = wished
+        self.warming = 3
+        assert set(self.uses.values()) != {OLD, NEW}, "two traders"
+        return True
+
+    def settle(self) -> tuple[dict[str, Any] | str, int]:
+        """Say or move, as `nodectl stores settle` does."""
+        if OLD in self.uses.values():
+            return "refused: one uses the old list", 1
+        self.step("settle")
+        self.is_told = True
+        if BETWEEN in self.uses.values():
+            return {"next_step": "take it out"}, UNDONE
+        self.is_moved = True
+        return {"next_step": ""}, 0
+
+    def shown(self, name: str) -> dict[str, Any]:
+        """Return what `nodectl stores show --json` says on a box."""
+        is_done = self.uses[name] == NEW and self.is_moved
+        return {
+            "config_id": OLD if self.uses[name] == OLD else NEW,
+            "old_list_id": OLD if self.uses[name] == BETWEEN else "",
+            "counts": NEW if self.is_told else None,
+            "next_step": "" if is_done or self.uses[name] == OLD else "settle",
+        }
+
+    def state(self) -> NodeState:
+        """Return how the pair is; time passes by looking."""
+        self.warming = max(0, self.warming - 1)
+        spares = [n for n in (JETSON, PI) if n != self.holder and not self.warming]
+        nothing = dict.fromkeys(
+            ("fingerprint", "release", "settings", "previous_release", "previous_settings"), ""
+        )
+        status = {"holder": self.holder, "spares": spares, "is_paused": self.is_paused,
+                  "headline": "trading"}  # fmt: skip
+        return NodeState(is_active=True, restarts=0, status=status, **nothing)
+
+    def write(self) -> None:
+        """Keep the new list on the laptop."""
+        assert self.is_told
+        self.step("write")
+        self.written += 1
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
 
     @property
-    def shell(self) -> "SeenBox":
+    def patience(self) -> Patience:
+        """As long as a deployment waits."""
+        return Patience(now_s=lambda: self.now_s, sleep=self.sleep)
+
+    def plans(self) -> list[NodePlan]:
+        """Return both nodes' boxes with what they get."""
+        return [
+            NodePlan(
+                box=cast("Box", SomeBox(self, name)),
+                between=cast("Target", BETWEEN),
+                new=cast("Target", NEW),
+            )
+            for name in (JETSON, PI)
+        ]
+
+    def change(self) -> ListChange:
+        """Return the change of this pair."""
+        return ListChange(config_id=NEW, say=self.steps.append, patience=self.patience)
+
+
+@dataclass
+class SomeBox:
+    """One box of the home."""
+
+    home: Home
+    name: str
+
+    @property
+    def place(self) -> SimpleNamespace:
+        """Where it is."""
+        return SimpleNamespace(name=self.name)
+
+    @property
+    def shell(self) -> "SomeBox":
         """It is its own way there."""
         return self
 
     def as_root(self, script: str) -> str:
-        """Note it; what resumes, resumes."""
-        self.ran.append(script)
-        if "nodectl resume" in script:
-            self.status |= {"is_paused": False, "is_loss_latched": False}
-        return "code=0"
+        """Answer `nodectl`."""
+        if "settle --help" in script:
+            return "no" if self.home.is_release_old else "Usage"
+        if "stores settle" in script:
+            said, code = self.home.settle()
+            return f"{said if isinstance(said, str) else json.dumps(said)}\ncode={code}\n"
+        return json.dumps(self.home.shown(self.name))
 
     def node_state(self) -> NodeState:
-        """Return what its node says."""
-        nothing = dict.fromkeys(
-            ("fingerprint", "release", "settings", "previous_release", "previous_settings"), ""
-        )
-        return NodeState(is_active=True, restarts=0, status=self.status, **nothing)
+        """Return how the pair is."""
+        return self.home.state()
+
+    def apply(self, wants: object) -> None:
+        """Forget what could be gone back to."""
+        self.home.previous.discard(self.name)
 
 
-def finish(monkeypatch: pytest.MonkeyPatch, box: SeenBox, **meanwhile: Any) -> list[str]:
-    """Finish a change that paused the pair and was walked already; return what was said."""
-
-    def restart(*_: object) -> str:
-        box.status |= meanwhile
-        return ""
-
-    said: list[str] = []
-    monkeypatch.setattr(ListChange, "_counts", lambda *_: True)
-    monkeypatch.setattr(ListChange, "_restart", restart)
-    change = ListChange(config_id="new", say=said.append, patience=Patience())
-    change.run([(box, None)], write=lambda: None)  # type: ignore[list-item]
-    return said
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A pair that trades by one store."""
+    home = Home()
+    monkeypatch.setattr(list_change, "switch", home.switch)
+    return home
 
 
-def paused() -> SeenBox:
-    return SeenBox({"is_paused": True, "pause_reason": f"{REASON} (by ann)", "holder": "jetson"})
+def boxes_of(home: Home) -> list[Box]:
+    return [plan.box for plan in home.plans()]
 
 
-def test_its_own_pause_is_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
-    box = paused()
-    assert finish(monkeypatch, box)[-1].startswith("jetson leads with three stores")
-    assert len(box.ran) == 1
+def test_spare_first_twice_and_the_leader_is_the_same_at_the_end(home: Home) -> None:
+    """The pair hands over twice; the laptop's file changes when the new list counts."""
+    change = home.change()
+    assert change.is_missing(boxes_of(home))
+    change.refuse_unfit(boxes_of(home))
+    change.run(home.plans(), write=home.write)
+    done = [s for s in home.steps if s.split()[0] in {JETSON, PI, "settle", "write"}]
+    assert [s for s in done if ":" not in s] == [
+        f"{PI} {BETWEEN}",
+        f"{JETSON} {BETWEEN}",
+        "settle",
+        "write",
+        f"{JETSON} {NEW}",
+        f"{PI} {NEW}",
+        "settle",
+    ]
+    assert (home.holder, home.is_moved, home.previous) == (JETSON, True, set())
+    assert home.steps[-1] == "three stores; jetson leads (trading), spare: raspberrypi"
+    assert not change.is_missing(boxes_of(home))
+
+
+@pytest.mark.parametrize("lives", range(8))
+@pytest.mark.parametrize("is_failing_over", [False, True])
+def test_whatever_broke_off_goes_on(home: Home, lives: int, *, is_failing_over: bool) -> None:
+    """At no step two traders, and the same command finishes it, also after a failover."""
+    home.lives = lives
+    try:
+        home.change().run(home.plans(), write=home.write)
+    except BrokenOff:
+        assert "note: the change of the list is not finished" in home.steps
+    home.lives = 10**9
+    if is_failing_over:
+        home.holder = JETSON if home.holder == PI else PI
+    change = home.change()
+    if change.is_missing(boxes_of(home)):
+        change.refuse_unfit(boxes_of(home))
+        change.run(home.plans(), write=home.write)
+    assert set(home.uses.values()) == {NEW}
+    assert home.is_moved
+    assert home.written >= 1
+    assert home.previous == set()
+
+
+def test_a_paused_pair_is_changed_and_stays_paused(home: Home) -> None:
+    """S6: what a person latched is lifted by a person; nobody has to hand over."""
+    home.is_paused, home.holder = True, None
+    change = home.change()
+    change.refuse_unfit(boxes_of(home))
+    change.run(home.plans(), write=home.write)
+    assert (home.is_paused, set(home.uses.values())) == (True, {NEW})
+    assert home.steps[-1].startswith("three stores; PAUSED (nodectl resume)")
+
+
+def test_an_unfit_pair_is_left_alone(home: Home) -> None:
+    """Nobody leads, or there is no spare; an older release does not know the list between."""
+    home.holder = None
+    with pytest.raises(StepFailed, match="the pair is not well"):
+        home.change().refuse_unfit(boxes_of(home))
+    home.holder, home.warming = JETSON, 9
+    with pytest.raises(StepFailed, match="the pair is not well"):
+        home.change().refuse_unfit(boxes_of(home))
+    home.uses[PI] = BETWEEN  # it has begun: it goes on whatever the pair is like
+    home.change().refuse_unfit(boxes_of(home))
+    home.is_release_old = True
+    with pytest.raises(StepFailed, match="make upgrade"):
+        home.change().refuse_unfit(boxes_of(home))
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "words"),
-    [
-        ({"pause_reason": "it looks odd (by bob)"}, "paused meanwhile: it looks odd (by bob)"),
-        ({"is_loss_latched": True}, "resuming would lift the daily loss limit too"),
-    ],
+    "broken", [BoxUnreachable("jetson: gone"), NodeUnhealthy("jetson: unwell"), KeyboardInterrupt()]
 )
-def test_what_a_person_or_the_loss_limit_latched_meanwhile_stays(
-    monkeypatch: pytest.MonkeyPatch, meanwhile: dict[str, Any], words: str
+def test_whoever_breaks_it_off_is_told_that_it_goes_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch, broken: BaseException
 ) -> None:
-    """S6: they are lifted only by a person, who has seen them."""
-    box = paused()
-    assert words in finish(monkeypatch, box, **meanwhile)[-1]
-    assert box.ran == []
-    assert box.status["is_paused"]
+    """Ctrl-C or a lost box in the middle leaves a pair that trades, in no words of its own."""
+
+    def breaks_off(*_: object, **__: object) -> bool:
+        raise broken
+
+    monkeypatch.setattr(list_change, "switch", breaks_off)
+    with pytest.raises(type(broken)) as raised:
+        home.change().run(home.plans(), write=home.write)
+    assert home.steps[-1] == "note: the change of the list is not finished"
+    is_ours = not isinstance(broken, KeyboardInterrupt)
+    assert ("same command again" in str(raised.value)) is is_ours
 
 
-def test_a_pair_whose_loss_limit_is_latched_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ListChange, "_counts", lambda *_: False)
-    box = SeenBox({"is_loss_latched": True, "holder": "jetson", "spares": ["raspberrypi"]})
-    change = ListChange(config_id="new", say=lambda _: None, patience=Patience())
-    with pytest.raises(StepFailed, match="daily loss limit"):
-        change.refuse_unfit([box])  # type: ignore[list-item]
+def test_a_settling_that_never_comes_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that does not show its list in time: with what the box said."""
+    monkeypatch.setattr(Home, "settle", lambda _: ("jetson does not show it", 1))
+    with pytest.raises(StepFailed, match="jetson does not show it"):
+        home.change().run(home.plans(), write=home.write)
+    assert NEW not in home.uses.values()

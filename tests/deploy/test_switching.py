@@ -16,9 +16,10 @@ from deploy.desired import Target
 from deploy.errors import NodeUnhealthy, StepFailed
 from deploy.facts import read_facts
 from deploy.inventory import BoxPlace
-from deploy.settings import SettingsSet, read_secrets
+from deploy.settings import SettingsSet, read_secrets, read_settings
 from deploy.ssh import Shell
-from deploy.switching import Patience, switch, switch_back
+from deploy.store_list import between_text, grown_text, read_grown
+from deploy.switching import Patience, may_follow, switch, switch_back
 from node.config_model import Config
 from node.init import GivenSecrets, write_cluster
 from node.init_answers import Answers
@@ -291,7 +292,7 @@ def test_a_paused_leader_is_switched_without_a_hand_over(
 def test_another_list_of_stores_is_never_brought_by_the_way(
     board: Board, box: Box, target: Target
 ) -> None:
-    """R3: only the list in use, or the one that counts since `nodectl stores replace | grow`."""
+    """R3: only the list in use, or the one that counts since `nodectl stores replace`."""
     own = board.stores["config_id"]
     for stores in ({"config_id": "another", "counts": None}, {}):
         board.stores = stores
@@ -300,6 +301,31 @@ def test_another_list_of_stores_is_never_brought_by_the_way(
         assert board.name(places.SETTINGS_CURRENT) == "set-old"
     board.stores = {"config_id": "another", "counts": own}
     assert switch(box, target, Time().patience(), may_stop_trading=True)
+
+
+@pytest.mark.parametrize(
+    ("used", "old", "counts", "wished"),
+    [
+        ("O", "", None, {"O", "J"}),  # the new list only by way of the one between
+        ("N", "O", None, {"J", "O"}),  # not yet: the other node may still use the old one
+        ("N", "O", "N", {"J", "N"}),
+        ("N", "", "N", {"N", "J"}),
+    ],
+)
+def test_lists_follow_each_other_by_the_one_between(
+    config: Config, used: str, old: str, counts: str | None, wished: set[str]
+) -> None:
+    """R3, ADR 0056: no node comes to the new list while another one may use the old one."""
+    assert config.path is not None
+    text = grown_text(config.path.read_text(), config, "192.168.1.13")
+    lists = {"O": config} | {
+        name: read_grown(config, read_settings(config, said.encode()))
+        for name, said in (("N", text), ("J", between_text(text, "raspberrypi")))
+    }
+    ids = {"O": config.config_id, "N": lists["N"].config_id, "": "", None: None}
+    said = {"config_id": ids[used], "old_list_id": ids[old], "counts": ids[counts]}
+    assert lists["J"].list_ids == {ids["O"], ids["N"]}
+    assert {name for name, wanted in lists.items() if may_follow(wanted, said)} == wished
 
 
 def test_what_cannot_be_read_and_runs_nowhere_is_replaced(

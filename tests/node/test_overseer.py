@@ -67,7 +67,10 @@ class World:
             deadman=DeadmanConfig(),
             lease=SimpleNamespace(ttl_ms=6000),
             cluster=SimpleNamespace(
-                preferred_node=preferred, profile=profile, topology=Topology.THREE_STORES
+                preferred_node=preferred,
+                profile=profile,
+                topology=Topology.THREE_STORES,
+                grown_from=None,
             ),
             label_of=lambda name: name,
             nodes=dict.fromkeys(("jetson", "raspberrypi"), SimpleNamespace(host=None)),
@@ -298,9 +301,9 @@ async def test_a_store_that_goes_and_comes_is_told_with_what_it_means() -> None:
     node = await world()
     for name in ("pi", "witness"):
         lost = StoreLost(name=StoreName(name), error="connection refused")
-        await node.overseer.on_store(lost)
+        await node.overseer.stores.note(lost)
     node.now_s += 30
-    await node.overseer.on_store(StoreBack(name=StoreName("witness")))
+    await node.overseer.stores.note(StoreBack(name=StoreName("witness")))
     assert node.ear.kinds() == [Kind.STORE_LOST, Kind.STORE_LOST, Kind.STORE_BACK]
     first, second, back = node.ear.events
     assert (first.verdict, second.verdict) == (Verdict.LOOK, Verdict.ACT)

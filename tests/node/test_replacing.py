@@ -19,7 +19,6 @@ from node.replacing import (
     is_free,
     parse_address,
     plan_change,
-    plan_growth,
     refuse_now,
     refuse_resume,
     replaced_reason,
@@ -122,23 +121,6 @@ def test_new_list_has_another_id(change: Change) -> None:
     """Order, names and the other stores stay; the id is the one that the new file will have."""
     assert [s.name for s in change.new] == ["jetson", "raspberrypi", "witness"]
     assert change.new_id == store_list_id(change.new) != change.old_id
-
-
-def test_growth_is_one_store_that_gets_two_more(tmp_path: Path) -> None:
-    """Everything else that changes several stores at once is refused."""
-    one, two, three = make_config(tmp_path).stores
-    grown = plan_growth([two], [one, two, three])
-    assert (grown.old, grown.added, grown.removed) == ((two,), (one, three), ())
-    moved = two.model_copy(update={"port": 7000})
-    for present, wanted in (
-        ([two], [one, two]),
-        ([two], [one, moved, three]),
-        ([one, two], [one, two, three]),
-        ([one, two, three], [one, two, three]),
-        ([one, two, three], [two]),
-    ):
-        with pytest.raises(ValueError, match="not one store"):
-            plan_growth(present, wanted)
 
 
 # --- may it begin -----------------------------------------------------------------------------

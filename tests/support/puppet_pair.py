@@ -129,13 +129,13 @@ def running_stores(count: int) -> Iterator[list[StoreServer]]:
 
 
 @contextmanager
-def running_puppets(config: Config) -> Iterator[Puppets]:
-    """Puppets that beat until the block ends."""
+def running_puppets(config: Config, *, holder: str | None = "jetson") -> Iterator[Puppets]:
+    """Puppets that beat until the block ends; `holder` holds the lease, None for nobody."""
     addresses = tuple(
         StoreAddress(name=StoreName(s.name), host=s.host, port=s.port, password=PASSWORD)
         for s in config.stores
     )
-    puppets = Puppets(config=config, addresses=addresses)
+    puppets = Puppets(config=config, addresses=addresses, holder=holder)
     stop, first = threading.Event(), threading.Event()
     thread = threading.Thread(target=_beat, args=(puppets, stop, first), daemon=True)
     thread.start()
