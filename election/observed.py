@@ -79,13 +79,20 @@ class Observed:
         """Return seconds until the stores beside the needed one may be used, None if unknown.
 
         A new store names nobody, which counts once it was watched like any record (R5, R6): until
-        then a node of a pair that grows could not take the lease over, however it is asked.
+        then a node of a pair that grows could not take the lease over, however it is asked. What
+        the present holder has there, or has given back, does not stand in the way of a handover.
         """
         if self.quorum.needed is None:
             return 0.0
-        waits_s = self._waits_s(now)
-        named = {o.name: 0.0 for o in self if o.record and o.record.state is not LeaseState.VOID}
-        return self.quorum.others_in_s({**waits_s, **{n: 0.0 for n in named if n in waits_s}})
+        waits_s, named = self._waits_s(now), self.named()
+        for name in waits_s:
+            record = self[name].record
+            assert record is not None, "takeable without a record"
+            is_held = record.state is LeaseState.HELD
+            is_present = (record.node_id, record.epoch) == (named.holder, named.epoch)
+            if record.state is LeaseState.RELEASED or (is_held and is_present):
+                waits_s[name] = 0.0
+        return self.quorum.others_in_s(waits_s)
 
     def _waits_s(self, now: Instant) -> dict[StoreName, float]:
         identity, timing, ttl_ms = self._identity, self._timing, self.longest_ttl_ms
@@ -97,19 +104,22 @@ class Observed:
         return tuple(o for o in self if o.names_rival(self._identity, epoch))
 
     def named(self) -> Named:
-        """Return whom a majority of the records, reachable or remembered, names as holder."""
+        """Return whom a majority of the records, reachable or remembered, names as holder.
+
+        While the pair grows two may be named: one by the needed store, one by the others. The
+        later epoch is the holder; what names the other one was not written since.
+        """
         held = [
             (o.name, (record.node_id, record.nonce, record.epoch), record.label)
             for o in self._by_name.values()
             if (record := o.record) is not None and record.state is LeaseState.HELD
         ]
-        found = NOBODY
+        found, most = NOBODY, 0
         for _, vote, label in held:
             names = [name for name, other, _ in held if other == vote]
-            if len(names) >= self.quorum.size:
-                return Named(vote[0], vote[2], label)
-            if self.quorum.may_name(names):
-                found = Named(vote[0], vote[2], label)
+            is_later = (vote[2], len(names)) > (found.epoch, most)
+            if is_later and self.quorum.may_name(names):
+                found, most = Named(vote[0], vote[2], label), len(names)
         return found
 
     def restart(self, now: Instant) -> None:

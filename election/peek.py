@@ -220,15 +220,24 @@ class HolderSeen:
 
 
 def majority_holder(seen: ClusterPeek) -> HolderSeen | None:
-    """Return the holder named by a majority of all stores, the silent ones counted as against."""
+    """Return the holder named by a majority of all stores, the silent ones counted as against.
+
+    While the pair grows the needed store alone may name another one than the others do: the later
+    epoch is the holder, as in `Observed.named`.
+    """
     votes: dict[tuple[LeaseState, str, int], list[StoreName]] = {}
     for store in seen.answered:
         if store.record is not None and store.record.state is LeaseState.HELD:
             votes.setdefault(_vote(store.record), []).append(store.name)
-    for (_, nonce, epoch), names in sorted(votes.items(), key=lambda vote: -len(vote[1])):
-        if seen.quorum.may_name(names):
-            return _holder(seen, nonce, epoch)
-    return None
+    named = [
+        (epoch, len(names), nonce)
+        for (_, nonce, epoch), names in votes.items()
+        if seen.quorum.may_name(names)
+    ]
+    if not named:
+        return None
+    epoch, _, nonce = max(named)
+    return _holder(seen, nonce, epoch)
 
 
 def merged_members(seen: ClusterPeek) -> Mapping[NodeId, MemberReading]:

@@ -16,6 +16,7 @@ from election.fence_note import End
 from election.grant_note import GrantLeft
 from election.model import StoreName
 from election.post_mortem import Epitaph
+from election.quorum import quorum_of
 from election.walks import Walk, run_walk
 from exchange.errors import JournalError
 from exchange.journal import merge
@@ -70,9 +71,11 @@ class Autopsy:
 
     @property
     def is_released(self) -> bool:
-        """True when nothing stands in the way of the other node in a majority of the stores."""
-        freed = [e for e in self.epitaphs if e.is_released or e.is_gone]
-        return bool(self.epitaphs) and 2 * len(freed) > len(self.epitaphs)
+        """True when nothing stands in the way of the other node in the stores that decide."""
+        if self.left is None:
+            return False
+        quorum = quorum_of((a.name, bool(a.old_list)) for a in self.left.addresses)
+        return quorum.is_met([e.store for e in self.epitaphs if e.is_released or e.is_gone])
 
 
 class Remains(Protocol):

@@ -49,6 +49,32 @@ def test_what_was_held_is_read_back(tmp_path: Path) -> None:
     assert left.why_void(tmp_path) == ""
 
 
+def test_the_list_that_a_store_is_kept_under_is_read_back(tmp_path: Path) -> None:
+    """Released under another list's id, a dead joint holder's lease would stand for a ttl (R16)."""
+    addresses = [
+        StoreAddress(name=StoreName("pi"), host="10.0.0.2", port=6379, old_list="c-old"),
+        StoreAddress(name=StoreName("witness"), host="10.0.0.3", port=6379),
+    ]
+    note = GrantNote(tmp_path, identity=identity_of("c"), addresses=addresses, facts={})
+    note.held(7, INCS)
+    assert note.wait_written(20)
+    left = read_grant(tmp_path)
+    assert left is not None
+    assert left.addresses == tuple(addresses)
+
+
+def test_a_note_of_an_older_release_has_no_list_that_is_left(tmp_path: Path) -> None:
+    """An update restarts the node: the next start reads what the release before wrote."""
+    held(tmp_path)
+    note = json.loads((tmp_path / FILE_NAME).read_text())
+    for store in note["stores"]:
+        del store["old_list"]
+    (tmp_path / FILE_NAME).write_text(json.dumps(note))
+    left = read_grant(tmp_path)
+    assert left is not None
+    assert [a.old_list for a in left.addresses] == [""]
+
+
 def test_a_password_is_never_in_the_note(tmp_path: Path) -> None:
     """Secrets never reach a file of ours."""
     held(tmp_path)

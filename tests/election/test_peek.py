@@ -275,6 +275,7 @@ def shown(
     state: LeaseState = LeaseState.HELD,
     age_s: float = 1.0,
     error: str | None = None,
+    is_needed: bool = False,
 ) -> StorePeek:
     record = LeaseRecord(
         cluster_id=CLUSTER,
@@ -290,8 +291,14 @@ def shown(
         label=f"label-{nonce}",
     )
     if error is not None:
-        return StorePeek(name=StoreName(name), address_text="", error=error)
-    return StorePeek(name=StoreName(name), address_text="", record=record, record_age_s=age_s)
+        return StorePeek(name=StoreName(name), address_text="", error=error, is_needed=is_needed)
+    return StorePeek(
+        name=StoreName(name),
+        address_text="",
+        record=record,
+        record_age_s=age_s,
+        is_needed=is_needed,
+    )
 
 
 def test_the_holder_is_who_a_majority_of_all_stores_names() -> None:
@@ -318,6 +325,62 @@ def test_the_holder_is_who_a_majority_of_all_stores_names() -> None:
 def test_without_a_majority_there_is_no_holder(stores: tuple[StorePeek, ...]) -> None:
     """Silent stores count as against: they may name anybody."""
     assert majority_holder(ClusterPeek(stores=stores)) is None
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "z", "named"),
+    [
+        (("o", 5), ("j", 4), ("j", 4), ("o", 5, ("x",))),
+        (("j", 4), ("n", 5), ("n", 5), ("n", 5, ("y", "z"))),
+        (("j", 5), ("n", 5), ("n", 5), ("n", 5, ("y", "z"))),
+        (("o", 5), None, None, ("o", 5, ("x",))),
+        (("j", 5), ("j", 5), ("n", 6), ("j", 5, ("x", "y"))),
+        (None, ("n", 5), ("n", 5), ("n", 5, ("y", "z"))),
+        (None, ("n", 5), None, None),
+    ],
+    ids=[
+        "old store later than a dead joint holder",
+        "new stores later than a dead joint holder",
+        "one epoch: the majority",
+        "old store alone",
+        "one new store alone names nobody",
+        "old store silent",
+        "old store silent, one new one",
+    ],
+)
+def test_while_the_pair_grows_the_later_of_two_that_are_named_is_the_holder(
+    x: tuple[str, int] | None,
+    y: tuple[str, int] | None,
+    z: tuple[str, int] | None,
+    named: tuple[str, int, tuple[str, ...]] | None,
+) -> None:
+    """x is needed: it names a holder of the old list alone, y and z one of the new list."""
+    found = majority_holder(
+        ClusterPeek(
+            stores=tuple(
+                shown(name, error="down", is_needed=name == "x")
+                if vote is None
+                else shown(name, nonce=vote[0], epoch=vote[1], is_needed=name == "x")
+                for name, vote in zip("xyz", (x, y, z), strict=True)
+            )
+        )
+    )
+    shown_as = None if found is None else (found.nonce, found.epoch, found.stores)
+    assert shown_as == named
+
+
+@pytest.mark.parametrize(
+    ("silent", "has_majority"), [("", True), ("y", True), ("x", False), ("yz", False)]
+)
+def test_while_the_pair_grows_answers_count_only_with_the_old_store(
+    silent: str, *, has_majority: bool
+) -> None:
+    seen = ClusterPeek(
+        stores=tuple(
+            shown(n, error="down" if n in silent else None, is_needed=n == "x") for n in "xyz"
+        )
+    )
+    assert seen.has_majority is has_majority
 
 
 def test_boards_are_merged_over_the_stores_that_answered(start_any: StartServer) -> None:

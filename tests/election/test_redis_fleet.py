@@ -21,8 +21,13 @@ X = StoreName("x")
 class Bench:
     """Three stores; what x does is said by the test, y and z answer at once."""
 
-    def __init__(self) -> None:
-        addresses = [StoreAddress(name=StoreName(n), host="127.0.0.1", port=1) for n in "xyz"]
+    def __init__(self, *, needed: str = "") -> None:
+        addresses = [
+            StoreAddress(
+                name=StoreName(n), host="127.0.0.1", port=1, old_list="old" if n == needed else ""
+            )
+            for n in "xyz"
+        ]
         self.fleet = StoreFleet(addresses, request_timeout_ms=60_000, purpose="test")
         self.is_failing = False
         self.may_answer = threading.Event()
@@ -79,3 +84,29 @@ def test_a_store_that_is_only_slow_is_awaited_for_the_grace(bench: Bench) -> Non
     threading.Timer(0.2, bench.may_answer.set).start()
     answered, _ = bench.ask()
     assert answered == ("x", "y", "z")
+
+
+def test_a_needed_store_is_awaited_although_the_two_others_have_answered() -> None:
+    """While the pair grows they decide nothing without it (election/quorum.py)."""
+    bench = Bench(needed="x")
+    threading.Timer(0.2, bench.may_answer.set).start()
+    found = bench.fleet.ask(bench.call, enough=bench.fleet.quorum, grace_s=0.0)
+    assert tuple(found.answers) == ("x", "y", "z")
+    bench.fleet.close()
+
+
+async def test_nobody_is_awaited_once_the_needed_store_has_failed() -> None:
+    """Nothing can be decided any more: whoever is slow need not be heard."""
+    bench = Bench(needed="y")
+    begun_s = time.monotonic()
+
+    def call(connection: StoreConnection, deadline_s: float) -> str:
+        if connection.address.name == "y":
+            raise StoreUnreachable("y: no answer")
+        return bench.call(connection, deadline_s)
+
+    found = bench.fleet.ask(call, enough=bench.fleet.quorum, grace_s=0.0)
+    assert tuple(found.answers) == ("z",)
+    assert time.monotonic() - begun_s < GRACE_S / 2
+    bench.may_answer.set()
+    bench.fleet.close()

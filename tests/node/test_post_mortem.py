@@ -15,6 +15,7 @@ from election.address import StoreAddress
 from election.fence_note import FenceNote, read_end
 from election.grant_note import GrantLeft, GrantNote, read_boot_id, read_grant
 from election.model import Incarnation, StoreName
+from election.post_mortem import Epitaph
 from election.state_lock import StateClaim
 from exchange.identity import IdParts, cluster_tag, encode, node_tag
 from exchange.intents import IntentRecord, IntentState
@@ -24,7 +25,7 @@ from exchange.model import OrderIntent, OrderType, Side, TimeInForce
 from node.cli.main import hook_directory
 from node.crash_file import read_book, write_book
 from node.crashes import ASKED_FOR, Crash, CrashBook
-from node.post_mortem import Supervisor, examine, judge_drain
+from node.post_mortem import Autopsy, Supervisor, examine, judge_drain
 from node.release_hook import read_secrets, run_hook, with_users
 from node.state_files import JOURNAL_FILE
 from tests.support.redis_servers import identity_of
@@ -254,6 +255,39 @@ def test_an_attempt_that_was_never_granted_is_no_crash_while_trading(tmp_path: P
     )
     (noted,) = read_book(tmp_path).crashes
     assert noted.why_not_counted == "it held no lease"
+
+
+@pytest.mark.parametrize(
+    ("needed", "freed", "is_released"),
+    [
+        ("", "xy", True),
+        ("", "x", False),
+        ("x", "yz", False),
+        ("x", "xz", True),
+        ("x", "x", False),
+        ("x", "", False),
+    ],
+)
+def test_released_are_the_stores_that_decide(needed: str, freed: str, *, is_released: bool) -> None:
+    """While the pair grows the old store among them: the note stays until it is free there too."""
+    addresses = tuple(
+        StoreAddress(
+            name=StoreName(n), host="127.0.0.1", port=1, old_list="old" if n == needed else ""
+        )
+        for n in "xyz"
+    )
+    left = GrantLeft(
+        identity=identity_of("c"),
+        epoch=EPOCH,
+        incs={},
+        addresses=addresses,
+        pid=1,
+        boot_id="",
+        directory="",
+        facts={},
+    )
+    epitaphs = tuple(Epitaph(store=a.name, is_released=a.name in freed, said="") for a in addresses)
+    assert Autopsy(left=left, reason="", epitaphs=epitaphs).is_released is is_released
 
 
 def test_the_weaker_login_is_used_when_there_is_one(tmp_path: Path) -> None:

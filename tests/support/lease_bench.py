@@ -60,8 +60,12 @@ class Bench:
         floor: int = 0,
         me: Identity | None = None,
         shared: "Bench | None" = None,
+        needed: str = "",
     ) -> None:
-        """Build a bench; with `shared`, on the other bench's stores and clock."""
+        """Build a bench; with `shared`, on the other bench's stores and clock.
+
+        `needed` is the store that every decision needs (a joint list), empty for none.
+        """
         self.clock: ManualClock = ManualClock() if shared is None else shared.clock
         self.fence, self.timing, self.chance = RecordingFence(), LeaseTiming(), 0.5
         self.me, self.rival = me or someone("me"), someone("rival")
@@ -76,6 +80,7 @@ class Bench:
             stores=list(self.stores),
             disk_epoch=disk,
             floor=floor,
+            needed=StoreName(needed) if needed else None,
         )
         self.permit = LeasePermit(clock=self.clock, fence=self.fence, timing=self.timing)
         self.waiting: list[Call] = []
