@@ -22,6 +22,8 @@ from election.model import (
     WriteId,
 )
 
+EPOCH_END = 2**53  # Lua's numbers are exact below it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -188,6 +190,50 @@ class MemoryStore:
                 drain_ms=drain_ms,
                 reserved_for=reserved_for,
                 reason=reason,
+                written_us=self._now_us(),
+            )
+            return self._reply(Refusal.NONE)
+
+    # --- StoreMover (redis_move.py) ------------------------------------------------------------
+
+    def move(
+        self,
+        *,
+        identity: Identity,
+        new_config_id: str,
+        max_epoch: int,
+        expected_inc: Incarnation,
+        expected_wid: WriteId,
+        new_wid: WriteId,
+        is_silent: bool,
+    ) -> StoreReply:
+        """Give the record another store list, compare-and-set; `identity` has the present one.
+
+        A lease that is held is moved only when `is_silent`: the caller saw it unchanged for as
+        long as a contender must (R6).
+        """
+        with self._guard:
+            refused = self._read(identity, new_wid) or self._compare(expected_inc, expected_wid)
+            if refused is not None:
+                return refused
+            if self._now.state is LeaseState.HELD and not is_silent:
+                return self._reply(Refusal.NOT_MINE)
+            if not 0 <= max_epoch < EPOCH_END:
+                return self._reply(Refusal.EPOCH)
+            self._record = replace(
+                self._now,
+                config_id=new_config_id,
+                node_id=NodeId(""),
+                nonce="",
+                epoch=0,
+                max_epoch=max(self._now.max_epoch, max_epoch),
+                state=LeaseState.VOID,
+                wid=new_wid,
+                inc=self._inc,
+                drain_ms=0,
+                reserved_for="",
+                reason="store list changed",
+                label="",
                 written_us=self._now_us(),
             )
             return self._reply(Refusal.NONE)

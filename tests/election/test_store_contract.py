@@ -1,11 +1,21 @@
 """The contract of LeaseStore: the same cases on memory, redis-server 7 and Valkey 9."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from election.errors import StoreUnreachable
-from election.model import Identity, Incarnation, LeaseState, Refusal, StoreReply, WriteId
+from election.model import (
+    Identity,
+    Incarnation,
+    LeaseRecord,
+    LeaseState,
+    NodeId,
+    Refusal,
+    StoreReply,
+    WriteId,
+)
 from tests.support.redis_servers import identity_of
 from tests.support.store_bench import (
     CLUSTER,
@@ -360,3 +370,91 @@ def test_every_call_to_a_store_that_is_down_raises(bench: Bench) -> None:
     for call in calls:
         with pytest.raises(StoreUnreachable):
             call()
+
+
+# --- another store list (lua/move.lua) ------------------------------------------------------------
+
+OLD, NEW = JETSON.config_id, "c2"
+MOVED = replace(JETSON, config_id=NEW)
+
+
+@pytest.mark.parametrize(("max_epoch", "expected"), [(3, 7), (9, 9)], ids=["below", "above"])
+def test_move_writes_a_void_record_of_the_new_list(
+    bench: Bench, max_epoch: int, expected: int
+) -> None:
+    """Nobody is named any more, and the highest epoch never falls (R3, R4)."""
+    before = held(bench, 7)
+    release(bench, before.inc, 7)
+    seen = observe(bench)
+    moved = bench.move(seen, old=OLD, new=NEW, max_epoch=max_epoch, is_silent=False)
+    assert moved.is_ok
+    record = observe(bench, MOVED).record
+    assert record == moved.record
+    assert seen.record is not None
+    assert record is not None
+    assert record == LeaseRecord(
+        cluster_id=CLUSTER,
+        config_id=NEW,
+        node_id=NodeId(""),
+        nonce="",
+        epoch=0,
+        max_epoch=expected,
+        state=LeaseState.VOID,
+        ttl_ms=TTL_MS,
+        wid=record.wid,
+        inc=seen.inc,
+        reason="store list changed",
+        written_us=record.written_us,
+    )
+    assert record.wid != seen.record.wid
+
+
+def test_move_shuts_out_who_uses_the_old_list(bench: Bench) -> None:
+    before = held(bench, 7)
+    release(bench, before.inc, 7)
+    assert bench.move(observe(bench), old=OLD, new=NEW, max_epoch=0, is_silent=False).is_ok
+    assert observe(bench).refusal is Refusal.OTHER_CONFIG
+    assert renew(bench, before.inc, 7).refusal is Refusal.OTHER_CONFIG
+    seen = observe(bench, MOVED)
+    assert acquire(bench, seen, 7, MOVED).refusal is Refusal.EPOCH
+    assert acquire(bench, seen, 8, MOVED).is_ok
+
+
+def test_move_leaves_a_held_lease_unless_its_holder_was_silent(bench: Bench) -> None:
+    """Whoever moves says that he has watched it for as long as a contender must (R6)."""
+    before = held(bench, 7)
+    refused = bench.move(before, old=OLD, new=NEW, max_epoch=0, is_silent=False)
+    assert refused.refusal is Refusal.NOT_MINE
+    assert unchanged(bench, before)
+    assert bench.move(before, old=OLD, new=NEW, max_epoch=0, is_silent=True).is_ok
+
+
+def test_move_after_somebody_wrote_is_refused(bench: Bench) -> None:
+    before = held(bench, 7)
+    after = renew(bench, before.inc, 7)
+    refused = bench.move(before, old=OLD, new=NEW, max_epoch=0, is_silent=True)
+    assert refused.refusal is Refusal.CHANGED
+    assert unchanged(bench, after)
+
+
+def test_move_from_an_older_life_is_refused(bench: Bench) -> None:
+    seen = observe(bench)
+    bench.restart_empty()
+    refused = bench.move(seen, old=OLD, new=NEW, max_epoch=0, is_silent=True)
+    assert refused.refusal is Refusal.INCARNATION
+
+
+def test_move_of_another_list_is_refused(bench: Bench) -> None:
+    before = held(bench, 7)
+    refused = bench.move(before, old="c0", new=NEW, max_epoch=0, is_silent=True)
+    assert refused.refusal is Refusal.OTHER_CONFIG
+    assert unchanged(bench, before)
+
+
+@pytest.mark.parametrize("max_epoch", [-1, 2**53], ids=["below nothing", "inexact"])
+def test_move_to_an_epoch_that_is_no_count_is_refused(bench: Bench, max_epoch: int) -> None:
+    """What a double cannot hold would break the next compare-and-set."""
+    seen = observe(bench)
+    refused = bench.move(seen, old=OLD, new=NEW, max_epoch=max_epoch, is_silent=False)
+    assert refused.refusal is Refusal.EPOCH
+    assert unchanged(bench, seen)

@@ -3,12 +3,14 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import pytest
 
 from election.memory_store import MemoryStore, Snapshot
 from election.model import Identity, Incarnation, StoreReply, WriteId
 from election.ports import LeaseStore
+from election.redis_move import StoreMover
 from election.redis_store import RedisStore
 from node.demo.stores import StoreServer, find_bundled, find_on_path
 from tests.support.redis_servers import (
@@ -25,6 +27,16 @@ PI = identity_of(CLUSTER, "raspberrypi")
 _wids = itertools.count(1)
 
 
+class Move(Protocol):
+    """Gives the record another store list, compare-and-set on what was seen (lua/move.lua)."""
+
+    def __call__(
+        self, seen: StoreReply, *, old: str, new: str, max_epoch: int, is_silent: bool
+    ) -> StoreReply:
+        """As `StoreMover.move`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """A store and the hands that spoil it."""
@@ -35,11 +47,27 @@ class Bench:
     save: Callable[[], None]
     restart_with_saved: Callable[[], None]
     go_down: Callable[[], None]
+    move: "Move"
 
 
 def memory_bench() -> Iterator[Bench]:
     store = MemoryStore("x", now_us=lambda: 1_700_000_000_000_000)
     saved: list[Snapshot] = []
+
+    def move(
+        seen: StoreReply, *, old: str, new: str, max_epoch: int, is_silent: bool
+    ) -> StoreReply:
+        assert seen.record is not None
+        return store.move(
+            identity=identity_of(CLUSTER, "nodectl", config_id=old),
+            new_config_id=new,
+            max_epoch=max_epoch,
+            expected_inc=seen.inc,
+            expected_wid=seen.record.wid,
+            new_wid=fresh_wid(),
+            is_silent=is_silent,
+        )
+
     yield Bench(
         store=store,
         restart_empty=lambda: store.restart(keep=False),
@@ -47,6 +75,7 @@ def memory_bench() -> Iterator[Bench]:
         save=lambda: saved.append(store.snapshot()),
         restart_with_saved=lambda: store.rollback(saved[-1]),
         go_down=lambda: store.set_down(True),
+        move=move,
     )
 
 
@@ -59,6 +88,9 @@ def server_bench(kind: str) -> Iterator[Bench]:
         store = RedisStore(
             address_of(server), cluster_id=CLUSTER, request_timeout_ms=REQUEST_TIMEOUT_MS
         )
+        mover = StoreMover(
+            address_of(server), cluster_id=CLUSTER, request_timeout_ms=REQUEST_TIMEOUT_MS
+        )
         yield Bench(
             store=store,
             restart_empty=server.restart,
@@ -66,7 +98,9 @@ def server_bench(kind: str) -> Iterator[Bench]:
             save=server.save,
             restart_with_saved=lambda: server.restart(keep=True),
             go_down=server.kill,
+            move=mover.move,
         )
+        mover.close()
         store.close()
 
 
