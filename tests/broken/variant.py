@@ -321,4 +321,37 @@ SETUPS: Mapping[str, Setup] = {
         ),
         bounds=Bounds(healthy_kills=0),
     ),
+    "growing": Setup(
+        words="a pair grows from one store to three, steps at random, every fault, 90 s",
+        weather=Weather(grows="hasty", duration_s=90.0),
+    ),
+    "growing fast": Setup(
+        words="a pair grows, all at once after a while, over good links; slow orders, switchovers",
+        weather=Weather(
+            grows="hurried",
+            lost=0.0,
+            slow=0.0,
+            duplicated=0.0,
+            order_slow=0.9,
+            slow_max_s=5.0,
+            fault_every_s=2.0,
+            duration_s=50.0,
+            faults=("switchover",),
+        ),
+    ),
+    "growing apart": Setup(
+        words="a pair grows, steps at random, each box cut off from other stores, 60 s",
+        weather=replace(
+            _GOOD_LINKS,
+            grows="hasty",
+            fault_every_s=4.0,
+            duration_s=60.0,
+            faults=("crossed", "crossed", "cut_all_but_one", "switchover"),
+        ),
+    ),
+    "growing in peace": Setup(
+        words="a pair grows from one store to three as it should, nothing else happens, 70 s",
+        weather=replace(_STEADY, grows="orderly", faults=(), duration_s=70.0),
+        bounds=Bounds(leaderless_s=3.2, leaderless_from_s=None, grows=True),
+    ),
 }

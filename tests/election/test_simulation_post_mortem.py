@@ -115,7 +115,7 @@ class Mourned(Process):
                 reply = execute(
                     self.sim.store(store),
                     call,
-                    identity=self.identity,
+                    identity=self.identity_at(store),
                     ttl_ms=self.timing.ttl_ms,
                     new_wid=wid,
                 )
@@ -138,7 +138,7 @@ class ReadsTheIncarnation(Mourned):
         found = self.sim.store(store)
         try:
             wid = WriteId(f"w{self.sim.next_number()}")
-            return found.observe(identity=self.identity, new_wid=wid).inc
+            return found.observe(identity=self.identity_at(store), new_wid=wid).inc
         except StoreUnreachable:
             return noted
 

@@ -5,6 +5,7 @@ through the simulation.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from election.errors import StoreUnreachable
@@ -54,6 +55,17 @@ MARGIN_S = 0.05
 OFFSET_ERROR_S = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class StoreFile:
+    """The list of stores in a box's file, as letters; they are its config id too.
+
+    `needed` is the old list's only store while a pair grows from it (election/quorum.py).
+    """
+
+    stores: str
+    needed: str = ""
+
+
 class Box:
     """One machine: its clock, its disk (the epoch), its processes one after another."""
 
@@ -65,9 +77,8 @@ class Box:
         )
         self.sim, self.name = sim, NodeId(name)
         self.node_id = NodeId("A") if sim.weather.has_one_id else self.name
-        lists = sim.weather.lists
         self.timing = sim.timings[name]
-        self.list = lists[name == "B"] if lists else "".join(s.name for s in sim.stores)
+        self.file = sim.file_of(name)  # changed on disk; a process reads it at its start
         self.clock = SimClock(sim, raw, raw, rng.uniform(5, 1000))
         self.disk_epoch = self.granted_epoch = 0
         self.floor = 0
@@ -89,12 +100,12 @@ class Process:
         self.box, self.sim = box, sim
         self.is_alive, self.was_troubled = True, False
         self.paused_until = self.hung_until = 0.0
-        self.timing = box.timing
+        self.timing, self.file = box.timing, box.file
         self.nonce = f"{box.name}-{sim.next_number()}"
         self.identity = Identity(
-            cluster_id="sim", config_id=box.list, node_id=box.node_id, nonce=self.nonce
+            cluster_id="sim", config_id=self.file.stores, node_id=box.node_id, nonce=self.nonce
         )
-        names = [StoreName(letter) for letter in box.list]
+        names = [StoreName(letter) for letter in self.file.stores]
         self.machine = self.build(names)
         self.fence = SimFence(sim, self)
         fence: Fence = sim.build_fence(self.fence)
@@ -103,13 +114,29 @@ class Process:
         self.progress_at = instant_of(box.clock.read())
         self.may_order_epoch = 0
         self.wants_release = False
+        self.successor = ""  # whom a release is for; anybody, drawn, when empty
         self.tick_at = 0.0
         self.feed(EligibilitySet(reasons=()))
         self.tick()
 
     def build(self, stores: Sequence[StoreName]) -> LeaseMachine:
         box, sim = self.box, self.sim
-        return sim.build(self.identity, self.timing, stores, box.disk_epoch, box.floor)
+        if not self.file.needed:
+            return sim.build(self.identity, self.timing, stores, box.disk_epoch, box.floor)
+        return LeaseMachine(
+            identity=self.identity,
+            timing=self.timing,
+            stores=stores,
+            disk_epoch=box.disk_epoch,
+            floor=box.floor,
+            needed=StoreName(self.file.needed),
+        )
+
+    def identity_at(self, store: StoreName) -> Identity:
+        """Return who this is to one store: the needed one stays under the old list's id."""
+        if store != self.file.needed:
+            return self.identity
+        return replace(self.identity, config_id=self.file.needed)
 
     # --- time of this process ---
 
@@ -253,7 +280,7 @@ class Process:
         self.may_order_epoch = 0
         if self.permit.in_flight == 0:
             self.wants_release = False
-            reserved = self.sim.rng.choice(["", "A", "B"])
+            reserved = self.successor or self.sim.rng.choice(["", "A", "B"])
             drain_ms = max(0, int((self.unknown_until - self.sim.now) * 1000) + 1)  # R10
             self.feed(ReleaseAsked(drain_ms=drain_ms, reserved_for=reserved, reason="switchover"))
             self.sim.note_release()
@@ -288,7 +315,11 @@ class Process:
         is_robbing = sim.is_held_by_another(self, store)
         try:
             reply = execute(
-                store, call, identity=self.identity, ttl_ms=self.timing.ttl_ms, new_wid=wid
+                store,
+                call,
+                identity=self.identity_at(call.store),
+                ttl_ms=self.timing.ttl_ms,
+                new_wid=wid,
             )
         except StoreUnreachable:
             return

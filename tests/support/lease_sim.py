@@ -37,7 +37,8 @@ from election.signals import (
     Verb,
 )
 from tests.support.lease_clock import SimFence
-from tests.support.lease_process import Box, Process
+from tests.support.lease_growth import NEW, OLD, Growth
+from tests.support.lease_process import Box, Process, StoreFile
 from tests.support.lease_weather import Bounds, Faults, Report, Weather, calm
 
 __all__ = ["Bounds", "Report", "Simulation", "Weather", "build_machine", "calm"]
@@ -112,6 +113,7 @@ class Simulation(Faults):
         self._number = 0
         self._leaderless_since = 0.0
         letters = "".join(sorted(set("".join(weather.lists)))) if weather.lists else "xyz"[:stores]
+        letters = NEW.stores if weather.grows else letters
         self.stores = [
             MemoryStore(name, now_us=lambda: 0, new_inc=lambda: f"life{self.next_number()}")
             for name in letters
@@ -122,9 +124,17 @@ class Simulation(Faults):
         self.links = {(NodeId(n), s.name): Link(self) for n in "AB" for s in self.stores}
         self.boxes: Sequence[Box] = ()
         self.boxes = [self.build_box("A"), self.build_box("B")]
+        self.growth = Growth(self) if weather.grows else None
 
     def build_box(self, name: str) -> Box:
         return Box(self, name)
+
+    def file_of(self, name: str) -> StoreFile:
+        """Return the list of stores that a box begins with."""
+        if self.weather.grows:
+            return OLD
+        lists = self.weather.lists
+        return StoreFile(lists[name == "B"] if lists else "".join(s.name for s in self.stores))
 
     def store(self, name: StoreName) -> MemoryStore:
         return next(store for store in self.stores if store.name == name)
@@ -147,6 +157,10 @@ class Simulation(Faults):
             self._check_gates()
             self._check_leader()
         self._check_bounds()
+        if self.growth is not None:
+            self.report.steps = self.growth.steps
+            if self.bounds.grows and not self.growth.is_done:
+                self.blame(f"the pair has not grown: {self.growth.words}")
         return self.report
 
     def blame(self, text: str) -> None:
@@ -172,6 +186,7 @@ class Simulation(Faults):
 
     def note_grant(self, process: Process, epoch: int) -> None:
         self.report.grants.append((self.now, process.box.name, epoch))
+        self.report.granted_by.append(process.file)
         if epoch <= process.box.granted_epoch:
             self.blame(f"{process.nonce} is granted epoch {epoch} a second time")
         process.box.granted_epoch = epoch

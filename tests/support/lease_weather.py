@@ -14,7 +14,7 @@ from election.memory_store import MemoryStore, Snapshot
 from election.model import NodeId, StoreName
 
 if TYPE_CHECKING:
-    from tests.support.lease_process import Box, Process
+    from tests.support.lease_process import Box, Process, StoreFile
     from tests.support.lease_sim import Link
 
 # One is drawn for each strike; a name that stands here twice is drawn twice as often.
@@ -49,6 +49,9 @@ class Weather:
     the venue up to `slow_max_s` late. `ttl_ms`: ttl of box A and of box B when they differ.
     `lists`: the stores of box A and of box B when they differ, as letters of "wxyz".
     `has_one_id`: both boxes bear one node id (a copied SD card). `down`: stores that never answer.
+    `grows`: the pair becomes one of three stores meanwhile (`lease_growth.py`): "hasty" with steps
+    at random moments, forwards and back; "hurried" after a long stay at the first step; "orderly"
+    as `make deploy-witness` walks.
     """
 
     lost: float = 0.03
@@ -68,6 +71,7 @@ class Weather:
     lists: tuple[str, str] | None = None
     has_one_id: bool = False
     down: str = ""
+    grows: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,8 @@ class Bounds:
     renewals a store may refuse because of the holder's own earlier write. `hung_s`: how long a
     hung holder may keep its gate open; `hung_alive_s`: how long it may live. `healthy_kills`: how
     many processes the fence may kill that were never paused nor hung. `overlap_s`: judge two open
-    gates by their length (for weather in which S1 is *not* promised).
+    gates by their length (for weather in which S1 is *not* promised). `grows`: the pair must have
+    become one of three stores at the end.
     """
 
     leaderless_s: float | None = None
@@ -91,6 +96,7 @@ class Bounds:
     hung_alive_s: float | None = None
     healthy_kills: int | None = None
     overlap_s: float | None = None
+    grows: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +105,8 @@ class Report:
 
     violations: list[str] = field(default_factory=list)
     grants: list[tuple[float, NodeId, int]] = field(default_factory=list)
+    granted_by: "list[StoreFile]" = field(default_factory=list)  # the list behind each grant
+    steps: list[str] = field(default_factory=list)  # of a pair that grows
     led_s: float = 0.0
     duration_s: float = 0.0
     writes: int = 0
