@@ -1,9 +1,10 @@
 """A running pair goes from one store to three: two rolling switches, and what is said between them.
 
 Rules of this file (R3, ADR 0056): no node gets the new list while another one may use the old one.
-First both get the list between, which needs the old store in every decision; then the stores and
-both disks are told that the new list counts; then both get the new one. The leader hands over each
-time, so the pair trades on. Nothing is remembered here: what broke off is asked for and goes on.
+First both get the list between, which needs the old store in every decision, and one leads with it;
+then the stores and both disks are told that the new list counts; then both get the new one. The
+leader hands over each time, so the pair trades on. Nothing is remembered here: what broke off is
+asked for and goes on.
 """
 
 import json
@@ -50,7 +51,7 @@ class ListChange:
         )
 
     def refuse_unfit(self, boxes: Sequence[Box]) -> None:
-        """Raise StepFailed unless the pair is well or paused, or the change has begun already."""
+        """Raise StepFailed unless the pair is well, or the change has begun already."""
         for box in boxes:
             can = box.shell.as_root(f"{places.NODECTL} stores settle --help </dev/null || echo no")
             if can.strip().endswith("no"):
@@ -62,7 +63,12 @@ class ListChange:
         if self._counts(boxes) or any(said.get("old_list_id") for said in lists):
             return
         state = boxes[0].node_state()
-        if not state.is_paused and (state.holder is None or not state.spares):
+        if state.is_paused:
+            raise StepFailed(
+                "the pair is paused, and the change needs a leader: it hands over twice\n"
+                "    → nodectl resume, then run this again"
+            )
+        if state.holder is None or not state.spares:
             raise StepFailed(
                 f"the pair is not well: {state.headline or 'nothing answers'}\n    → a leader and "
                 "a fit spare are needed first: make status"

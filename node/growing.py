@@ -3,8 +3,9 @@
 Rules of this file (R3, ADR 0056): the new stores are a majority of the new list by themselves, so
 no node may use it while another one uses the old list. Between the two stands a list of its own,
 with `cluster.grown_from`: it needs the old store in every decision (election/quorum.py). First
-both nodes get that; then a control record says that the new list counts, and both keep it on disk;
-then each gets the new list; at last the old store's record is moved to it.
+both nodes get that, and one leads with it: so the new stores know of every lease that was granted;
+then a control record says that the new list counts, and both keep it on disk; then each gets the
+new list; at last the old store's record is moved to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 from election.control_record import ControlRecord
 from election.member_record import MemberReading
-from election.peek import ClusterPeek
+from election.peek import ClusterPeek, majority_holder
 from node.config_model import Config
 from node.latches import STORES, Latches
 from node.replacing import Change, is_fresh, list_ids_of
@@ -98,6 +99,12 @@ def refuse_telling(growth: Growth, seen: ClusterPeek) -> str:
             "(cluster.grown_from): a node of the old list beside one of the new list would be a "
             "second trader"
         )
+    holder = majority_holder(seen)
+    if not growth.is_told and (holder is None or not seen.quorum.is_met(holder.stores)):
+        return (
+            "nobody leads with the list between yet: the new stores must know of the last lease "
+            "before they count without the old one"
+        )
     return ""
 
 
@@ -111,7 +118,7 @@ def next_step(growth: Growth, nodes: Sequence[str]) -> str:
             "settle"
         )
     if not growth.is_told:
-        return "nodectl stores settle"
+        return "nodectl stores settle (with a leader: nodectl resume where the pair is paused)"
     waiting = [n for n in nodes if n in growth.between or n in growth.behind]
     if waiting:
         return (

@@ -1,6 +1,8 @@
-"""Two boxes become three stores while everything breaks off; then the Pi's plug is pulled."""
+"""Two boxes become three stores, trading on while everything breaks off; then the Pi's plug."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,22 @@ from tests.deploy.test_drive import changes_of
 
 pytestmark = [pytest.mark.boxes, pytest.mark.timeout(2400)]
 
-WALK = "closing the old list"
-BREAKS = ("changed packages", "pausing", WALK, "changed running hotspare-node")
+BREAKS = (
+    "changed packages",
+    "switching to the list between",
+    "saying on both disks",
+    "switching to the new list",
+    "moving the old store",
+)
 """Lines after which the laptop is lost: before, and at each step of, the change of the list."""
+COUNTS_FROM = BREAKS[3]  # from here on the laptop's file has the new list
+
+
+def events(home: Home, *names: str) -> list[dict[str, Any]]:
+    """Return what both nodes logged under these names, oldest first."""
+    lines = [line for log in home.node_logs() for line in log.read_text().splitlines()]
+    found = [event for event in map(json.loads, lines) if event.get("event") in names]
+    return sorted(found, key=lambda event: str(event["ts"]))
 
 
 def wait_order(home: Home, node_id: str) -> None:
@@ -61,11 +76,20 @@ def test_standby_first_then_a_witness_and_the_pis_plug(make_home: HomeMaker) -> 
     assert home.boxes[WITNESS].ssh("ls /etc/hotspare").returncode != 0
     assert (home.cluster / "cluster.toml").read_text() == text
 
+    before = len(events(home, "lease.granted"))
     for words in BREAKS:
         home.break_off("deploy-witness", words, YES="1")
         is_told = (home.cluster / "cluster.toml").read_text() != text
-        assert is_told == (words == BREAKS[-1]), words
-    assert "leads with three stores" in home.must("deploy-witness", YES="1")
+        assert is_told == (BREAKS.index(words) >= BREAKS.index(COUNTS_FROM)), words
+        wait_order(home, home.wait_trading(PI))
+    said = home.must("deploy-witness", YES="1")
+    assert f"three stores; {leader} leads (trading), spare:" in said
+    # trading on: each leader handed over in order, and nobody ever paused the pair
+    granted = events(home, "lease.granted")[before:]
+    assert [e["was_released"] for e in granted] == [True] * len(granted)
+    assert {str(e["node"]) for e in granted} == {PI, JETSON}
+    assert not events(home, "latch.paused", "lease.lapsed")
+    assert "other config" not in home.told()
     leader = home.wait_trading(PI)
     wait_order(home, leader)
     again = home.must("deploy-witness")

@@ -68,6 +68,8 @@ class Home:
         """Say or move, as `nodectl stores settle` does."""
         if OLD in self.uses.values():
             return "refused: one uses the old list", 1
+        if not self.is_told and (self.holder is None or self.is_paused):
+            return "nobody leads with the list between yet", 1
         self.step("settle")
         self.is_told = True
         if BETWEEN in self.uses.values():
@@ -217,12 +219,21 @@ def test_whatever_broke_off_goes_on(home: Home, lives: int, *, is_failing_over: 
     assert home.previous == set()
 
 
-def test_a_paused_pair_is_changed_and_stays_paused(home: Home) -> None:
-    """S6: what a person latched is lifted by a person; nobody has to hand over."""
+def test_a_paused_pair_is_left_alone(home: Home) -> None:
+    """S6: a person lifts it. Without a leader of the list between the new stores know no lease."""
     home.is_paused, home.holder = True, None
-    change = home.change()
-    change.refuse_unfit(boxes_of(home))
-    change.run(home.plans(), write=home.write)
+    with pytest.raises(StepFailed, match="nodectl resume"):
+        home.change().refuse_unfit(boxes_of(home))
+    with pytest.raises(StepFailed, match="nobody leads with the list between"):
+        home.change().run(home.plans(), write=home.write)
+    assert (home.is_paused, home.is_told) == (True, False)
+
+
+def test_a_pair_that_is_paused_once_the_new_list_counts_is_finished(home: Home) -> None:
+    """What is left needs no leader, and the pause stays."""
+    home.uses, home.is_told, home.is_paused = dict.fromkeys((JETSON, PI), BETWEEN), True, True
+    home.change().refuse_unfit(boxes_of(home))
+    home.change().run(home.plans(), write=home.write)
     assert (home.is_paused, set(home.uses.values())) == (True, {NEW})
     assert home.steps[-1].startswith("three stores; PAUSED (nodectl resume)")
 

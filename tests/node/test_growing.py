@@ -13,7 +13,7 @@ from node.config_model import Config
 from node.growing import Growth, growth_of, is_expected, next_step, refuse_telling
 from node.latches import STORES, Latches
 from node.replacing import FRESH_S, replaced_reason
-from tests.support.status_cases import THREE, make_config
+from tests.support.status_cases import THREE, make_config, make_record
 
 NODES = ("jetson", "raspberrypi")
 
@@ -63,8 +63,11 @@ def members(age_s: float = 0.5, **said: Config | None) -> dict[str, MemberReadin
     }
 
 
-def peeked(*answered: str) -> ClusterPeek:
-    """Return a look at the three stores, of which these answered."""
+STORES_OF_IT = ("jetson", "raspberrypi", "witness")
+
+
+def peeked(*answered: str, held: tuple[str, ...] = STORES_OF_IT) -> ClusterPeek:
+    """Return a look at the three stores, of which these answered, and these name a leader."""
     return ClusterPeek(
         stores=tuple(
             StorePeek(
@@ -72,8 +75,9 @@ def peeked(*answered: str) -> ClusterPeek:
                 address_text=n,
                 error=None if n in answered else f"{n}: no answer",
                 is_needed=n == "raspberrypi",
+                record=make_record("jetson", age_s=0.1) if n in held else None,
             )
-            for n in ("jetson", "raspberrypi", "witness")
+            for n in STORES_OF_IT
         )
     )
 
@@ -119,7 +123,12 @@ def test_steps_in_their_order(new: Config, between: Config) -> None:
     assert (both.behind, both.between) == ((), NODES)
     assert refuse_telling(both, everybody) == ""
     assert refuse_telling(both, peeked("jetson", "witness")) != ""
-    assert next_step(both, NODES) == "nodectl stores settle"
+    for held in ((), ("raspberrypi",), ("jetson", "witness")):
+        led = peeked("jetson", "raspberrypi", "witness", held=held)
+        assert "nobody leads with the list between yet" in refuse_telling(both, led), held
+    led = peeked("jetson", "raspberrypi", "witness", held=("raspberrypi", "witness"))
+    assert refuse_telling(both, led) == ""
+    assert next_step(both, NODES).startswith("nodectl stores settle")
 
     told = grown(between, latches(between), members(jetson=new, raspberrypi=between))
     assert (told.is_told, told.is_announced, told.between) == (True, False, ("raspberrypi",))
