@@ -147,3 +147,8 @@ def test_quorum_of_addresses_knows_the_needed_one() -> None:
     assert quorum_of([(Y, False), (X, True), (Z, False)]).needed == X
     assert quorum_of([(X, False), (Y, False), (Z, False)]) == NEW
     assert quorum_of([(X, False)]) == OLD
+
+
+@pytest.mark.parametrize(("stores", "size"), [(1, 1), (3, 2), (5, 3)])
+def test_more_than_half_of_all_stores_decide(stores: int, size: int) -> None:
+    assert Quorum(tuple(StoreName(str(n)) for n in range(stores))).size == size

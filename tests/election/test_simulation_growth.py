@@ -97,3 +97,12 @@ def test_pair_grows_in_peace_without_a_pause() -> None:
         assert not run.report.lapses
         first_s = run.report.grants[0][0]
         assert run.report.led_s > run.report.duration_s - first_s - 4.0
+
+
+def test_epoch_that_nobody_used_and_all_stores_forgot_may_be_followed_by_a_lower_one() -> None:
+    """Seed 1001122: a gate opened for 54 ms, its box lost power, both its stores were wiped.
+
+    No order bears that epoch. The next leader's was lower (H9), and its orders looked late to the
+    simulation, which compared epochs. It compares which gate opened last.
+    """
+    run_seeds(range(1001122, 1001123), HOSTILE)
