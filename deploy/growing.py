@@ -25,10 +25,10 @@ from deploy.inventory import FILE, WITNESS, BoxPlace, find_place, load_inventory
 from deploy.list_change import ListChange, NodePlan, list_of
 from deploy.settings import SettingsSet, read_settings
 from deploy.store_list import (
-    between_text,
     difference,
     grown_inventory,
     grown_text,
+    joint_text,
     read_grown,
     witness_address,
 )
@@ -158,15 +158,15 @@ def _to_three(boxes: list[Box], wish: Wish, plan: Plan, say: Say) -> int:
     if not change.is_missing(boxes):
         return 0
     change.refuse_unfit(boxes)
-    between = _between(boxes, wish)
+    joint = _joint(boxes, wish)
     for box in boxes:
         say(f"{box.place.name}: bringing what is new, nothing is switched yet")
         target, _, _ = prepare(box, wish, is_built=False)
         new = bring(box, target, None, None)
-        on_the_way = replace(new, config=between[0], settings=between[1])
+        on_the_way = replace(new, config=joint[0], settings=joint[1])
         box.apply(settings_wants(on_the_way))
         box.apply(secrets_wants(new))  # the new stores may have passwords of their own
-        plans.append(NodePlan(box=box, between=on_the_way, new=new))
+        plans.append(NodePlan(box=box, joint=on_the_way, new=new))
     if wish.is_dry:
         say("each node would be restarted twice, the spare first, the leader handing over")
     else:
@@ -174,7 +174,7 @@ def _to_three(boxes: list[Box], wish: Wish, plan: Plan, say: Say) -> int:
     return 1 + sum(box.changes for box in boxes)
 
 
-def _between(boxes: list[Box], wish: Wish) -> tuple[Config, SettingsSet]:
+def _joint(boxes: list[Box], wish: Wish) -> tuple[Config, SettingsSet]:
     """Return the list that needs the old store in every decision, as a node will read it."""
     config = wish.config
     assert config.path is not None
@@ -183,7 +183,7 @@ def _between(boxes: list[Box], wish: Wish) -> tuple[Config, SettingsSet]:
     if not old:  # both use the new list already, and the old store's name plays no part any more
         old = [store.name for store in config.stores if store.name in config.nodes]
     text = config.path.read_bytes() if wish.text is None else wish.text
-    settings = read_settings(config, between_text(text.decode(), old[0]).encode())
+    settings = read_settings(config, joint_text(text.decode(), old[0]).encode())
     return read_grown(config, settings), settings
 
 

@@ -1,7 +1,7 @@
 """A running pair goes from one store to three: two rolling switches, and what is said between them.
 
 Rules of this file (R3, ADR 0056): no node gets the new list while another one may use the old one.
-First both get the list between, which needs the old store in every decision, and one leads with it;
+First both get the joint list, which needs the old store in every decision, and one leads with it;
 then the stores and both disks are told that the new list counts; then both get the new one. The
 leader hands over each time, so the pair trades on. Nothing is remembered here: what broke off is
 asked for and goes on.
@@ -29,7 +29,7 @@ class NodePlan:
     """One node's box, with what it gets on the way and at the end."""
 
     box: Box
-    between: Target
+    joint: Target
     new: Target
 
 
@@ -98,7 +98,7 @@ class ListChange:
     def _run(self, plans: Sequence[NodePlan], write: Callable[[], None]) -> None:
         boxes = [plan.box for plan in plans]
         if not self._counts(boxes):
-            self._switch_all(plans, "the list between", lambda plan: plan.between)
+            self._switch_all(plans, "the joint list", lambda plan: plan.joint)
             self.say("saying on both disks that the new list counts")
             self._settle(boxes[0], is_last=False)
         write()

@@ -63,7 +63,7 @@ def grown_text(text: str, config: Config, witness_host: str) -> str:
     return f"{block}\n{added}" + (f"\n{rest}" if rest else "")
 
 
-def between_text(text: str, name: str) -> str:
+def joint_text(text: str, name: str) -> str:
     """Return cluster.toml of three stores with the line that every decision needs the old store.
 
     Args:

@@ -1,11 +1,11 @@
 """A pair with one store becomes one with three while it trades: what may be done now. Pure.
 
 Rules of this file (R3, ADR 0056): the new stores are a majority of the new list by themselves, so
-no node may use it while another one uses the old list. Between the two stands a list of its own,
-with `cluster.grown_from`: it needs the old store in every decision (election/quorum.py). First
-both nodes get that, and one leads with it: so the new stores know of every lease that was granted;
-then a control record says that the new list counts, and both keep it on disk; then each gets the
-new list; at last the old store's record is moved to it.
+no node may use it while another one uses the old list. Between the two stands the joint list, with
+`cluster.grown_from`: it needs the old store in every decision (election/quorum.py). First both
+nodes get that, and one leads with it: so the new stores know of every lease that was granted; then
+a control record says that the new list counts, and both keep it on disk; then each gets the new
+list; at last the old store's record is moved to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class Growth:
 
     change: Change
     record: ControlRecord | None  # which list counts, None while nobody said so
-    between: tuple[str, ...]  # nodes that need the old store in every decision
+    joint: tuple[str, ...]  # nodes that need the old store in every decision
     behind: tuple[str, ...]  # nodes that use neither, or are not heard
 
     def record_value(self, *, is_announced: bool) -> dict[str, Any]:
@@ -65,11 +65,11 @@ def growth_of(
         return None
     change = Change(old=old, new=config.stores)
     fresh = {node: m.body for node in config.nodes if is_fresh(m := members.get(node)) and m}
-    between = tuple(n for n, body in fresh.items() if body.get("old_list_id"))
+    joint = tuple(n for n, body in fresh.items() if body.get("old_list_id"))
     behind = tuple(
         node for node in config.nodes if change.new_id not in list_ids_of(fresh.get(node, {}))
     )
-    return Growth(change=change, record=record, between=between, behind=behind)
+    return Growth(change=change, record=record, joint=joint, behind=behind)
 
 
 def is_expected(latches: Latches, config: Config, said: str) -> bool:
@@ -95,14 +95,14 @@ def refuse_telling(growth: Growth, seen: ClusterPeek) -> str:
         return "this cluster.toml is old: another list counts; copy the other box's file first"
     if growth.behind and not growth.is_told:
         return (
-            f"{', '.join(growth.behind)} does not show that it uses the list between "
+            f"{', '.join(growth.behind)} does not show that it uses the joint list "
             "(cluster.grown_from): a node of the old list beside one of the new list would be a "
             "second trader"
         )
     holder = majority_holder(seen)
     if not growth.is_told and (holder is None or not seen.quorum.is_met(holder.stores)):
         return (
-            "nobody leads with the list between yet: the new stores must know of the last lease "
+            "nobody leads with the joint list yet: the new stores must know of the last lease "
             "before they count without the old one"
         )
     return ""
@@ -119,7 +119,7 @@ def next_step(growth: Growth, nodes: Sequence[str]) -> str:
         )
     if not growth.is_told:
         return "nodectl stores settle (with a leader: nodectl resume where the pair is paused)"
-    waiting = [n for n in nodes if n in growth.between or n in growth.behind]
+    waiting = [n for n in nodes if n in growth.joint or n in growth.behind]
     if waiting:
         return (
             f"take grown_from out of cluster.toml on {' and '.join(waiting)} and restart, the "

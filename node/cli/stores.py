@@ -161,7 +161,7 @@ def settle(
 ) -> None:
     """Take the next step of a pair that grows from one store to three, while it trades.
 
-    `make deploy-witness` runs it twice: once when both nodes use the list between (grown_from in
+    `make deploy-witness` runs it twice: once when both nodes use the joint list (grown_from in
     cluster.toml), to say durably that the new list counts; and once when both use the new list, to
     move the old store's record to it. Say it again after any interruption.
 

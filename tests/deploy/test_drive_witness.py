@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.boxes, pytest.mark.timeout(2400)]
 
 BREAKS = (
     "changed packages",
-    "switching to the list between",
+    "switching to the joint list",
     "saying on both disks",
     "switching to the new list",
     "moving the old store",

@@ -15,7 +15,7 @@ from deploy.list_change import ListChange, NodePlan
 from deploy.switching import Patience
 from node.cli.store_move import UNDONE
 
-OLD, BETWEEN, NEW = "old", "between", "new"
+OLD, JOINT, NEW = "old", "joint", "new"
 JETSON, PI = "jetson", "raspberrypi"
 
 
@@ -69,10 +69,10 @@ class Home:
         if OLD in self.uses.values():
             return "refused: one uses the old list", 1
         if not self.is_told and (self.holder is None or self.is_paused):
-            return "nobody leads with the list between yet", 1
+            return "nobody leads with the joint list yet", 1
         self.step("settle")
         self.is_told = True
-        if BETWEEN in self.uses.values():
+        if JOINT in self.uses.values():
             return {"next_step": "take it out"}, UNDONE
         self.is_moved = True
         return {"next_step": ""}, 0
@@ -82,7 +82,7 @@ class Home:
         is_done = self.uses[name] == NEW and self.is_moved
         return {
             "config_id": OLD if self.uses[name] == OLD else NEW,
-            "old_list_id": OLD if self.uses[name] == BETWEEN else "",
+            "old_list_id": OLD if self.uses[name] == JOINT else "",
             "counts": NEW if self.is_told else None,
             "next_step": "" if is_done or self.uses[name] == OLD else "settle",
         }
@@ -118,7 +118,7 @@ class Home:
         return [
             NodePlan(
                 box=cast("Box", SomeBox(self, name)),
-                between=cast("Target", BETWEEN),
+                joint=cast("Target", JOINT),
                 new=cast("Target", NEW),
             )
             for name in (JETSON, PI)
@@ -184,8 +184,8 @@ def test_spare_first_twice_and_the_leader_is_the_same_at_the_end(home: Home) -> 
     change.run(home.plans(), write=home.write)
     done = [s for s in home.steps if s.split()[0] in {JETSON, PI, "settle", "write"}]
     assert [s for s in done if ":" not in s] == [
-        f"{PI} {BETWEEN}",
-        f"{JETSON} {BETWEEN}",
+        f"{PI} {JOINT}",
+        f"{JETSON} {JOINT}",
         "settle",
         "write",
         f"{JETSON} {NEW}",
@@ -220,18 +220,18 @@ def test_whatever_broke_off_goes_on(home: Home, lives: int, *, is_failing_over: 
 
 
 def test_a_paused_pair_is_left_alone(home: Home) -> None:
-    """S6: a person lifts it. Without a leader of the list between the new stores know no lease."""
+    """S6: a person lifts it. Without a leader of the joint list the new stores know no lease."""
     home.is_paused, home.holder = True, None
     with pytest.raises(StepFailed, match="nodectl resume"):
         home.change().refuse_unfit(boxes_of(home))
-    with pytest.raises(StepFailed, match="nobody leads with the list between"):
+    with pytest.raises(StepFailed, match="nobody leads with the joint list"):
         home.change().run(home.plans(), write=home.write)
     assert (home.is_paused, home.is_told) == (True, False)
 
 
 def test_a_pair_that_is_paused_once_the_new_list_counts_is_finished(home: Home) -> None:
     """What is left needs no leader, and the pause stays."""
-    home.uses, home.is_told, home.is_paused = dict.fromkeys((JETSON, PI), BETWEEN), True, True
+    home.uses, home.is_told, home.is_paused = dict.fromkeys((JETSON, PI), JOINT), True, True
     home.change().refuse_unfit(boxes_of(home))
     home.change().run(home.plans(), write=home.write)
     assert (home.is_paused, set(home.uses.values())) == (True, {NEW})
@@ -239,14 +239,14 @@ def test_a_pair_that_is_paused_once_the_new_list_counts_is_finished(home: Home) 
 
 
 def test_an_unfit_pair_is_left_alone(home: Home) -> None:
-    """Nobody leads, or there is no spare; an older release does not know the list between."""
+    """Nobody leads, or there is no spare; an older release does not know the joint list."""
     home.holder = None
     with pytest.raises(StepFailed, match="the pair is not well"):
         home.change().refuse_unfit(boxes_of(home))
     home.holder, home.warming = JETSON, 9
     with pytest.raises(StepFailed, match="the pair is not well"):
         home.change().refuse_unfit(boxes_of(home))
-    home.uses[PI] = BETWEEN  # it has begun: it goes on whatever the pair is like
+    home.uses[PI] = JOINT  # it has begun: it goes on whatever the pair is like
     home.change().refuse_unfit(boxes_of(home))
     home.is_release_old = True
     with pytest.raises(StepFailed, match="make upgrade"):

@@ -18,7 +18,7 @@ from deploy.facts import read_facts
 from deploy.inventory import BoxPlace
 from deploy.settings import SettingsSet, read_secrets, read_settings
 from deploy.ssh import Shell
-from deploy.store_list import between_text, grown_text, read_grown
+from deploy.store_list import grown_text, joint_text, read_grown
 from deploy.switching import Patience, may_follow, switch, switch_back
 from node.config_model import Config
 from node.init import GivenSecrets, write_cluster
@@ -312,7 +312,7 @@ def test_another_list_of_stores_is_never_brought_by_the_way(
         ("N", "", "N", {"N", "J"}),
     ],
 )
-def test_lists_follow_each_other_by_the_one_between(
+def test_lists_follow_each_other_by_the_one_joint(
     config: Config, used: str, old: str, counts: str | None, wished: set[str]
 ) -> None:
     """R3, ADR 0056: no node comes to the new list while another one may use the old one."""
@@ -320,7 +320,7 @@ def test_lists_follow_each_other_by_the_one_between(
     text = grown_text(config.path.read_text(), config, "192.168.1.13")
     lists = {"O": config} | {
         name: read_grown(config, read_settings(config, said.encode()))
-        for name, said in (("N", text), ("J", between_text(text, "raspberrypi")))
+        for name, said in (("N", text), ("J", joint_text(text, "raspberrypi")))
     }
     ids = {"O": config.config_id, "N": lists["N"].config_id, "": "", None: None}
     said = {"config_id": ids[used], "old_list_id": ids[old], "counts": ids[counts]}

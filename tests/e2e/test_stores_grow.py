@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.store_list import between_text
+from deploy.store_list import joint_text
 from node.cli.store_move import UNDONE
 from node.config import load_config
 from node.demo.stage import NODES
@@ -26,7 +26,7 @@ class Growing:
     pair: Pair
     servers: tuple[StoreServer, ...]  # all three
     old: Path
-    between: Path
+    joint: Path
     new: Path
 
     def restart(self, node_id: str, file: Path) -> None:
@@ -90,12 +90,12 @@ def growing(pair: Pair) -> Iterator[Growing]:
             f'[[stores]]\nname = "{s.name}"\nhost = "{s.host}"\nport = {s.port}\n'
             for s in (second, third)
         )
-        new, between = stage.directory / "new.toml", stage.directory / "between.toml"
+        new, joint = stage.directory / "new.toml", stage.directory / "joint.toml"
         new.write_text(old.read_text().replace("[[stores]]", f"{more}[[stores]]", 1))
         text = new.read_text().replace("single-host", "three-stores", 1)
-        between.write_text(between_text(text, PI).replace("three-stores", "single-host", 1))
+        joint.write_text(joint_text(text, PI).replace("three-stores", "single-host", 1))
         stage.stores = (*stage.stores, second, third)
-        yield Growing(pair=pair, servers=stage.stores, old=old, between=between, new=new)
+        yield Growing(pair=pair, servers=stage.stores, old=old, joint=joint, new=new)
 
 
 @pytest.mark.parametrize("has_peers", [False, True], ids=["by-stores", "with-peers"])
@@ -108,13 +108,13 @@ def test_one_store_becomes_three_while_the_pair_trades(
     with growing(pair) as way:
         code, said = way.settle(way.old)
         assert (code, "says nothing of a pair that grows" in said) == (1, True), said
-        way.restart(PI, way.between)
-        code, said = way.settle(way.between)  # the leader uses the old list
+        way.restart(PI, way.joint)
+        code, said = way.settle(way.joint)  # the leader uses the old list
         assert (code, f"{JETSON} does not show" in said) == (1, True), said
         way.use(way.old)
         way.switch(PI)
-        way.restart(JETSON, way.between)
-        code, said = way.settle(way.between)
+        way.restart(JETSON, way.joint)
+        code, said = way.settle(way.joint)
         assert (code, "take grown_from out" in said) == (UNDONE, True), said
         assert f"told that the new list counts: {JETSON}, {PI}" in said
         new_id = load_config(way.new, environ={}).config_id
@@ -153,31 +153,31 @@ def test_one_store_becomes_three_while_the_pair_trades(
 
 
 def test_leaders_die_while_one_node_uses_the_old_list(make_pair: PairMaker) -> None:
-    """The list between and the old one take over from each other: both need the old store."""
+    """The joint list and the old one take over from each other: both need the old store."""
     pair = make_pair(plan_of(grid_part(), mover_part(), stores=1))
     pair.open()
     with growing(pair) as way:
-        way.restart(PI, way.between)
-        way.fail_over(JETSON, way.old)  # to the list between, by the old store and a new one
-        way.fail_over(PI, way.between)  # back to the old list, by the old store alone
+        way.restart(PI, way.joint)
+        way.fail_over(JETSON, way.old)  # to the joint list, by the old store and a new one
+        way.fail_over(PI, way.joint)  # back to the old list, by the old store alone
         way.servers[1].kill()  # one of the new stores may be away, the other one is enough
         way.fail_over(JETSON, way.old)
         pair.judge()
 
 
 def test_leaders_die_while_one_node_uses_the_new_list(make_pair: PairMaker) -> None:
-    """The list between and the new one take over from each other: both are two of three."""
+    """The joint list and the new one take over from each other: both are two of three."""
     pair = make_pair(plan_of(grid_part(), mover_part(), stores=1))
     pair.open()
     with growing(pair) as way:
-        way.restart(PI, way.between)
+        way.restart(PI, way.joint)
         way.use(way.old)
         way.switch(PI)
-        way.restart(JETSON, way.between)
-        assert way.settle(way.between)[0] == UNDONE
+        way.restart(JETSON, way.joint)
+        assert way.settle(way.joint)[0] == UNDONE
         way.restart(JETSON, way.new)
-        way.fail_over(PI, way.between)  # to the new list, by the two new stores
-        way.fail_over(JETSON, way.new)  # back to the list between, by the old store and a new one
+        way.fail_over(PI, way.joint)  # to the new list, by the two new stores
+        way.fail_over(JETSON, way.new)  # back to the joint list, by the old store and a new one
         way.switch(JETSON)
         way.restart(PI, way.new)
         pair.wait(lambda: way.settle(way.new)[0] == 0, "the old store to be moved")

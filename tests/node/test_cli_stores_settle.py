@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy.store_list import between_text
+from deploy.store_list import joint_text
 from election.model import NodeId
 from election.peek import ClusterPeek, merged_control, merged_members, peek
 from election.redis_reply import keys_of
@@ -45,10 +45,10 @@ def files(servers: list[StoreServer], tmp_path: Path) -> dict[str, Path]:
     more = "".join(
         f'[[stores]]\nname = "{s.name}"\nhost = "{s.host}"\nport = {s.port}\n' for s in servers[1:]
     )
-    between = between_text(text.replace("single-host", "three-stores"), "one")
+    joint = joint_text(text.replace("single-host", "three-stores"), "one")
     written = {
         "old": text.replace(more, ""),
-        "between": between.replace("three-stores", "single-host"),
+        "joint": joint.replace("three-stores", "single-host"),
         "new": text,
     }
     for name, content in written.items():
@@ -58,8 +58,8 @@ def files(servers: list[StoreServer], tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def pair(files: dict[str, Path], servers: list[StoreServer]) -> Iterator[Puppets]:
-    """Both nodes say that they use the list between; one leads with it, and does nothing more."""
-    config = load_config(files["between"], environ={})
+    """Both nodes say that they use the joint list; one leads with it, and does nothing more."""
+    config = load_config(files["joint"], environ={})
     with running_puppets(config, holder=None) as puppets:
         show_list(puppets, config)
         for server in servers:
@@ -108,19 +108,19 @@ def counts(pair: Puppets) -> tuple[str, bool] | None:
 
 def test_told_then_moved(pair: Puppets, files: dict[str, Path], servers: list[StoreServer]) -> None:
     """The whole way; each step twice is the same step once."""
-    between, new = (load_config(files[name], environ={}) for name in ("between", "new"))
+    joint, new = (load_config(files[name], environ={}) for name in ("joint", "new"))
     for _ in range(2):
-        code, said = settle(files["between"])
+        code, said = settle(files["joint"])
         assert code == UNDONE, said
         assert "take grown_from out of cluster.toml on jetson and raspberrypi" in said
         assert counts(pair) == (new.config_id, False)
-        assert lists(pair) == [between.old_list_id, new.config_id, new.config_id]
+        assert lists(pair) == [joint.old_list_id, new.config_id, new.config_id]
     show_list(pair, new, "jetson")
     code, said = settle(files["new"])
     assert (code, "on raspberrypi" in said) == (UNDONE, True), said
-    assert lists(pair)[0] == between.old_list_id  # the other node needs it there
+    assert lists(pair)[0] == joint.old_list_id  # the other node needs it there
     show_list(pair, new)
-    with admin_of(servers[0]) as admin:  # whoever led with the list between handed over
+    with admin_of(servers[0]) as admin:  # whoever led with the joint list handed over
         admin.hset(keys_of(pair.config.cluster_id).lease, "state", "released")
     for _ in range(2):
         code, said = settle(files["new"])
@@ -137,12 +137,12 @@ def test_nothing_is_told_while_a_node_uses_the_old_list(
 ) -> None:
     """It would act by the old store alone, beside a node of the new list."""
     show_list(pair, load_config(files["old"], environ={}), "jetson")
-    code, said = settle(files["between"])
-    assert (code, "jetson does not show that it uses the list between" in said) == (1, True), said
+    code, said = settle(files["joint"])
+    assert (code, "jetson does not show that it uses the joint list" in said) == (1, True), said
     assert counts(pair) is None
 
 
-def test_nothing_is_told_before_one_leads_with_the_list_between(
+def test_nothing_is_told_before_one_leads_with_the_list_joint(
     pair: Puppets, files: dict[str, Path], servers: list[StoreServer]
 ) -> None:
     """Else the new stores would not know the last lease, nor what its holder still had to do."""
@@ -150,8 +150,8 @@ def test_nothing_is_told_before_one_leads_with_the_list_between(
     for server in servers[1:]:
         with admin_of(server) as admin:
             admin.hset(lease, "state", "void")
-    code, said = settle(files["between"])
-    assert (code, "nobody leads with the list between yet" in said) == (1, True), said
+    code, said = settle(files["joint"])
+    assert (code, "nobody leads with the joint list yet" in said) == (1, True), said
     assert counts(pair) is None
 
 
@@ -162,10 +162,10 @@ def test_a_node_that_does_not_keep_it_on_disk_is_waited_for(
     monkeypatch.setattr(store_settle, "EFFECT_S", 1.0)
     pair.bodies["raspberrypi"]["stores_kept"] = 0
     wait_until(lambda: merged_members(seen(pair))[PI].body["stores_kept"] == 0)
-    code, said = settle(files["between"])
+    code, said = settle(files["joint"])
     assert (code, "for raspberrypi to keep it on disk" in said) == (UNDONE, True), said
     pair.bodies["raspberrypi"]["stores_kept"] = 10**9
-    code, said = settle(files["between"])
+    code, said = settle(files["joint"])
     assert "take grown_from out" in said
 
 
@@ -176,8 +176,8 @@ def test_a_record_that_is_held_is_not_moved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A process that still renews by the old list keeps it; silent for a ttl, it is moved."""
-    between, new = (load_config(files[name], environ={}) for name in ("between", "new"))
-    settle(files["between"])
+    joint, new = (load_config(files[name], environ={}) for name in ("joint", "new"))
+    settle(files["joint"])
     lease = keys_of(pair.config.cluster_id).lease
     with admin_of(servers[0]) as admin:
         admin.hset(lease, mapping={"state": "held", "node_id": "jetson", "ttl_ms": 1})
@@ -192,7 +192,7 @@ def test_a_record_that_is_held_is_not_moved(
     monkeypatch.setattr("node.cli.store_record.time", watch)
     code, said = settle(files["new"])
     assert (code, "one: somebody wrote since it was read" in said) == (UNDONE, True), said
-    assert lists(pair)[0] == between.old_list_id
+    assert lists(pair)[0] == joint.old_list_id
     watch.sleep = lambda _: None
     assert settle(files["new"])[0] == 0
     assert lists(pair) == [new.config_id] * 3
@@ -205,7 +205,7 @@ def test_a_store_of_an_earlier_try_is_taken_along(
     new = load_config(files["new"], environ={})
     with admin_of(servers[1]) as admin:
         admin.hset(keys_of(pair.config.cluster_id).lease, "config_id", "of-another-witness")
-    assert settle(files["between"])[0] == UNDONE
+    assert settle(files["joint"])[0] == UNDONE
     assert lists(pair)[1:] == [new.config_id] * 2
 
 
@@ -214,9 +214,9 @@ def test_it_says_what_it_is_for_where_no_pair_grows(pair: Puppets, files: dict[s
     for name in ("old", "new"):
         code, said = settle(files[name])
         assert (code, "says nothing of a pair that grows" in said) == (1, True), (name, said)
-    settle(files["between"])
-    text = files["between"].read_text()
-    other = files["between"].with_name("other.toml")
+    settle(files["joint"])
+    text = files["joint"].read_text()
+    other = files["joint"].with_name("other.toml")
     other.write_text(text.replace('name = "three"', 'name = "four"'))
     code, said = settle(other)
     assert (code, "this cluster.toml is old" in said) == (1, True), said
@@ -226,14 +226,14 @@ def test_the_way_is_shown_and_no_store_is_replaced_on_it(
     pair: Puppets, files: dict[str, Path], servers: list[StoreServer]
 ) -> None:
     """`stores show` says what comes next, on either box."""
-    code, said = run_nodectl("stores", "show", "--json", "-c", files["between"])
+    code, said = run_nodectl("stores", "show", "--json", "-c", files["joint"])
     shown = json.loads(said)
     assert (code, shown["next_step"].startswith("nodectl stores settle")) == (1, True)
     assert [row["is_this_list"] for row in shown["stores"]] == [True, True, True]
-    settle(files["between"])
-    code, said = run_nodectl("stores", "show", "-c", files["between"])
+    settle(files["joint"])
+    code, said = run_nodectl("stores", "show", "-c", files["joint"])
     assert (code, "next: take grown_from out" in said) == (1, True), said
     code, said = run_nodectl(
-        "stores", "replace", "three", f"{servers[2].host}:1", "-c", files["between"]
+        "stores", "replace", "three", f"{servers[2].host}:1", "-c", files["joint"]
     )
     assert (code, "finish that first" in said) == (1, True), said

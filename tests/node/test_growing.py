@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.store_list import between_text
+from deploy.store_list import joint_text
 from election.control_record import ControlRecord
 from election.member_record import MemberReading
 from election.model import NodeId, StoreName
@@ -25,9 +25,9 @@ def new(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def between(tmp_path: Path) -> Config:
+def joint(tmp_path: Path) -> Config:
     """The list on the way there, from the store on the Pi."""
-    return make_config(tmp_path, between_text(THREE, "raspberrypi"))
+    return make_config(tmp_path, joint_text(THREE, "raspberrypi"))
 
 
 def latches(config: Config | None = None, **value: object) -> Latches:
@@ -88,17 +88,17 @@ def grown(config: Config, found: Latches, heard: dict[str, MemberReading]) -> Gr
     return growth
 
 
-def test_ids_of_the_three_lists(new: Config, between: Config) -> None:
-    """The list between may act by either; its records are those of the old and the new list."""
-    assert between.config_id == new.config_id
-    assert between.list_ids == {new.config_id, between.old_list_id}
+def test_ids_of_the_three_lists(new: Config, joint: Config) -> None:
+    """The joint list may act by either; its records are those of the old and the new list."""
+    assert joint.config_id == new.config_id
+    assert joint.list_ids == {new.config_id, joint.old_list_id}
     assert new.list_ids == {new.config_id}
     assert new.old_list_id == ""
-    assert between.quorum.needed == "raspberrypi"
+    assert joint.quorum.needed == "raspberrypi"
     assert new.quorum.needed is None
-    assert not replaced_reason(latches(between), between.list_ids)
-    assert not replaced_reason(latches(between), new.list_ids)
-    assert replaced_reason(latches(between), frozenset({between.old_list_id}))
+    assert not replaced_reason(latches(joint), joint.list_ids)
+    assert not replaced_reason(latches(joint), new.list_ids)
+    assert replaced_reason(latches(joint), frozenset({joint.old_list_id}))
 
 
 def test_a_pair_that_never_grew_has_no_way_to_go(new: Config) -> None:
@@ -107,56 +107,56 @@ def test_a_pair_that_never_grew_has_no_way_to_go(new: Config) -> None:
     assert growth_of(new, replaced, {}) is None
 
 
-def test_steps_in_their_order(new: Config, between: Config) -> None:
+def test_steps_in_their_order(new: Config, joint: Config) -> None:
     """What a person is told at each place, and when the next list may be said to count."""
-    old = between.model_copy(update={"stores": between.stores[1:2]})
+    old = joint.model_copy(update={"stores": joint.stores[1:2]})
     old = old.model_copy(update={"cluster": old.cluster.model_copy(update={"grown_from": None})})
-    assert old.config_id == between.old_list_id
+    assert old.config_id == joint.old_list_id
     everybody = peeked("jetson", "raspberrypi", "witness")
 
-    at_first = grown(between, latches(), members(jetson=old, raspberrypi=between))
+    at_first = grown(joint, latches(), members(jetson=old, raspberrypi=joint))
     assert at_first.behind == ("jetson",)
     assert "jetson does not show" in refuse_telling(at_first, everybody)
     assert 'grown_from = "raspberrypi"' in next_step(at_first, NODES)
 
-    both = grown(between, latches(), members(jetson=between, raspberrypi=between))
-    assert (both.behind, both.between) == ((), NODES)
+    both = grown(joint, latches(), members(jetson=joint, raspberrypi=joint))
+    assert (both.behind, both.joint) == ((), NODES)
     assert refuse_telling(both, everybody) == ""
     assert refuse_telling(both, peeked("jetson", "witness")) != ""
     for held in ((), ("raspberrypi",), ("jetson", "witness")):
         led = peeked("jetson", "raspberrypi", "witness", held=held)
-        assert "nobody leads with the list between yet" in refuse_telling(both, led), held
+        assert "nobody leads with the joint list yet" in refuse_telling(both, led), held
     led = peeked("jetson", "raspberrypi", "witness", held=("raspberrypi", "witness"))
     assert refuse_telling(both, led) == ""
     assert next_step(both, NODES).startswith("nodectl stores settle")
 
-    told = grown(between, latches(between), members(jetson=new, raspberrypi=between))
-    assert (told.is_told, told.is_announced, told.between) == (True, False, ("raspberrypi",))
+    told = grown(joint, latches(joint), members(jetson=new, raspberrypi=joint))
+    assert (told.is_told, told.is_announced, told.joint) == (True, False, ("raspberrypi",))
     assert next_step(told, NODES).startswith("take grown_from out of cluster.toml on raspberrypi")
 
-    last = grown(new, latches(between), members(jetson=new, raspberrypi=new))
-    assert (last.behind, last.between) == ((), ())
+    last = grown(new, latches(joint), members(jetson=new, raspberrypi=new))
+    assert (last.behind, last.joint) == ((), ())
     assert next_step(last, NODES) == "nodectl stores settle"
-    over = grown(new, latches(between, is_announced=True), members(jetson=new, raspberrypi=new))
+    over = grown(new, latches(joint, is_announced=True), members(jetson=new, raspberrypi=new))
     assert next_step(over, NODES) == ""
 
 
-def test_a_node_that_is_not_heard_is_behind(between: Config) -> None:
+def test_a_node_that_is_not_heard_is_behind(joint: Config) -> None:
     """Its card may have the old file: it is not said that the new list counts."""
-    heard = members(jetson=between, raspberrypi=between)
-    silent = members(FRESH_S + 1, raspberrypi=between)
-    growth = grown(between, latches(), {**heard, **silent})
+    heard = members(jetson=joint, raspberrypi=joint)
+    silent = members(FRESH_S + 1, raspberrypi=joint)
+    growth = grown(joint, latches(), {**heard, **silent})
     assert growth.behind == ("raspberrypi",)
     assert refuse_telling(growth, peeked("jetson", "raspberrypi", "witness"))
-    unsaid = grown(between, latches(), {**heard, **members(raspberrypi=None)})
+    unsaid = grown(joint, latches(), {**heard, **members(raspberrypi=None)})
     assert unsaid.behind == ("raspberrypi",)
 
 
-def test_the_file_of_yet_another_list_is_old(between: Config) -> None:
+def test_the_file_of_yet_another_list_is_old(joint: Config) -> None:
     growth = grown(
-        between,
-        latches(between, config_id="elsewhere"),
-        members(jetson=between, raspberrypi=between),
+        joint,
+        latches(joint, config_id="elsewhere"),
+        members(jetson=joint, raspberrypi=joint),
     )
     said = refuse_telling(growth, peeked("jetson", "raspberrypi", "witness"))
     assert "this cluster.toml is old" in said
@@ -167,12 +167,12 @@ def test_the_file_of_yet_another_list_is_old(between: Config) -> None:
     [({}, True), ({"is_announced": True}, False), ({"grown_from": None}, False)],
 )
 def test_the_old_stores_list_is_no_news_to_a_node_of_the_new_one(
-    new: Config, between: Config, change: dict[str, object], *, is_quiet: bool
+    new: Config, joint: Config, change: dict[str, object], *, is_quiet: bool
 ) -> None:
     """Until the last step, and only where it is the old list that the store names."""
-    found = latches(between, **change)
-    said = f"it was written under config id {between.old_list_id}"
+    found = latches(joint, **change)
+    said = f"it was written under config id {joint.old_list_id}"
     assert is_expected(found, new, said) is is_quiet
     assert not is_expected(found, new, "it was written under config id 0123")
-    assert not is_expected(found, between, said)
+    assert not is_expected(found, joint, said)
     assert not is_expected(latches(), new, said)
