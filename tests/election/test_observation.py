@@ -116,6 +116,16 @@ def test_majority_of_the_configured_stores_answers(silent: str, *, has_majority:
     assert observed.has_majority is has_majority
 
 
+def test_one_store_is_takeable_when_its_time_is_over_and_no_moment_before() -> None:
+    """R6, R13: a holder repairs a store of somebody else's only then."""
+    observed = Observed(XYZ, identity=ME, timing=TIMING)
+    store = StoreName("y")
+    assert not observed.is_takeable(store, at(100.0))
+    see(observed[store], shown(RECORD), 3.0)
+    assert not observed.is_takeable(store, at(3.0 + 6.119))
+    assert observed.is_takeable(store, at(3.0 + 6.121))
+
+
 def test_lives_of_the_stores_that_were_seen_are_remembered() -> None:
     """What the note for the stop hook releases by, whoever is named there (R16)."""
     observed = Observed(XYZ, identity=ME, timing=TIMING)

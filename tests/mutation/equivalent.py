@@ -24,4 +24,12 @@ EQUIVALENT: Mapping[str, str] = {
     'election/machine.py: return None: return "" -> return None': (
         "every reader asks only whether there are words"
     ),
+    "election/observed.py: off by one: found, most = NOBODY, 0 -> found, most = NOBODY, 1": (
+        "compared only with a vote of the same epoch, and nobody is granted epoch 0"
+    ),
+    "election/observed.py: compare: is_later = (vote[2], len(names)) > (found.epoch, most) -> "
+    "is_later = (vote[2], len(names)) >= (found.epoch, most)": (
+        "two holders of one epoch with as many stores each are never both named: one store alone "
+        "names only when it is needed, and of three only one pair can"
+    ),
 }
