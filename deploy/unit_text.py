@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy import places
+from node.backup.note import BACKUPS_VARIABLE
 
 Line = tuple[str, int]
 """A line of a unit and the systemd version that brought its key (0: always there)."""
@@ -212,6 +213,7 @@ def _node_environment(node_id: str, profile: str) -> tuple[Line, ...]:
         (f"Environment=HOTSPARE_NODE={node_id}", 0),
         (f"Environment=HOTSPARE__CLUSTER__PROFILE={profile}", 0),
         (f"Environment=HOTSPARE__STATE_DIR={places.STATE}", 0),
+        (f"Environment={BACKUPS_VARIABLE}=1", 0),
     )
 
 

@@ -42,7 +42,7 @@ from exchange.journal_file import JournalFile
 from exchange.model import ClientOrderId, WriteResult
 from exchange.ports import Permit
 from exchange.venues import venue_row
-from node.backup.note import BackupNote, read_note
+from node.backup.note import BACKUPS_VARIABLE, BackupNote, read_note
 from node.cluster_watch import MARKER
 from node.config_model import Config, Topology
 from node.crash_file import CrashDesk
@@ -93,6 +93,7 @@ class RealEdges:
         self._environ = environ
         self._state_dir = state_dir
         self._timeout_ms = config.lease.request_timeout_ms
+        self._started_ms = wall_ms()
         self.log = log
         self.clock = KernelClock()
         chat = _chat_of(config, secrets)
@@ -266,8 +267,11 @@ class RealEdges:
         return LastTrading(self._state_dir)
 
     def load_backup_note(self) -> BackupNote | None:
-        """Return the note in the state directory."""
-        return read_note(self._state_dir)
+        """Return the note in the state directory; one is awaited where a timer makes backups."""
+        awaited = BackupNote(good_ms=self._started_ms, tried_ms=0)
+        return read_note(self._state_dir) or (
+            awaited if self._environ.get(BACKUPS_VARIABLE) else None
+        )
 
     def probe(self) -> ResourceProbe:
         """Return the probe of this process and the state directory's disk."""

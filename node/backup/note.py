@@ -15,12 +15,17 @@ from election.durable import write_all
 FILE_NAME: Final = "backups.json"
 LATE_MS: Final = 3 * 24 * 3600 * 1000
 """A backup a day: one that the box slept through is no news, three missing ones are."""
+BACKUPS_VARIABLE: Final = "HOTSPARE_HAS_BACKUP_TIMER"
+"""Set by the unit of a box whose timer makes backups: that it makes none is a warning then."""
 _FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupNote:
-    """Unix times by this box's clock; `good_ms` is 0 before the first. `problem`: of the last."""
+    """Unix times by this box's clock; `good_ms` is 0 before the first. `problem`: of the last.
+
+    With `tried_ms` 0 none was ever tried here, and `good_ms` is since when one is awaited.
+    """
 
     good_ms: int
     tried_ms: int
@@ -61,5 +66,9 @@ def why_bad(note: BackupNote | None, *, now_ms: int) -> str:
     if note.problem:
         return f"backup: the last one failed: {note.problem}"
     age_ms = now_ms - note.good_ms
+    if age_ms <= LATE_MS:
+        return ""
     days = age_ms // (24 * 3600 * 1000)
-    return f"backup: the last good one is {days} days old" if age_ms > LATE_MS else ""
+    if not note.tried_ms:
+        return f"backup: this box's timer has made none in {days} days"
+    return f"backup: the last good one is {days} days old"

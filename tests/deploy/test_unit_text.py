@@ -67,6 +67,7 @@ def test_the_node_is_started_for_ever_and_released_after_its_death() -> None:
         "StartLimitIntervalSec=0",
         "KillMode=mixed",
         "Environment=HOTSPARE__CLUSTER__PROFILE=prod",
+        "Environment=HOTSPARE_HAS_BACKUP_TIMER=1",
     ):
         assert f"\n{line}\n" in text
     assert re.search(r"\nWatchdogSec=\d+\n", text)
