@@ -50,6 +50,9 @@ class Version:
     settings: str
 
 
+NOTHING = Version(release="", settings="")
+
+
 def switch(box: Box, target: Target, patience: Patience, *, may_stop_trading: bool) -> bool:
     """Make the node run what the target says; return whether anything had to be done.
 
@@ -98,10 +101,10 @@ def _switch_to(
             _hand_over(box, state, patience, may_stop_trading=may_stop_trading)
     before = Version(release=state.release, settings=state.settings)
     is_first = not before.release
-    if not is_first and before != wanted:
-        _remember(box, before)
     # what failed was never run: going back later means what ran before that
     earlier = Version(release=state.previous_release, settings=state.previous_settings)
+    if not is_first and before != wanted and (_is_well(box, state) or earlier in {wanted, NOTHING}):
+        _remember(box, before)
     if not is_first:
         box.apply(keep_wants(target))
     # a node that saw the stores must see them afterwards: else it lost them by the switch
@@ -223,6 +226,12 @@ def wait_until_well(
             return ""
         patience.sleep(POLL_S)
     return _unwell(box, state, fingerprint)
+
+
+def _is_well(box: Box, state: NodeState) -> bool:
+    """Tell whether what runs is worth going back to: not so where an upgrade was broken off."""
+    is_seen_well = state.role_of(box.place.name) in FIT_ROLES
+    return state.is_active and (is_seen_well or sees_no_majority(state))
 
 
 def sees_no_majority(state: NodeState) -> bool:

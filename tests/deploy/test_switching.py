@@ -207,6 +207,34 @@ def test_what_failed_is_nothing_to_go_back_to(board: Board, box: Box, target: Ta
     assert not [path for path in PREVIOUS if path in board.links]
 
 
+def test_what_was_broken_off_unwell_is_nothing_to_go_back_to(
+    board: Board, box: Box, target: Target
+) -> None:
+    """Ctrl-C while a bad release is awaited: the next one is followed by what was good before."""
+    well = dict(board.status)
+    board.status = well | {"nodes": [{"node_id": "jetson", "role": "starting", "reasons": []}]}
+    board.on_start = lambda _: board.status.update(well)
+    assert switch(box, target, Time().patience(), may_stop_trading=False)
+    assert (board.name(places.CURRENT), board.name(PREVIOUS[0])) == ("new", "older")
+    assert board.name(PREVIOUS[1]) == "set-older"
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_what_cannot_be_told_to_be_unwell_is_gone_back_to(
+    board: Board, box: Box, target: Target, *, silent: bool
+) -> None:
+    """No store says how it is; or there is nothing before it."""
+    if silent:
+        board.status |= {"nodes": [], "stores": [{"error": "no answer"}]}
+    else:
+        board.status["nodes"][0]["role"] = "starting"
+        board.on_start = lambda _: board.status["nodes"][0].update(role="standby")
+        for path in PREVIOUS:
+            del board.links[path]
+    assert switch(box, target, Time().patience(), may_stop_trading=False)
+    assert (board.name(places.CURRENT), board.name(PREVIOUS[0])) == ("new", "old")
+
+
 def test_what_is_put_back_has_its_secrets_and_its_unit_again(
     board: Board, box: Box, target: Target
 ) -> None:
