@@ -19,6 +19,8 @@ from deploy.release import Release
 from deploy.ssh import Shell
 from deploy.wants import Want, to_stage
 from deploy.wheels import sha256_of
+from election.model import StoreName
+from election.quorum import quorum_of
 
 Say = Callable[[str], None]
 
@@ -71,6 +73,17 @@ class NodeState:
     def store_errors(self) -> tuple[str, ...]:
         """What is wrong with each store that gives no usable answer, in words."""
         return tuple(str(s["error"]) for s in self.status.get("stores") or () if s.get("error"))
+
+    def has_majority_without(self, lost: str = "") -> bool:
+        """Tell whether the stores that answer decide, also without those of the box `lost`.
+
+        False when nothing is known of any store.
+        """
+        stores = self.status.get("stores") or ()
+        # an older release does not say it: it knows no store that every decision needs
+        quorum = quorum_of((StoreName(s["name"]), bool(s.get("is_needed"))) for s in stores)
+        left = [s["name"] for s in stores if not s.get("error") and s["name"] != lost]
+        return bool(stores) and quorum.is_met(left)
 
     @property
     def headline(self) -> str:

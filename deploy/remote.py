@@ -91,9 +91,7 @@ def why_trading_stops(state: NodeState, name: str) -> str:
             f"{name} leads: uninstalling it stops trading\n    → make it hand over first "
             "(nodectl switchover there), or say FORCE=1"
         )
-    stores = state.status.get("stores") or []
-    left = [s for s in stores if not s.get("error") and s.get("name") != name]
-    if 2 * len(left) > len(stores):
+    if state.has_majority_without(name):
         return ""
     return (
         f"without the lease store on {name} no majority of stores is left: {state.holder} stops "

@@ -236,8 +236,7 @@ def _is_well(box: Box, state: NodeState) -> bool:
 
 def sees_no_majority(state: NodeState) -> bool:
     """Tell whether too few stores answer to say anything: as before the second box is deployed."""
-    stores = state.status.get("stores") or []
-    return bool(stores) and 2 * len(state.store_errors) >= len(stores)
+    return bool(state.status.get("stores")) and not state.has_majority_without()
 
 
 def _unwell(box: Box, state: NodeState, fingerprint: str) -> str:

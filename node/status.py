@@ -207,6 +207,8 @@ def _few(seen: ClusterPeek) -> str:
     count, total = len(seen.answered), len(seen.stores)
     if total == 1:
         return "the only store does not answer"
+    if count >= seen.quorum.size:
+        return f"store {seen.quorum.needed} does not answer, and every decision needs it now"
     return f"{count or 'none'} of {total} stores {'answers' if count == 1 else 'answer'}"
 
 
@@ -301,6 +303,7 @@ def _store_line(store: StorePeek) -> StoreLine:
         state="" if record is None else str(record.state),
         age_s=store.record_age_s,
         server=store.server_version,
+        is_needed=store.is_needed,
     )
 
 

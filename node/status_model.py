@@ -51,6 +51,7 @@ class StoreLine:
     state: str
     age_s: float | None
     server: str
+    is_needed: bool = False  # in every decision, while the pair grows from it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,11 @@ class KnownBox:
     def node_state(self) -> NodeState:
         """Return what its node says: both nodes stand by, as far as roles go."""
         nodes = [{"node_id": n, "role": "standby"} for n in ("jetson", "raspberrypi")]
-        status: dict[str, Any] = {"holder": self.holder, "nodes": nodes, "stores": [{"error": ""}]}
+        status: dict[str, Any] = {
+            "holder": self.holder,
+            "nodes": nodes,
+            "stores": [{"name": "raspberrypi", "error": ""}],
+        }
         return NodeState(
             is_active=True,
             restarts=0,

@@ -31,6 +31,14 @@ def seen(holder: str | None, **stores: str) -> NodeState:
     return NodeState(is_active=True, restarts=0, status=status, **nothing)
 
 
+def growing(needed: str) -> NodeState:
+    """What a node of the joint list sees: every decision needs this store."""
+    state = seen("jetson", **THREE)
+    for store in state.status["stores"]:
+        store["is_needed"] = store["name"] == needed
+    return state
+
+
 ONE = {"raspberrypi": ""}
 THREE = {"jetson": "", "raspberrypi": "", "witness": ""}
 
@@ -41,6 +49,7 @@ THREE = {"jetson": "", "raspberrypi": "", "witness": ""}
         (seen("raspberrypi", **THREE), "raspberrypi leads"),
         (seen("jetson", **ONE), "no majority of stores is left: jetson stops trading"),
         (seen("jetson", **{**THREE, "witness": "refused"}), "no majority of stores is left"),
+        (growing("raspberrypi"), "no majority of stores is left"),
     ],
 )
 def test_a_box_that_trading_needs_stays(state: NodeState, words: str) -> None:
@@ -48,7 +57,13 @@ def test_a_box_that_trading_needs_stays(state: NodeState, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [seen("jetson", **THREE), seen(None, **ONE), seen("jetson", jetson="")]
+    "state",
+    [
+        seen("jetson", **THREE),
+        seen(None, **ONE),
+        seen("jetson", jetson=""),
+        growing("witness"),
+    ],
 )
 def test_a_box_that_trading_does_not_need_may_go(state: NodeState) -> None:
     assert why_trading_stops(state, "raspberrypi") == ""

@@ -38,7 +38,7 @@ def _board() -> Board:
         "holder": "raspberrypi",
         "spares": ["jetson"],
         "nodes": [{"node_id": name, "role": "standby", "reasons": []} for name in NAMES],
-        "stores": [{"error": ""}],
+        "stores": [{"name": "raspberrypi", "error": ""}],
         "headline": "trading",
     }
     return board

@@ -19,7 +19,7 @@ from deploy.inventory import BoxPlace
 from deploy.settings import SettingsSet, read_secrets, read_settings
 from deploy.ssh import Shell
 from deploy.store_list import grown_text, joint_text, read_grown
-from deploy.switching import Patience, may_follow, switch, switch_back
+from deploy.switching import Patience, may_follow, sees_no_majority, switch, switch_back
 from node.config_model import Config
 from node.init import GivenSecrets, write_cluster
 from node.init_answers import Answers
@@ -137,7 +137,7 @@ def board(config: Config) -> Board:
         "holder": "raspberrypi",
         "spares": ["jetson"],
         "nodes": [{"node_id": "jetson", "role": "standby", "reasons": []}],
-        "stores": [{"error": ""}],
+        "stores": [{"name": "raspberrypi", "error": ""}],
         "headline": "trading",
     }
     board.stores = {"config_id": config.config_id, "counts": None}
@@ -268,7 +268,9 @@ def test_a_node_that_lost_the_stores_by_the_switch_is_put_back(
     def loses_them(fingerprint: str) -> None:
         board.fingerprint = fingerprint
         is_new = board.name(places.CURRENT) == "new"
-        board.status["stores"] = [{"error": "wrong password" if is_new else ""}]
+        board.status["stores"] = [
+            {"name": "raspberrypi", "error": "wrong password" if is_new else ""}
+        ]
         board.status["nodes"] = [] if is_new else [{"node_id": "jetson", "role": "standby"}]
 
     board.on_start = loses_them
@@ -282,8 +284,23 @@ def test_a_node_that_lost_the_stores_by_the_switch_is_put_back(
 def test_a_box_that_is_alone_before_may_be_alone_afterwards(
     board: Board, box: Box, target: Target
 ) -> None:
-    board.status |= {"stores": [{"error": "nothing listens there"}], "nodes": [], "holder": None}
+    store = {"name": "raspberrypi", "error": "nothing listens there"}
+    board.status |= {"stores": [store], "nodes": [], "holder": None}
     assert switch(box, target, Time().patience(), may_stop_trading=False)
+
+
+@pytest.mark.parametrize("silent", ["raspberrypi", "witness"])
+def test_what_counts_as_alone_is_what_the_stores_decide(
+    board: Board, box: Box, silent: str
+) -> None:
+    """While the pair grows, the old store alone stops every decision, a new one alone none."""
+    board.status["stores"] = [
+        {"name": name, "error": "gone" * (name == silent), "is_needed": name == "raspberrypi"}
+        for name in ("jetson", "raspberrypi", "witness")
+    ]
+    assert sees_no_majority(box.node_state()) is (silent == "raspberrypi")
+    board.status["stores"] = []
+    assert not sees_no_majority(box.node_state())
 
 
 def test_a_leader_hands_over_first_and_its_successors_strategy_is_accepted(

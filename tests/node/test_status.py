@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from deploy.store_list import joint_text
 from election.peek import StorePeek
 from node.eligibility import EligibilityFacts, judge_eligibility
 from node.status import build_status
@@ -40,6 +42,21 @@ def look(case: str, folder: Path) -> StatusView:
 def judge(seen: Sequence[StorePeek], folder: Path, text: str = THREE) -> StatusView:
     """Build the view of the given stores."""
     return build_status(make_peek(*seen), make_config(folder, text), now_wall_ms=NOW_MS)
+
+
+def test_while_the_pair_grows_the_old_store_is_missed_by_name(tmp_path: Path) -> None:
+    """Two of three answer and decide nothing: programs are told, too, which one is needed."""
+    stores = [replace(s, is_needed=s.name == "raspberrypi") for s in all_with()]
+    joint = joint_text(THREE, "raspberrypi")
+    assert judge(stores, tmp_path, joint).verdict is Verdict.TRADING
+    gone = replace(make_down("raspberrypi"), is_needed=True)
+    seen = [gone if s.name == gone.name else s for s in stores]
+    view = judge(seen, tmp_path, joint)
+    assert (view.verdict, [s.name for s in view.stores if s.is_needed]) == (
+        Verdict.UNKNOWN,
+        ["raspberrypi"],
+    )
+    assert view.headline == "store raspberrypi does not answer, and every decision needs it now"
 
 
 def check_golden(name: str, text: str) -> None:
