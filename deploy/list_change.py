@@ -8,7 +8,7 @@ asked for and goes on.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -60,6 +60,8 @@ class ListChange:
                     "it trades\n    → first: make upgrade"
                 )
         lists = [list_of(box) for box in boxes]
+        for box, said in zip(boxes, lists, strict=True):
+            self._refuse_other(box, said)
         if self._counts(boxes) or any(said.get("old_list_id") for said in lists):
             return
         state = boxes[0].node_state()
@@ -73,6 +75,27 @@ class ListChange:
                 f"the pair is not well: {state.headline or 'nothing answers'}\n    → a leader and "
                 "a fit spare are needed first: make status"
             )
+
+    def _refuse_other(self, box: Box, said: Mapping[str, Any]) -> None:
+        """Refuse what is on the way to other stores, or cannot be told: nothing was changed yet."""
+        name = box.place.name
+        if not said.get("config_id"):
+            raise StepFailed(
+                f"{name} does not say which list of stores it uses\n"
+                "    → mend that first: nodectl stores show there"
+            )
+        if not said.get("old_list_id") or said["config_id"] == self.config_id:
+            return
+        others = ", ".join(f"{s['name']} {s['address']}" for s in said.get("stores") or ())
+        is_final = said.get("counts") == said["config_id"]
+        back = "" if is_final else (
+            ", or go back first: make deploy-standby and make deploy-primary, with cluster.toml as "
+            "it is"
+        )  # fmt: skip
+        raise StepFailed(
+            f"{name} is on its way to other stores than you ask for now: {others}\n"
+            f"    → say ADDRESS= as you did then{back}"
+        )
 
     def run(self, plans: Sequence[NodePlan], *, write: Callable[[], None]) -> None:
         """Do it.
@@ -99,17 +122,20 @@ class ListChange:
         boxes = [plan.box for plan in plans]
         if not self._counts(boxes):
             self._switch_all(plans, "the joint list", lambda plan: plan.joint)
-            self.say("saying on both disks that the new list counts")
-            self._settle(boxes[0], is_last=False)
+        # Said once, it may still not be on both disks: it is waited for again.
+        problems = self._tell(boxes)
         write()
+        if problems:  # without one of the new stores no node would be fit with the new list
+            raise StepFailed("\n".join(("not every store is ready for the new list:", *problems)))
         self._switch_all(plans, "the new list", lambda plan: plan.new)
-        self.say("moving the old store to the new list")
-        self._settle(boxes[0], is_last=True)
         for box in boxes:
-            # settings from before are of the old list: nobody may go back to them
+            # Settings from before are of the old list: nobody may go back to them. Before the last
+            # step, which nothing that is left undone could bring back.
             box.apply(
                 (Absent(path=f"{places.BASE}/previous"), Absent(path=f"{places.ETC}/previous"))
             )
+        self.say("moving the old store to the new list")
+        self._settle(boxes[0], is_last=True)
         state = self._wait(boxes[0], lambda state: state.is_paused or bool(state.spares))
         self.say(f"three stores; {state.leads or 'see make status'}")
 
@@ -138,16 +164,38 @@ class ListChange:
             state = box.node_state()
         return state
 
-    def _settle(self, box: Box, *, is_last: bool) -> None:
-        """Let the box take the next step for the pair (`nodectl stores settle`)."""
-        said = ""
+    def _tell(self, boxes: Sequence[Box]) -> Sequence[str]:
+        """Say on both disks that the new list counts; return what is wrong with the new stores."""
+        lists = [(box, said) for box in boxes if (said := list_of(box))]
+        able = [(box, said) for box, said in lists if said.get("config_id") == self.config_id]
+        is_over = len(able) == len(boxes) and not any(said.get("old_list_id") for _, said in able)
+        # None is able: both were put back since it counted, and contend no more: they know it.
+        if is_over or not able:
+            return ()
+        box = able[0][0]
+        self.say("saying on both disks that the new list counts")
+        return self._settle(box, is_last=False)
+
+    def _settle(self, box: Box, *, is_last: bool) -> Sequence[str]:
+        """Let the box take the next step for the pair (`nodectl stores settle`).
+
+        Returns:
+            What it could not do of that step though it is said; nothing for the last one.
+        """
+        said, is_said = "", False
+        problems: Sequence[object] = ()
         for _ in range(TRIES):
             said, _, code = box.shell.as_root(
                 f"{places.NODECTL} stores settle --json </dev/null 2>&1; echo code=$?"
             ).rpartition("code=")
-            if code.strip() == "0" or (not is_last and _is_report(said)):
-                return
+            report = _parsed(said)
+            is_said = not is_last and isinstance(report, dict)
+            problems = report.get("problems") or () if isinstance(report, dict) else ()
+            if code.strip() == "0" or (is_said and not problems):
+                return ()
             self.patience.sleep(POLL_S)  # what was just started shows itself within seconds
+        if is_said:
+            return [str(problem) for problem in problems]
         raise StepFailed(f"the new list is not in use everywhere yet:\n{said.strip()[-800:]}")
 
 
@@ -160,10 +208,6 @@ def list_of(box: Box) -> dict[str, Any]:
     """Return which list the box's node is configured with, and which one counts."""
     said = box.shell.as_root(f"{places.NODECTL} stores show --json </dev/null || :")
     return found if isinstance(found := _parsed(said), dict) else {}
-
-
-def _is_report(said: str) -> bool:
-    return isinstance(_parsed(said), dict)
 
 
 def _parsed(said: str) -> object:

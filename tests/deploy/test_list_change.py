@@ -37,6 +37,7 @@ class Home:
     previous: set[str] = field(default_factory=lambda: {JETSON, PI})
     lives: int = 10**9
     steps: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # of the new stores
     warming: int = 0  # looks until a spare that has just started is one
     now_s: float = 0.0
 
@@ -64,16 +65,18 @@ class Home:
         assert set(self.uses.values()) != {OLD, NEW}, "two traders"
         return True
 
-    def settle(self) -> tuple[dict[str, Any] | str, int]:
-        """Say or move, as `nodectl stores settle` does."""
-        if OLD in self.uses.values():
+    def settle(self, name: str) -> tuple[dict[str, Any] | str, int]:
+        """Say or move, as `nodectl stores settle` does on a box."""
+        if self.uses[name] == OLD:
+            return "this cluster.toml says nothing of a pair that grows", 1
+        if OLD in self.uses.values() and not self.is_told:
             return "refused: one uses the old list", 1
         if not self.is_told and (self.holder is None or self.is_paused):
             return "nobody leads with the joint list yet", 1
         self.step("settle")
         self.is_told = True
-        if JOINT in self.uses.values():
-            return {"next_step": "take it out"}, UNDONE
+        if JOINT in self.uses.values() or self.problems:
+            return {"next_step": "take it out", "problems": self.problems}, UNDONE
         self.is_moved = True
         return {"next_step": ""}, 0
 
@@ -85,6 +88,7 @@ class Home:
             "old_list_id": OLD if self.uses[name] == JOINT else "",
             "counts": NEW if self.is_told else None,
             "next_step": "" if is_done or self.uses[name] == OLD else "settle",
+            "stores": [{"name": "witness", "address": "192.168.1.13:6379"}],
         }
 
     def state(self) -> NodeState:
@@ -151,7 +155,7 @@ class SomeBox:
         if "settle --help" in script:
             return "no" if self.home.is_release_old else "Usage"
         if "stores settle" in script:
-            said, code = self.home.settle()
+            said, code = self.home.settle(self.name)
             return f"{said if isinstance(said, str) else json.dumps(said)}\ncode={code}\n"
         return json.dumps(self.home.shown(self.name))
 
@@ -161,6 +165,7 @@ class SomeBox:
 
     def apply(self, wants: object) -> None:
         """Forget what could be gone back to."""
+        self.home.step(f"{self.name} forgets")
         self.home.previous.discard(self.name)
 
 
@@ -190,6 +195,8 @@ def test_spare_first_twice_and_the_leader_is_the_same_at_the_end(home: Home) -> 
         "write",
         f"{JETSON} {NEW}",
         f"{PI} {NEW}",
+        f"{JETSON} forgets",
+        f"{PI} forgets",
         "settle",
     ]
     assert (home.holder, home.is_moved, home.previous) == (JETSON, True, set())
@@ -197,7 +204,7 @@ def test_spare_first_twice_and_the_leader_is_the_same_at_the_end(home: Home) -> 
     assert not change.is_missing(boxes_of(home))
 
 
-@pytest.mark.parametrize("lives", range(8))
+@pytest.mark.parametrize("lives", range(10))
 @pytest.mark.parametrize("is_failing_over", [False, True])
 def test_whatever_broke_off_goes_on(home: Home, lives: int, *, is_failing_over: bool) -> None:
     """At no step two traders, and the same command finishes it, also after a failover."""
@@ -274,7 +281,49 @@ def test_whoever_breaks_it_off_is_told_that_it_goes_on(
 
 def test_a_settling_that_never_comes_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that does not show its list in time: with what the box said."""
-    monkeypatch.setattr(Home, "settle", lambda _: ("jetson does not show it", 1))
+    monkeypatch.setattr(Home, "settle", lambda *_: ("jetson does not show it", 1))
     with pytest.raises(StepFailed, match="jetson does not show it"):
         home.change().run(home.plans(), write=home.write)
     assert NEW not in home.uses.values()
+
+
+def test_what_counts_is_said_again_before_the_new_list_is_used(home: Home) -> None:
+    """It was said and then broke off: whether both disks have it is not known (ADR 0016)."""
+    home.uses, home.is_told, home.holder = {JETSON: OLD, PI: JOINT}, True, PI
+    home.change().run(home.plans(), write=home.write)
+    done = [step for step in home.steps if step in {"settle", f"{JETSON} {NEW}", f"{PI} {NEW}"}]
+    assert done == ["settle", f"{JETSON} {NEW}", f"{PI} {NEW}", "settle"]
+
+
+def test_without_a_new_store_the_joint_list_stays(home: Home) -> None:
+    """A node of the new list would need it; the laptop knows by then which list counts."""
+    home.problems = ["witness: no route to host"]
+    with pytest.raises(StepFailed, match=r"not every store is ready(?s:.*)no route to host"):
+        home.change().run(home.plans(), write=home.write)
+    assert (set(home.uses.values()), home.written) == ({JOINT}, 1)
+    home.problems = []
+    home.change().run(home.plans(), write=home.write)
+    assert (set(home.uses.values()), home.is_moved) == ({NEW}, True)
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_another_witness_at_the_second_try_is_refused_before_anything_is_brought(
+    home: Home, *, is_told: bool
+) -> None:
+    """With which stores the way began, and that one can go back while the old list counts."""
+    home.uses, home.is_told = {JETSON: OLD, PI: JOINT}, is_told
+    change = ListChange(config_id="elsewhere", say=home.steps.append, patience=home.patience)
+    with pytest.raises(StepFailed, match=r"raspberrypi(?s:.*)witness 192.168.1.13:6379") as raised:
+        change.refuse_unfit(boxes_of(home))
+    assert "say ADDRESS= as you did then" in str(raised.value)
+    assert ("make deploy-standby" in str(raised.value)) is not is_told
+
+
+def test_a_box_that_does_not_say_its_list_is_left_alone(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pair of three stores would be sent on the way again."""
+    monkeypatch.setattr(Home, "shown", lambda *_: {})
+    assert home.change().is_missing(boxes_of(home))
+    with pytest.raises(StepFailed, match="does not say which list of stores"):
+        home.change().refuse_unfit(boxes_of(home))
