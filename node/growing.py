@@ -87,7 +87,9 @@ def is_expected(latches: Latches, config: Config, said: str) -> bool:
 
 def refuse_telling(growth: Growth, seen: ClusterPeek) -> str:
     """Return why it may not be said yet that the new list counts, empty when it may."""
-    if not seen.has_majority:
+    # once the new list counts, it is enough that the stores of that one answer
+    is_enough = len(seen.answered) >= seen.quorum.size if growth.is_told else seen.has_majority
+    if not is_enough:
         said = "; ".join(str(s.error) for s in seen.stores if s.error)
         return f"too few stores answer: {said}"
     known = None if growth.record is None else growth.record.value.get("config_id")

@@ -126,11 +126,8 @@ def refuse_now(
             "must be told"
         )
     known = latches.records.get(STORES)
-    if known is not None and known.value.get("config_id") not in {change.old_id, change.new_id}:
-        return (
-            "this cluster.toml is old: the store list was replaced by "
-            f"{known.by}; copy the other box's cluster.toml first"
-        )
+    if known is not None and (refusal := _refuse_known(change, known)):
+        return refusal
     if not latches.is_paused:
         return "the cluster is not paused"
     relying = [n for n in nodes if is_fresh(m := members.get(n)) and m and m.body.get("relies_on")]
@@ -146,6 +143,23 @@ def refuse_now(
             "cluster.toml becomes old"
         )
     return ""
+
+
+def _refuse_known(change: Change, known: ControlRecord) -> str:
+    """Return why the list that counts stands against the change, empty when it does not."""
+    if known.value.get("config_id") not in {change.old_id, change.new_id}:
+        return (
+            "this cluster.toml is old: the store list was replaced by "
+            f"{known.by}; copy the other box's cluster.toml first"
+        )
+    grown_from = known.value.get("grown_from")
+    is_over = not grown_from or known.value.get("is_announced", False)
+    if is_over or grown_from in {store.name for store in change.removed}:
+        return ""
+    return (
+        f"the pair has not finished growing: the record on {grown_from} is still under the old "
+        "list, and nothing could move it later (first: nodectl stores settle)"
+    )
 
 
 def acknowledged(record: ControlRecord, members: Mapping[str, MemberReading]) -> tuple[str, ...]:

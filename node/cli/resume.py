@@ -73,7 +73,9 @@ def resume(
                 mend="make strategies and limits of both nodes equal, then accept",
             )
         decisions[ACCEPT] = {"fingerprint": marks.pop()}
-    if stores is not None and not stores.value.get("is_announced", False):
+    # of a pair that grows it is said by `nodectl stores settle`, once the old store is moved too
+    is_growth = stores is not None and bool(stores.value.get("grown_from"))
+    if stores is not None and not is_growth and not stores.value.get("is_announced", False):
         decisions[STORES] = {**stores.value, "is_announced": True}
     decide(settings, secrets, decisions, reason)
     effect = wait_for_pause(settings, secrets, is_paused=False)

@@ -237,3 +237,30 @@ def test_the_way_is_shown_and_no_store_is_replaced_on_it(
         "stores", "replace", "three", f"{servers[2].host}:1", "-c", files["joint"]
     )
     assert (code, "finish that first" in said) == (1, True), said
+
+
+def test_a_pause_lifted_on_the_way_does_not_end_it(
+    pair: Puppets, files: dict[str, Path], servers: list[StoreServer]
+) -> None:
+    """`resume` says of a replaced store that both nodes use the list; here one store is left."""
+    settle(files["joint"])
+    code, said = run_nodectl("resume", "-c", files["joint"])
+    assert (code, "resumed" in said) == (0, True), said
+    new = load_config(files["new"], environ={})
+    assert counts(pair) == (new.config_id, False)
+    show_list(pair, new)
+    code, said = run_nodectl("stores", "show", "--json", "-c", files["new"])
+    assert (code, json.loads(said)["next_step"]) == (1, "nodectl stores settle")
+
+
+def test_without_the_old_store_it_says_what_comes_next(
+    pair: Puppets, files: dict[str, Path], servers: list[StoreServer]
+) -> None:
+    """Nobody leads with the joint list then: the new one is the way out, once it counts."""
+    settle(files["joint"])
+    servers[0].kill()
+    try:
+        code, said = settle(files["joint"])
+    finally:
+        servers[0].restart()
+    assert (code, "take grown_from out of cluster.toml" in said) == (UNDONE, True), said

@@ -132,6 +132,8 @@ def test_steps_in_their_order(new: Config, joint: Config) -> None:
 
     told = grown(joint, latches(joint), members(jetson=new, raspberrypi=joint))
     assert (told.is_told, told.is_announced, told.joint) == (True, False, ("raspberrypi",))
+    assert refuse_telling(told, peeked("jetson", "witness")) == ""  # two of the three are enough
+    assert "too few" in refuse_telling(told, peeked("raspberrypi"))
     assert next_step(told, NODES).startswith("take grown_from out of cluster.toml on raspberrypi")
 
     last = grown(new, latches(joint), members(jetson=new, raspberrypi=new))

@@ -154,6 +154,19 @@ def test_it_begins_paused_with_both_nodes_and_a_majority(change: Change) -> None
     assert "cluster.toml is old" in refused(latches=latches(other))
 
 
+def test_a_pair_that_has_not_finished_growing_is_finished_first(change: Change) -> None:
+    """The old store's record would stay under the first list; unless it is that store that goes."""
+
+    def refused(grown_from: str, *, is_announced: bool) -> str:
+        value = {"config_id": change.old_id, "grown_from": grown_from, "is_announced": is_announced}
+        known = ControlRecord(kind=STORES, version=3, value=value, by="me", at_ms=0, reason="")
+        return refuse_now(change, picture(), latches(known), members(), NODES, ())
+
+    assert "first: nodectl stores settle" in refused("raspberrypi", is_announced=False)
+    assert not refused("raspberrypi", is_announced=True)
+    assert not refused("witness", is_announced=False)
+
+
 def test_nothing_begins_while_a_node_trades_by_the_others_promise(change: Change) -> None:
     """ADR 0015: the promise is about the old list, and stands on the other node's disk."""
     relying = members(jetson={"relies_on": "raspberrypi"})
