@@ -157,6 +157,11 @@ class PeerDesk:
 
     def _promise(self) -> Walk[Outcome]:  # noqa: PLR0911  (one line for each reason)
         identity = self.heartbeat.identity
+        if self.config.cluster.grown_from:
+            return _refused(
+                "the pair grows from one store to three, and no promise counts on the way: finish "
+                "that first (make deploy-witness)"
+            )
         if len(self.config.stores) != 1:
             return _refused("with three stores it is not needed: any one of them may be away")
         if self.memory.state is PromiseState.UNKNOWN:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deploy.store_list import joint_text
 from election.errors import PeerUnreachable, PromiseFileUnusable
 from election.promise import NOT_KNOWN, NOTHING_PROMISED, PromiseMemory, PromiseState
 from election.signals import StandUp
@@ -151,6 +152,17 @@ def test_three_stores_need_no_promise(tmp_path: Path) -> None:
     """Any one of three may be away."""
     holder, standby = two_sides(tmp_path, make_config(tmp_path, THREE))
     assert "three stores" in command(standby, "begin")["text"]
+    for side in (holder, standby):
+        side.server.stop(5.0)
+
+
+def test_no_promise_counts_while_the_pair_grows(tmp_path: Path) -> None:
+    """The needed store may not be away, so that any one of three may would be untrue."""
+    config = make_config(tmp_path, joint_text(THREE, "raspberrypi"))
+    holder, standby = two_sides(tmp_path, config)
+    answer = command(standby, "begin")
+    assert (answer["code"], "finish that first" in answer["text"]) == ("refused", True)
+    assert standby.file.load() == NOTHING_PROMISED
     for side in (holder, standby):
         side.server.stop(5.0)
 
