@@ -74,7 +74,8 @@ class Autopsy:
         """True when nothing stands in the way of the other node in the stores that decide."""
         if self.left is None:
             return False
-        quorum = quorum_of((a.name, bool(a.old_list)) for a in self.left.addresses)
+        needed = {a.name for a in self.left.addresses if a.old_list}
+        quorum = quorum_of((e.store, e.store in needed) for e in self.epitaphs)
         return quorum.is_met([e.store for e in self.epitaphs if e.is_released or e.is_gone])
 
 

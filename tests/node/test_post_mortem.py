@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -288,6 +289,9 @@ def test_released_are_the_stores_that_decide(needed: str, freed: str, *, is_rele
     )
     epitaphs = tuple(Epitaph(store=a.name, is_released=a.name in freed, said="") for a in addresses)
     assert Autopsy(left=left, reason="", epitaphs=epitaphs).is_released is is_released
+    if not needed:  # a note that names no addresses is judged by what the stores said
+        bare = replace(left, addresses=())
+        assert Autopsy(left=bare, reason="", epitaphs=epitaphs).is_released is is_released
 
 
 def test_the_weaker_login_is_used_when_there_is_one(tmp_path: Path) -> None:
