@@ -26,6 +26,7 @@ from deploy.list_change import ListChange, NodePlan, list_of
 from deploy.settings import SettingsSet, read_settings
 from deploy.store_list import (
     difference,
+    final_text,
     grown_inventory,
     grown_text,
     joint_text,
@@ -61,7 +62,7 @@ def deploy_witness(wish: Wish, address: str, ask: Ask, say: Say) -> int:
     with ExitStack() as stack:
         box = stack.enter_context(connected(place, wish, say))
         box.refuse_unfit()
-        plan = _plan(wish, box, address)
+        plan = plan_witness(wish, box, address)
         wish = replace(wish, config=plan.config, text=plan.text)
         nodes = _nodes(stack, wish, say, is_needed=plan.text is not None)
         for node in nodes:
@@ -99,11 +100,27 @@ def _witness_place(wish: Wish) -> BoxPlace:
     return BoxPlace(name=WITNESS, ssh=ssh, is_node=False, has_store=True, has_paper=False)
 
 
-def _plan(wish: Wish, box: Box, address: str) -> Plan:
+def plan_witness(wish: Wish, box: Box, address: str) -> Plan:
+    """Return what will be.
+
+    Args:
+        wish: with the laptop's cluster.toml.
+        box: the witness.
+        address: of the witness, as the owner said it (ADDRESS=); empty when nothing.
+
+    Raises:
+        InventoryRefused: the file cannot be changed, or has the witness elsewhere.
+    """
     config = wish.config
-    if config.cluster.topology is Topology.THREE_STORES:
-        return Plan(config=config)
     assert config.path is not None
+    if config.cluster.topology is Topology.THREE_STORES:
+        _refuse_elsewhere(config, address)
+        if not config.cluster.grown_from:
+            return Plan(config=config)
+        # the file for the way, which people write who go it by hand: what comes of it is wanted
+        text = final_text(config.path.read_text(encoding="utf-8"))
+        grown = read_grown(config, read_settings(config, text.encode()))
+        return Plan(config=grown, text=text.encode(), files={config.path: text})
     near = config.stores[0].host
     host = witness_address(address, box.place.ssh, box.facts.addresses, near)
     text = grown_text(config.path.read_text(encoding="utf-8"), config, host)
@@ -113,6 +130,15 @@ def _plan(wish: Wish, box: Box, address: str) -> Plan:
     if inventory.exists():
         files[inventory] = grown_inventory(inventory.read_text(encoding="utf-8"), box.place.ssh)
     return Plan(config=grown, text=text.encode(), files=files)
+
+
+def _refuse_elsewhere(config: Config, address: str) -> None:
+    witness = next(store for store in config.stores if store.name not in config.nodes)
+    if address not in {"", witness.host}:
+        raise InventoryRefused(
+            f"cluster.toml has the witness at {witness.host}, so ADDRESS={address} counts for "
+            "nothing\n    → leave it out; to move the store: docs/replacing-a-store.md"
+        )
 
 
 def _show(plan: Plan, say: Say) -> None:

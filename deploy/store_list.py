@@ -74,6 +74,11 @@ def joint_text(text: str, name: str) -> str:
     return re.sub(pattern, rf'\g<0>grown_from = "{name}"\n', text, count=1)
 
 
+def final_text(text: str) -> str:
+    """Return cluster.toml without the line of `joint_text`: what a pair has at the end."""
+    return re.sub(r"(?m)^\s*grown_from\s*=.*\n", "", text, count=1)
+
+
 def read_grown(config: Config, settings: SettingsSet) -> Config:
     """Return what a node will read; the files lie elsewhere for this one look.
 

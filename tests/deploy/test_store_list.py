@@ -1,15 +1,20 @@
 """What adding a witness changes in the laptop's files; nothing else of them."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from deploy.box import Box
+from deploy.deployer import Wish
 from deploy.errors import InventoryRefused
+from deploy.growing import plan_witness
 from deploy.settings import read_settings
 from deploy.store_list import (
     difference,
     grown_inventory,
     grown_text,
+    joint_text,
     read_grown,
     witness_address,
 )
@@ -124,3 +129,26 @@ def test_the_inventory_gets_the_witness_once() -> None:
     once = grown_inventory('[boxes.jetson]\nssh = "jetson"\n', "pi@192.168.1.13")
     assert once.endswith('\n\n[boxes.witness]\nssh = "pi@192.168.1.13"\n')
     assert grown_inventory(once, "elsewhere") == once
+
+
+def test_a_file_for_the_way_becomes_the_one_at_its_end(config: Config) -> None:
+    """Whoever went a part of it by hand may let the rest be done."""
+    assert config.path is not None
+    final = grown_text(text_of(config), config, "192.168.1.13")
+    config.path.write_text(joint_text(final, "raspberrypi"))
+    joint = load_config(config.path, environ={})
+    assert joint.cluster.grown_from == "raspberrypi"
+    plan = plan_witness(Wish(config=joint), cast("Box", None), "")
+    assert (plan.config.cluster.grown_from, plan.config.config_id) == (None, joint.config_id)
+    assert (plan.text, plan.files) == (final.encode(), {config.path: final})
+
+
+def test_a_witness_that_is_in_the_file_is_not_moved_by_an_address(config: Config) -> None:
+    """The list of stores would be another one: that is `nodectl stores replace`."""
+    assert config.path is not None
+    config.path.write_text(grown_text(text_of(config), config, "192.168.1.13"))
+    wish = Wish(config=load_config(config.path, environ={}))
+    for address in ("", "192.168.1.13"):
+        assert plan_witness(wish, cast("Box", None), address).text is None
+    with pytest.raises(InventoryRefused, match=r"ADDRESS=192\.168\.1\.99 counts for nothing"):
+        plan_witness(wish, cast("Box", None), "192.168.1.99")
