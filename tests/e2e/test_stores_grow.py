@@ -183,3 +183,30 @@ def test_leaders_die_while_one_node_uses_the_new_list(make_pair: PairMaker) -> N
         pair.wait(lambda: way.settle(way.new)[0] == 0, "the old store to be moved")
         way.fail_over(JETSON, way.new)
         pair.judge()
+
+
+def test_the_old_store_dies_for_good_once_the_new_list_counts(make_pair: PairMaker) -> None:
+    """Nobody leads with the joint list then; the new one is the way out, and is finished later."""
+    pair = make_pair(plan_of(stores=1))
+    pair.open()
+    with growing(pair) as way:
+        way.restart(PI, way.joint)
+        way.use(way.old)
+        way.switch(PI)
+        way.restart(JETSON, way.joint)
+        assert way.settle(way.joint)[0] == UNDONE
+        way.servers[0].kill()
+        pair.wait(lambda: not any(map(pair.is_active, NODES)), "nobody to trade")
+        code, said = way.settle(way.joint)
+        assert (code, "take grown_from out" in said) == (UNDONE, True), said
+        for node in (JETSON, PI):
+            pair.node(node).stop()
+            pair.start(node, config=way.new)
+            leader = pair.wait(lambda: next(filter(pair.is_active, NODES), None), "a leader")
+            pair.wait_order(leader)
+        code, said = way.settle(way.new)
+        assert (code, "mend that and say it again" in said) == (UNDONE, True), said
+        way.servers[0].restart()
+        pair.wait(lambda: way.settle(way.new)[0] == 0, "the old store to be moved")
+        pair.wait(lambda: len(pair.holders()) == len(way.servers), "the holder in all three")
+        pair.judge()
