@@ -67,6 +67,9 @@ def deploy_witness(wish: Wish, address: str, ask: Ask, say: Say) -> int:
         nodes = _nodes(stack, wish, say, is_needed=plan.text is not None)
         for node in nodes:
             refuse_other_profile(node, wish)
+        change = ListChange(config_id=wish.config.config_id, say=say, patience=Patience())
+        if change.is_missing(nodes):
+            change.refuse_unfit(nodes)  # before the witness gets anything
         approve_prod(wish, {}, say)
         if plan.files:
             _show(plan, say)
@@ -76,7 +79,7 @@ def deploy_witness(wish: Wish, address: str, ask: Ask, say: Say) -> int:
         bring(box, target, None, None)
         changes = box.changes
         if nodes:
-            changes += _to_three(nodes, wish, plan, say)
+            changes += _to_three(nodes, wish, plan, change)
         elif plan.files and not wish.is_dry:
             _write(plan)
         _conclude(changes, wish, say)
@@ -178,15 +181,14 @@ def _nodes(stack: ExitStack, wish: Wish, say: Say, *, is_needed: bool) -> list[B
     return boxes if len(deployed) == len(boxes) else []
 
 
-def _to_three(boxes: list[Box], wish: Wish, plan: Plan, say: Say) -> int:
+def _to_three(boxes: list[Box], wish: Wish, plan: Plan, change: ListChange) -> int:
     plans: list[NodePlan] = []
-    change = ListChange(config_id=wish.config.config_id, say=say, patience=Patience())
     if not change.is_missing(boxes):
         return 0
-    change.refuse_unfit(boxes)
+    change.refuse_unfit(boxes)  # the witness may have taken its time
     joint = _joint(boxes, wish)
     for box in boxes:
-        say(f"{box.place.name}: bringing what is new, nothing is switched yet")
+        change.say(f"{box.place.name}: bringing what is new, nothing is switched yet")
         target, _, _ = prepare(box, wish, is_built=False)
         new = bring(box, target, None, None)
         on_the_way = replace(new, config=joint[0], settings=joint[1])
@@ -194,7 +196,7 @@ def _to_three(boxes: list[Box], wish: Wish, plan: Plan, say: Say) -> int:
         box.apply(secrets_wants(new))  # the new stores may have passwords of their own
         plans.append(NodePlan(box=box, joint=on_the_way, new=new))
     if wish.is_dry:
-        say("each node would be restarted twice, the spare first, the leader handing over")
+        change.say("each node would be restarted twice, the spare first, the leader handing over")
     else:
         change.run(plans, write=lambda: _write(plan))
     return 1 + sum(box.changes for box in boxes)

@@ -307,9 +307,7 @@ def test_without_a_new_store_the_joint_list_stays(home: Home) -> None:
 
 
 @pytest.mark.parametrize("is_told", [False, True])
-def test_another_witness_at_the_second_try_is_refused_before_anything_is_brought(
-    home: Home, *, is_told: bool
-) -> None:
+def test_another_witness_at_the_second_try_is_refused(home: Home, *, is_told: bool) -> None:
     """With which stores the way began, and that one can go back while the old list counts."""
     home.uses, home.is_told = {JETSON: OLD, PI: JOINT}, is_told
     change = ListChange(config_id="elsewhere", say=home.steps.append, patience=home.patience)
