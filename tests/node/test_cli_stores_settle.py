@@ -15,12 +15,13 @@ from election.redis_reply import keys_of
 from node.cli import store_settle
 from node.cli.store_move import UNDONE
 from node.config import Config, load_config
-from node.demo.stores import StoreServer
+from node.demo.stores import StoreServer, find_server
 from node.latches import STORES
 from tests.support.nodectl import run_nodectl
 from tests.support.paused_pair import observe
 from tests.support.puppet_pair import (
     NODES,
+    PASSWORD,
     TIMEOUT_MS,
     Puppets,
     running_puppets,
@@ -264,3 +265,26 @@ def test_without_the_old_store_it_says_what_comes_next(
     finally:
         servers[0].restart()
     assert (code, "take grown_from out of cluster.toml" in said) == (UNDONE, True), said
+
+
+def test_an_old_store_that_is_gone_for_good_is_replaced(
+    pair: Puppets, files: dict[str, Path], servers: list[StoreServer]
+) -> None:
+    """Another one is not: the record of the old store would stay under the first list."""
+    settle(files["joint"])
+    new = load_config(files["new"], environ={})
+    show_list(pair, new)
+    for server in servers[1:]:
+        with admin_of(server) as admin:
+            admin.hset(keys_of(pair.config.cluster_id).lease, "state", "released")
+    assert run_nodectl("pause", "--reason", "a store", "-c", files["new"])[0] == 0
+    servers[0].kill()
+    try:
+        with StoreServer("four", program=find_server(), password=PASSWORD).start() as fourth:
+            place = f"{fourth.host}:{fourth.port}"
+            code, said = run_nodectl("stores", "replace", "two", place, "-c", files["new"])
+            assert (code, "first: nodectl stores settle" in said) == (1, True), said
+            code, said = run_nodectl("stores", "replace", "one", place, "-c", files["new"])
+            assert (code, "Ready: one, two, three" in said) == (0, True), said
+    finally:
+        servers[0].restart()
