@@ -114,8 +114,11 @@ class Observed:
             for o in self._by_name.values()
             if (record := o.record) is not None and record.state is LeaseState.HELD
         ]
-        found, most = NOBODY, 0
+        found, most, judged = NOBODY, 0, None
         for _, vote, label in held:
+            if vote == judged:  # as a rule all stores say the same
+                continue
+            judged = vote
             names = [name for name, other, _ in held if other == vote]
             is_later = (vote[2], len(names)) > (found.epoch, most)
             if is_later and self.quorum.may_name(names):

@@ -204,7 +204,7 @@ def build_runtime(config: Config, node_id: str, edges: Edges) -> Runtime:
                 now_s=edges.monotonic_s(),
                 step_age_s=heartbeat.progress_age_s(),
                 stores_answered=watch.stores_answered if watch.has_looked else None,
-                joins_in_s=heartbeat.peer_facts().joins_in_s,
+                joins_in_s=heartbeat.peer_facts().joins_in_s if config.old_list_id else 0.0,
                 venue_now_ms=link.clock.now_ms(),
             ),
             **picture_body(None if peer is None else peer.picture()),
