@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.store_list import joint_text
+from election.model import StoreName
 from node.config import Config
 from node.health import Health
 from node.member import member_body
 from node.role import Role
-from tests.support.status_cases import make_config
+from tests.support.status_cases import THREE, make_config
 
 
 @pytest.fixture
@@ -82,3 +84,39 @@ def test_a_standby_that_reaches_no_majority_of_the_stores_is_no_spare(
     reasons = body["reasons"]
     assert isinstance(reasons, list)
     assert (reasons == []) is is_fit, reasons
+
+
+@pytest.mark.parametrize(
+    ("role", "answered", "joins_in_s", "words"),
+    [
+        (Role.STANDBY, ("raspberrypi", "jetson"), 0.0, []),
+        (Role.STANDBY, ("jetson", "witness"), 0.0, ["it reaches 2 of 3, no majority"]),
+        (Role.STANDBY, ("raspberrypi", "jetson"), 4.4, ["the new ones are watched for another 4"]),
+        (Role.STANDBY, ("raspberrypi", "jetson"), None, ["none of the new ones answers"]),
+        (Role.ACTIVE, ("jetson", "witness"), None, []),
+    ],
+)
+def test_who_cannot_take_over_yet_on_the_way_to_three_stores_is_no_spare(
+    tmp_path: Path,
+    role: Role,
+    answered: tuple[str, ...],
+    joins_in_s: float | None,
+    words: list[str],
+) -> None:
+    """Every decision needs the old store and a new one, which is watched for a ttl first."""
+    body = member_body(
+        make_config(tmp_path, joint_text(THREE, "raspberrypi")),
+        "jetson",
+        Health(role=role, is_ready=True, venue_error="", reasons=()),
+        "f",
+        is_paused=False,
+        now_wall_ms=1,
+        now_s=100.0,
+        step_age_s=0.0,
+        stores_answered=tuple(StoreName(name) for name in answered),
+        joins_in_s=joins_in_s,
+    )
+    reasons = body["reasons"]
+    assert isinstance(reasons, list)
+    assert len(reasons) == len(words)
+    assert all(said in reason for said, reason in zip(words, reasons, strict=True)), reasons

@@ -18,7 +18,7 @@ from node.box_watch import BoxWatch
 from node.config_box import DeadmanConfig, HealthConfig
 from node.config_model import Topology
 from node.health import Health
-from node.latches import PAUSE, Latches
+from node.latches import PAUSE, STORES, Latches
 from node.overseer import Overseer
 from node.parts import NodeParts
 from node.role import Role
@@ -79,6 +79,7 @@ class World:
             strategies=strategies,
             venue=SimpleNamespace(read_budget_s=4.0, exchange="paper"),
         )
+        self.config = config
         parts = SimpleNamespace(
             config=config,
             node_id="jetson",
@@ -311,6 +312,52 @@ async def test_a_store_that_goes_and_comes_is_told_with_what_it_means() -> None:
     assert (first.facts["stores_ok"], second.facts["stores_ok"]) == ("2", "1")
     assert first.facts["fix"].startswith("look at power and network of pi")
     assert (back.facts["away"], back.facts["stores_ok"]) == ("30 s", "2")
+
+
+async def test_while_the_pair_grows_the_old_store_alone_stops_the_holder() -> None:
+    """Two of three are left and decide nothing; a new store that is lost costs nothing."""
+    for name, verdict in (("pi", Verdict.ACT), ("witness", Verdict.LOOK)):
+        node = await world()
+        node.config.quorum = replace(QUORUM, needed=StoreName("pi"))
+        await node.overseer.stores.note(StoreLost(name=StoreName(name), error="refused"))
+        assert [event.verdict for event in node.ear.events] == [verdict], name
+
+
+async def test_nobody_trades_for_want_of_the_one_store_that_is_needed() -> None:
+    """The reason names the stores, not the other node; by the board and by the lease alike."""
+    for answered, lost, words in (
+        (("jetson", "witness"), (), "too few lease stores answer"),
+        (("pi", "jetson"), ("pi",), "too few lease stores are usable here; store pi: refused"),
+        (("pi", "jetson"), ("jetson", "witness"), "too few lease stores are usable here"),
+        (("pi", "jetson"), ("witness",), "this node waits for the lease"),
+    ):
+        node = await world(Role.STANDBY)
+        node.config.quorum = replace(QUORUM, needed=StoreName("pi"))
+        node.peer_is("active")
+        await node.watch_for(5)
+        node.peer_is("gone", age_s=60.0)
+        node.watch.stores_answered = tuple(StoreName(n) for n in answered)
+        for name in lost:
+            await node.overseer.stores.note(StoreLost(name=StoreName(name), error="refused"))
+        await node.watch_for(60)
+        (event,) = [e for e in node.ear.events if e.kind is Kind.NOBODY_TRADES]
+        assert words in event.facts["reason"], (answered, lost)
+
+
+async def test_the_old_stores_other_list_is_told_to_nobody() -> None:
+    """It is what the last step of growing moves; what is really lost is told, and its return."""
+    node = await world()
+    value = {"config_id": "new", "was": "0ld", "grown_from": "pi", "is_announced": False}
+    record = ControlRecord(kind=STORES, version=1, value=value, by="me", at_ms=0, reason="")
+    node.config.config_id = "new"
+    node.watch.latches = replace(node.latches, records={STORES: record})
+    for name, error in (("pi", "written under config id 0ld"), ("witness", "refused")):
+        await node.overseer.stores.note(StoreLost(name=StoreName(name), error=error))
+        await node.overseer.stores.note(StoreBack(name=StoreName(name)))
+    assert [e.kind for e in node.ear.events] == [Kind.STORE_LOST, Kind.STORE_BACK]
+    assert {e.facts["store"] for e in node.ear.events} == {"witness"}
+    await node.overseer.stores.note(StoreLost(name=StoreName("pi"), error="refused"))
+    assert node.ear.events[-1].facts["store"] == "pi"
 
 
 async def test_a_failover_is_told_with_its_gap_and_its_spare() -> None:

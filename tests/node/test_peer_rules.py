@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from deploy.store_list import joint_text
 from election.promise import NOT_KNOWN, NOTHING_PROMISED, PromiseMemory
 from election.promise_file import DiskPromiseFile
 from node.backup.collect import Wanted, take
@@ -149,6 +150,14 @@ def test_fresh_disk_may_have_promised_where_a_promise_is_possible(tmp_path: Path
     assert memory_of(make_config(tmp_path, single), tmp_path) == NOTHING_PROMISED
     assert (tmp_path / PROMISE_FILE).exists()
     assert memory_of(two, tmp_path) == NOTHING_PROMISED  # known since then
+
+
+def test_a_disk_may_have_promised_before_the_pair_began_to_grow(tmp_path: Path) -> None:
+    """The old list had one store; only the new one is known to have no promise behind it."""
+    three = with_hosts(THREE)
+    growing = make_config(tmp_path, joint_text(three, "raspberrypi"))
+    assert memory_of(growing, tmp_path) == NOT_KNOWN
+    assert memory_of(make_config(tmp_path, three), tmp_path) == NOTHING_PROMISED
 
 
 def test_fresh_disk_without_key_or_hosts_may_have_promised_too(tmp_path: Path) -> None:

@@ -124,6 +124,11 @@ async def test_too_few_stores_give_no_journal_to_take_over_with() -> None:
     node.ledger.silent = {"a", "b"}
     assert await node.standby.gather(quorum=Quorum(tuple(StoreName(n) for n in "abc"))) is None
     assert await node.standby.gather() is not None
+    node.ledger.silent = {"a"}
+    names = tuple(StoreName(n) for n in "abc")
+    assert await node.standby.gather(quorum=Quorum(names, StoreName("b"))) is not None
+    # two of three, without the one that every decision of a pair that grows needs
+    assert await node.standby.gather(quorum=Quorum(names, StoreName("a"))) is None
 
 
 async def test_the_venue_check_proves_account_clock_and_floor() -> None:
