@@ -121,7 +121,9 @@ def next_step(growth: Growth, nodes: Sequence[str]) -> str:
         )
     if not growth.is_told:
         return "nodectl stores settle (with a leader: nodectl resume where the pair is paused)"
-    waiting = [n for n in nodes if n in growth.joint or n in growth.behind]
+    # once all had the new list, a node that is not heard is just off, this year or next
+    late = growth.joint if growth.is_announced else (*growth.joint, *growth.behind)
+    waiting = [n for n in nodes if n in late]
     if waiting:
         return (
             f"take grown_from out of cluster.toml on {' and '.join(waiting)} and restart, the "

@@ -141,6 +141,12 @@ def test_steps_in_their_order(new: Config, joint: Config) -> None:
     assert next_step(last, NODES) == "nodectl stores settle"
     over = grown(new, latches(joint, is_announced=True), members(jetson=new, raspberrypi=new))
     assert next_step(over, NODES) == ""
+    off = grown(new, latches(joint, is_announced=True), members(jetson=new))
+    assert (off.behind, next_step(off, NODES)) == (("raspberrypi",), "")
+    unfinished = grown(new, latches(joint), members(jetson=new))
+    assert "on raspberrypi" in next_step(unfinished, NODES)
+    back = grown(new, latches(joint, is_announced=True), members(jetson=new, raspberrypi=joint))
+    assert "on raspberrypi" in next_step(back, NODES)
 
 
 def test_a_node_that_is_not_heard_is_behind(joint: Config) -> None:
