@@ -4,6 +4,8 @@ x is the old list's only store; y and z are new. A node of the joint list writes
 list's id and the two others under the new one's.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
@@ -76,7 +78,8 @@ class Node:
         self.incs[StoreName(name)] = reply.inc
         return reply
 
-    def write(self, epoch: int, text: str) -> LedgerAnswer:
+    @contextmanager
+    def ledger(self) -> Iterator[RedisLedger]:
         ledger = RedisLedger(
             self.addresses,
             cluster_id=self.identity.cluster_id,
@@ -84,16 +87,23 @@ class Node:
             incarnations=lambda: self.incs,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
-        answer = ledger.write(epoch=epoch, puts={"a": text}, deletes=())
+        yield ledger
         ledger.close()
-        return answer
+
+    def write(self, epoch: int, text: str) -> LedgerAnswer:
+        with self.ledger() as ledger:
+            return ledger.write(epoch=epoch, puts={"a": text}, deletes=())
 
     def write_to(self, names: str, epoch: int, text: str) -> LedgerAnswer:
-        """Write until these stores have all taken it: a slow one is not awaited for long."""
-        for _ in range(TRIES):
-            answer = self.write(epoch, text)
-            if set(answer.accepted_by) == set(names):
-                return answer
+        """Write until these stores have all taken it: a slow one is not awaited for long.
+
+        Over the same connections: a new one needs longer than that on a busy machine.
+        """
+        with self.ledger() as ledger:
+            for _ in range(TRIES):
+                answer = ledger.write(epoch=epoch, puts={"a": text}, deletes=())
+                if set(answer.accepted_by) == set(names):
+                    return answer
         raise AssertionError(f"taken by {answer.accepted_by}, not by {names}: {answer.problems}")
 
     def board(self) -> ControlBoard:
