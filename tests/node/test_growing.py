@@ -10,10 +10,11 @@ from election.member_record import MemberReading
 from election.model import NodeId, StoreName
 from election.peek import ClusterPeek, StorePeek
 from node.config_model import Config
+from node.errors import ConfigRefused
 from node.growing import Growth, growth_of, is_expected, next_step, refuse_telling
 from node.latches import STORES, Latches
 from node.replacing import FRESH_S, replaced_reason
-from tests.support.status_cases import THREE, make_config, make_record
+from tests.support.status_cases import THREE, TWO, make_config, make_record
 
 NODES = ("jetson", "raspberrypi")
 
@@ -99,6 +100,17 @@ def test_ids_of_the_three_lists(new: Config, joint: Config) -> None:
     assert not replaced_reason(latches(joint), joint.list_ids)
     assert not replaced_reason(latches(joint), new.list_ids)
     assert replaced_reason(latches(joint), frozenset({joint.old_list_id}))
+
+
+def test_only_one_of_three_stores_can_have_been_the_only_one(tmp_path: Path) -> None:
+    """A needed store that no list has would stop every decision; with one list it says nothing."""
+    for text in (
+        joint_text(THREE, "elsewhere"),
+        TWO.replace("[cluster]\n", '[cluster]\ngrown_from = "raspberrypi"\n'),
+    ):
+        with pytest.raises(ConfigRefused) as refused:
+            make_config(tmp_path, text)
+        assert [p.path for p in refused.value.problems] == ["cluster.grown_from"]
 
 
 def test_a_pair_that_never_grew_has_no_way_to_go(new: Config) -> None:

@@ -48,7 +48,9 @@ def test_while_the_pair_grows_the_old_store_is_missed_by_name(tmp_path: Path) ->
     """Two of three answer and decide nothing: programs are told, too, which one is needed."""
     stores = [replace(s, is_needed=s.name == "raspberrypi") for s in all_with()]
     joint = joint_text(THREE, "raspberrypi")
-    assert judge(stores, tmp_path, joint).verdict is Verdict.TRADING
+    trading = judge(stores, tmp_path, joint)
+    assert trading.verdict is Verdict.TRADING
+    assert any("the pair grows from one store to three; next:" in r for r in trading.remarks)
     gone = replace(make_down("raspberrypi"), is_needed=True)
     seen = [gone if s.name == gone.name else s for s in stores]
     view = judge(seen, tmp_path, joint)
