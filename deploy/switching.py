@@ -164,8 +164,8 @@ def refuse_other_stores(box: Box, target: Target, state: NodeState, wanted: Vers
 def may_follow(config: Config, said: Mapping[str, Any]) -> bool:
     """Tell whether a node may go over to this list from the one that it uses.
 
-    The list on the way from one store to three follows either of them and is followed by the new
-    one once that counts, else by the old one (ADR 0056).
+    The joint list, on the way from one store to three, follows the old one, and the new one where
+    that came of it; it is followed by the new one once that counts, else by the old one (ADR 0056).
 
     Args:
         config: with the list that is wished.
@@ -173,7 +173,8 @@ def may_follow(config: Config, said: Mapping[str, Any]) -> bool:
     """
     used, old, counts = said.get("config_id"), said.get("old_list_id"), said.get("counts")
     if config.old_list_id:
-        return used in config.list_ids
+        is_on_the_way = bool(old) or counts == used
+        return used == config.old_list_id or (used == config.config_id and is_on_the_way)
     if old:
         return config.config_id == str(used if counts == used else old)
     return config.config_id in {used, counts}

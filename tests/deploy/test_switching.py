@@ -351,13 +351,14 @@ def test_another_list_of_stores_is_never_brought_by_the_way(
 @pytest.mark.parametrize(
     ("used", "old", "counts", "wished"),
     [
-        ("O", "", None, {"O", "J"}),  # the new list only by way of the one between
+        ("O", "", None, {"O", "J"}),  # the new list only by way of the joint one
         ("N", "O", None, {"J", "O"}),  # not yet: the other node may still use the old one
         ("N", "O", "N", {"J", "N"}),
         ("N", "", "N", {"N", "J"}),
+        ("N", "", None, {"N"}),  # it began with three stores
     ],
 )
-def test_lists_follow_each_other_by_the_one_joint(
+def test_lists_follow_each_other_by_the_joint_one(
     config: Config, used: str, old: str, counts: str | None, wished: set[str]
 ) -> None:
     """R3, ADR 0056: no node comes to the new list while another one may use the old one."""
