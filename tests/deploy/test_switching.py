@@ -225,7 +225,7 @@ def test_what_cannot_be_told_to_be_unwell_is_gone_back_to(
 ) -> None:
     """No store says how it is; or there is nothing before it."""
     if silent:
-        board.status |= {"nodes": [], "stores": [{"error": "no answer"}]}
+        board.status |= {"nodes": [], "stores": [{"name": "raspberrypi", "error": "no answer"}]}
     else:
         board.status["nodes"][0]["role"] = "starting"
         board.on_start = lambda _: board.status["nodes"][0].update(role="standby")
