@@ -1,5 +1,6 @@
 """What looks at the stores add up to: by a majority, by each store's own clock."""
 
+from dataclasses import replace
 from typing import Any
 
 from election.member_record import MemberReading
@@ -60,6 +61,22 @@ def test_the_last_renewal_is_that_of_a_majority() -> None:
     seen.step(look(("jetson", 7, 0.1), ("jetson", 7, 4.4), ("jetson", 7, 4.2)), 104.0)
     assert seen.last_renewal_s == 99.8
     assert seen.noticed_s == 104.0
+
+
+def growing(*seen: tuple[str, int, float]) -> ClusterPeek:
+    """Return a look while the pair grows from the first store."""
+    first, *others = look(*seen).stores
+    return ClusterPeek(stores=(replace(first, is_needed=True), *others))
+
+
+def test_the_old_store_is_of_every_renewal_and_grant_while_the_pair_grows() -> None:
+    """What the two others took without it counts neither as renewed nor as granted."""
+    seen = track()
+    seen.step(growing(("jetson", 7, 2.4), ("jetson", 7, 0.3), ("jetson", 7, 0.2)), 100.0)
+    assert seen.last_renewal_s == 97.6
+    taken = (("raspberrypi", 8, 0.25), ("raspberrypi", 8, 0.5), ("raspberrypi", 8, 0.75))
+    seen.step(growing(*taken), 101.0)
+    assert seen.granted_s == 100.75  # the first two of three were not the old store's
 
 
 def test_a_late_renewal_is_no_silence() -> None:
