@@ -132,6 +132,8 @@ def test_one_store_becomes_three_while_the_pair_trades(
         assert json.loads(shown.stdout)["next_step"] == ""
         for node in NODES:
             assert not pair.events(node, "latch.paused"), node
+            queued = [str(e["event_id"]) for e in pair.events(node, "alert.queued")]
+            assert not [e for e in queued if "other_config" in e or "store_lost" in e], node
 
         pair.node(PI).stop()
         pair.start(PI, config=way.old)
