@@ -24,8 +24,12 @@ EQUIVALENT: Mapping[str, str] = {
     'election/machine.py: return None: return "" -> return None': (
         "every reader asks only whether there are words"
     ),
-    "election/observed.py: off by one: found, most = NOBODY, 0 -> found, most = NOBODY, 1": (
+    "election/observed.py: off by one: found, most, judged = NOBODY, 0, None -> "
+    "found, most, judged = NOBODY, 1, None": (
         "compared only with a vote of the same epoch, and nobody is granted epoch 0"
+    ),
+    "election/observed.py: delete: judged = vote -> pass": (
+        "it only spares work: a vote that is judged again is not later than itself"
     ),
     "election/observed.py: compare: is_later = (vote[2], len(names)) > (found.epoch, most) -> "
     "is_later = (vote[2], len(names)) >= (found.epoch, most)": (
