@@ -109,6 +109,17 @@ def test_a_silent_store_is_a_look_and_a_silent_majority_an_act() -> None:
     assert [f.level for f in found] == [Level.ACT, Level.ACT]
 
 
+@pytest.mark.parametrize(("away", "level"), [("raspberrypi", Level.ACT), ("witness", Level.LOOK)])
+def test_the_old_store_alone_stops_a_pair_that_grows(away: str, level: Level) -> None:
+    """While every decision needs it; and that the pair is still on its way is a finding too."""
+    cluster = THREE.cluster.model_copy(update={"grown_from": "raspberrypi"})
+    growing = THREE.model_copy(update={"cluster": cluster})
+    lines = [store_line(s.name, "refused" if s.name == away else "") for s in THREE.stores]
+    found = [f for f in list_findings(facts_of(growing, stores=tuple(lines))) if f.area == "stores"]
+    assert [f.level for f in found if f.what == "refused"] == [level]
+    assert [f for f in found if "on its way from the store on raspberrypi" in f.what]
+
+
 def test_three_stores_on_two_machines_are_no_majority() -> None:
     config = config_of("three-stores", "jetson", "raspberrypi", "extra")
     stores = tuple(
