@@ -45,6 +45,7 @@ def test_leader_unplugged_at_the_default_ttl(make_lab: LabMaker) -> None:
 def test_spare_and_witness_unplugged(lab: Lab) -> None:
     """L1: without the spare, then without the witness, the leader leads on; each comes back."""
     lab.pair.open()
+    lab.pair.wait_event(JETSON, "spare.back")  # only what it knew can be lost to it
     lab.pull(PI)
     before = lab.stage.role_changes(JETSON)
     lab.pair.wait_event(JETSON, "spare.lost")
