@@ -18,7 +18,6 @@ from alerts.console import ConsoleSender
 from alerts.durable import DurableOutbox
 from alerts.ports import Sender
 from alerts.telegram import TelegramApi, TelegramSender
-from election.address import StoreAddress
 from election.clock import KernelClock
 from election.crew import BuildCrew
 from election.cut import PEER, StoreCut
@@ -59,6 +58,7 @@ from node.secrets import Secrets, secrets_path
 from node.starts import Chat
 from node.starts_file import keep_ready
 from node.state_files import EPOCH_FILE, OUTBOX_FILE, PROMISE_FILE
+from node.store_addresses import store_addresses
 from node.systemd import Notifier
 from node.venue_settings import venue_settings
 from strategy.loading import LoadedStrategy, load_strategy
@@ -329,21 +329,6 @@ class RealEdges:
         if self.telegram is None:
             return ConsoleSender(sys.stderr)
         return TelegramSender(self.telegram, chat_id=str(self._config.telegram.chat_id))
-
-
-def store_addresses(config: Config, secrets: Secrets) -> tuple[StoreAddress, ...]:
-    """Return where the stores are and how to log in."""
-    return tuple(
-        StoreAddress(
-            name=StoreName(store.name),
-            host=store.host,
-            port=store.port,
-            username=store.username,
-            password=secrets.store_password(store.name),
-            old_list=config.old_list_id if store.name == config.cluster.grown_from else "",
-        )
-        for store in config.stores
-    )
 
 
 def _chat_of(config: Config, secrets: Secrets) -> Chat | None:

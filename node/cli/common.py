@@ -15,13 +15,11 @@ from typing import Annotated, Any
 
 import typer
 
-from election.address import StoreAddress
-from election.model import StoreName
 from election.peek import ClusterPeek, peek
 from node.config import Config, load_config
-from node.config_model import StoreConfig
 from node.errors import CommandRefused
 from node.secrets import Secrets, has_secrets, load_secrets
+from node.store_addresses import store_addresses
 from node.this_node import guess_node_id
 
 DEFAULT_CONFIG = Path("cluster.toml")
@@ -78,30 +76,6 @@ def open_secrets(config: Config, node: str | None) -> Secrets:
         if has_secrets(config, name, os.environ):
             return load_secrets(config, name, os.environ)
     return load_secrets(config, names[0], os.environ)
-
-
-def store_addresses(config: Config, secrets: Secrets) -> tuple[StoreAddress, ...]:
-    """Return where the stores are and how to log in."""
-    return tuple(
-        address_of(
-            store,
-            secrets,
-            old_list=config.old_list_id if store.name == config.cluster.grown_from else "",
-        )
-        for store in config.stores
-    )
-
-
-def address_of(store: StoreConfig, secrets: Secrets, *, old_list: str = "") -> StoreAddress:
-    """Return where one store is and how to log in; `old_list` as in `StoreAddress`."""
-    return StoreAddress(
-        name=StoreName(store.name),
-        host=store.host,
-        port=store.port,
-        username=store.username,
-        password=secrets.store_password(store.name),
-        old_list=old_list,
-    )
 
 
 def look(config: Config, secrets: Secrets) -> ClusterPeek:

@@ -7,11 +7,12 @@ from election.control_record import ControlRecord
 from election.member_record import MemberReading
 from election.peek import ClusterPeek, merged_control, merged_members
 from election.redis_control import ControlBoard
-from node.cli.common import look, store_addresses, wall_ms, who_asks
+from node.cli.common import look, wall_ms, who_asks
 from node.config import Config
 from node.errors import CommandRefused
 from node.secrets import Secrets
 from node.status_nodes import MEMBER_FRESH_S, PAUSED_REASON
+from node.store_addresses import store_addresses
 
 EFFECT_S = 15.0  # nodes look at the control records each second; a slow board needs a few
 POLL_S = 0.25

@@ -19,7 +19,6 @@ from node.cli.common import (
     open_secrets,
     say,
     say_json,
-    store_addresses,
     wall_ms,
 )
 from node.cli.lazy import USAGE
@@ -36,6 +35,7 @@ from node.doctor.samples import Advice, Measured, Round, advise, measure
 from node.durations import parse_duration
 from node.errors import CommandRefused
 from node.secrets import Secrets
+from node.store_addresses import store_addresses
 
 app = typer.Typer(add_completion=False)
 SHORTEST_S, LONGEST_S = 5.0, 6 * 3600.0

@@ -25,7 +25,6 @@ from node.cli.common import (
     refuse_silence,
     say,
     say_json,
-    store_addresses,
     wall_ms,
     who_asks,
 )
@@ -62,6 +61,7 @@ from node.latches import SWITCHOVER
 from node.secrets import Secrets
 from node.status import build_status
 from node.status_model import StatusView
+from node.store_addresses import store_addresses
 
 app = typer.Typer(add_completion=False)
 NOT_PASSED, CANNOT_TELL = 2, 3

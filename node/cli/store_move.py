@@ -15,7 +15,7 @@ from election.peek import ClusterPeek, merged_control, merged_members, peek
 from election.redis_control import ControlBoard
 from election.redis_move import StoreMover
 from exchange.journal import merge
-from node.cli.common import address_of, wall_ms, who_asks
+from node.cli.common import wall_ms, who_asks
 from node.cli.store_record import POLL_S, move_record, open_mover
 from node.config import Config
 from node.config_model import StoreConfig
@@ -23,6 +23,7 @@ from node.errors import CommandRefused
 from node.latches import STORES, merge_latches
 from node.replacing import Change, acknowledged, highest_epoch, is_free, refuse_now
 from node.secrets import Secrets
+from node.store_addresses import address_of
 
 EFFECT_S = 30.0  # nodes look each second; the leader drains before it gives the lease up
 UNDONE = 3  # exit code: begun, not finished; say it again

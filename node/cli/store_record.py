@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from election.errors import StoreUnreachable
 from election.model import LeaseState, Refusal, StoreReply
 from election.redis_move import StoreMover, key_of
-from node.cli.common import address_of
 from node.config import Config
 from node.config_model import StoreConfig
 from node.secrets import Secrets
+from node.store_addresses import address_of
 
 POLL_S = 0.3
 

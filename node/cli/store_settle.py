@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from election.errors import StoreUnreachable
 from election.peek import ClusterPeek, merged_control, merged_members
 from election.redis_control import ControlBoard
-from node.cli.common import look, store_addresses, wall_ms, who_asks
+from node.cli.common import look, wall_ms, who_asks
 from node.cli.decide import EFFECT_S, wait_for
 from node.cli.store_move import UNDONE
 from node.cli.store_record import id_in, move_record, open_mover
@@ -21,6 +21,7 @@ from node.growing import Growth, growth_of, next_step, refuse_telling
 from node.latches import STORES, merge_latches
 from node.replacing import keeps
 from node.secrets import Secrets
+from node.store_addresses import store_addresses
 
 REASON = "the pair grows to three stores"
 
