@@ -96,15 +96,15 @@ class Heartbeat:
             stores: one or three, in order; closed at `stop`.
             epoch_file: read here, once.
             fence: of the kernel, or `NoFence` in `dev`.
-            clock: of the lease.
+            clock: the lease clock.
             on_event: called from the coordinator's turns; only publishes, never raises.
             random_source: numbers in [0, 1) for back-off.
-            min_floor: highest epoch known from the venue.
+            min_floor: highest epoch in client order ids at the venue.
             note: tells the next start what froze; None writes none.
             build_crew: on what turns and calls run.
             stood_down: why a promise on disk keeps it from contending, empty for none.
             grant_note: tells a stop hook what to release (R16); None writes none.
-            needed: of every decision, while the pair grows from it (quorum.py).
+            needed: store that every decision needs while the pair grows (quorum.py).
         """
         self._identity, self._timing = identity, timing
         self._clock, self._on_event = clock, on_event

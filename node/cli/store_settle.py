@@ -57,7 +57,7 @@ def settle_list(config: Config, secrets: Secrets) -> Settled:
     done.told = _wait_told(config, secrets)
     growth, _ = _stand(config, secrets)
     is_over = not (growth.joint or growth.behind)
-    old = growth.change.old if not is_over else ()  # a node still needs it under its old list
+    old = () if is_over else growth.change.old  # a node still needs it under its old list
     _move(config, secrets, [s for s in config.stores if s not in old], growth, done)
     if not is_over:
         done.next_step = next_step(growth, tuple(config.nodes))
